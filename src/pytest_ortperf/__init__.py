@@ -1,0 +1,1 @@
+"""ONNX models x execution providers x precisions as pytest items."""

@@ -1,0 +1,1 @@
+"""What to run: model lists, directories and sources become models, models become cases."""

@@ -1,0 +1,79 @@
+"""Models x providers x precisions x dimensions -> cases, each with a stable id."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pytest_ortperf.cases.model import Model
+from pytest_ortperf.cases.providers import Provider
+
+Mode = Literal["validate", "benchmark"]
+Dims = tuple[tuple[str, int], ...]
+
+MODES: Mapping[str, tuple[Mode, ...]] = {
+    "validate": ("validate",),
+    "benchmark": ("benchmark",),
+    "both": ("validate", "benchmark"),
+}
+"""Item modes of each `--ortperf-mode`; validation first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One model x one provider x one precision x one set of dimensions, in one mode."""
+
+    model: Model
+    mode: Mode
+    provider: Provider
+    precision: str | None
+    """`fp16` where asked; `None` is the model as given."""
+
+    dims: Dims = ()
+
+    @property
+    def variant(self) -> str:
+        """What stands in brackets: `cuda-fp16-batch=8`."""
+        parts = [self.provider.name]
+        if self.precision:
+            parts.append(self.precision)
+        parts += [f"{name}={value}" for name, value in self.dims]
+        return "-".join(parts)
+
+    @property
+    def label(self) -> str:
+        """The item's name: `benchmark[cuda-fp16]`."""
+        return f"{self.mode}[{self.variant}]"
+
+    @property
+    def case_id(self) -> str:
+        """The same on each machine and in each run: `bert::benchmark[cuda-fp16]`."""
+        return f"{self.model.name}::{self.label}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axes:
+    """What models are multiplied by."""
+
+    modes: Sequence[Mode]
+    providers: Sequence[Provider]
+    precisions: Sequence[str | None]
+    dims: Mapping[str, tuple[int, ...]]
+    """From the command line; over those of the model list."""
+
+
+def model_cases(model: Model, axes: Axes) -> Iterator[Case]:
+    """Yield the cases of one model; those of one provider and precision stand together."""
+    swept = list(sweep({**model.dims, **axes.dims}))
+    for provider, precision, dims in itertools.product(axes.providers, axes.precisions, swept):
+        for mode in axes.modes:
+            yield Case(model=model, mode=mode, provider=provider, precision=precision, dims=dims)
+
+
+def sweep(dims: Mapping[str, tuple[int, ...]]) -> Iterable[Dims]:
+    """Return each combination of dimension values, in the order given; one empty one for no dimension."""
+    names = list(dims)
+    for values in itertools.product(*(dims[name] for name in names)):
+        yield tuple(zip(names, values, strict=True))

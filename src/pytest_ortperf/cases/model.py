@@ -1,0 +1,116 @@
+"""A model: one entry of a model list or model directory, read but not opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+"""The default of every mapping below."""
+
+Fill = Literal["uniform", "ramp", "zeros", "ones"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """What an output may differ by; `None` is *not given here*."""
+
+    rtol: float | None = None
+    """Times the absolute reference value."""
+
+    atol: float | None = None
+    """Added to it."""
+
+    percent_mismatch: float | None = None
+    """Share of elements, 0 to 100, that may lie outside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToleranceRule:
+    """A tolerance and where it applies; `None` applies everywhere."""
+
+    tolerance: Tolerance
+    precision: str | None = None
+    """`fp32`, `fp16`, ... as in a case's precision or the model's own."""
+
+    provider: str | None = None
+    """Short name, such as `cuda`."""
+
+    output: str | None = None
+    """Glob on the output's name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputRule:
+    """How to generate or cut one input."""
+
+    low: float | None = None
+    """Smallest generated value, included."""
+
+    high: float | None = None
+    """Largest generated value; excluded for floats, included for integers."""
+
+    fill: Fill = "uniform"
+    """`ramp` is arange(n) / n in the input's shape, as the onnx backend tests feed the light networks."""
+
+    shape: tuple[int, ...] | None = None
+    """Instead of the shape the model declares."""
+
+    slices: str | None = None
+    """Python slices applied to a stored input, such as `0:1` or `0:1, :, 2:`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """A `skip` or `xfail` of a model list entry."""
+
+    reason: str
+    providers: tuple[str, ...] = ()
+    """Short names it applies to; none means all."""
+
+    precisions: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ()
+    raises_crash: bool = False
+    """Only of `xfail`: a crash or time-out is expected too (`"raises": "crash"`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """One ONNX model with what its list says about it. Paths are absolute; nothing has been opened."""
+
+    name: str
+    path: Path
+    origin: str
+    """Where the entry stands, for messages: `models.json: models[3] 'bert'`."""
+
+    fp16_path: Path | None = None
+    test_data: Path | None = None
+    """Folder whose `test_data*` children are data sets, or which is a data set itself."""
+
+    test_data_fp16: Path | None = None
+    stored_outputs: tuple[Path, ...] = ()
+    """Reference outputs in graph order, for generated inputs (the light networks have them)."""
+
+    dims: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: EMPTY)
+    """Values of symbolic dimensions; several values multiply the cases."""
+
+    tags: tuple[str, ...] = ()
+    tolerances: tuple[ToleranceRule, ...] = ()
+    inputs: Mapping[str, InputRule] = field(default_factory=lambda: EMPTY)
+    """By input name or glob; the first that matches counts."""
+
+    input_order: tuple[str, ...] = ()
+    """Names of the stored input files' tensors in file order, where names do not match the model."""
+
+    outputs: tuple[str, ...] = ()
+    """Outputs to take and compare; none means all."""
+
+    ep_options: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: EMPTY)
+    """Provider options by short provider name."""
+
+    skip: tuple[Condition, ...] = ()
+    xfail: tuple[Condition, ...] = ()
+    timeout_s: float | None = None

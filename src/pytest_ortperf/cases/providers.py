@@ -1,0 +1,82 @@
+"""Execution providers: a row each. A runner that is no ONNX Runtime provider would be another kind of row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pytest_ortperf.errors import SettingsError
+
+DeviceKind = Literal["cpu", "gpu", "npu", "any"]
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One execution provider of ONNX Runtime."""
+
+    name: str
+    """Short name, as in `--ortperf-ep` and case ids."""
+
+    full_name: str
+    device: DeviceKind
+    reference: str = "cpu"
+    """Short name of the provider that gains are against, unless told otherwise."""
+
+    companions: tuple[str, ...] = ()
+    """Full names listed after it for the nodes it does not take."""
+
+
+_CUDA = "CUDAExecutionProvider"
+
+PROVIDERS: tuple[Provider, ...] = (
+    Provider("cpu", "CPUExecutionProvider", "cpu"),
+    Provider("cuda", _CUDA, "gpu"),
+    Provider("tensorrt", "TensorrtExecutionProvider", "gpu", "cuda", (_CUDA,)),
+    Provider("nvtensorrtrtx", "NvTensorRTRTXExecutionProvider", "gpu", "cuda", (_CUDA,)),
+    Provider("openvino", "OpenVINOExecutionProvider", "any"),
+    Provider("dml", "DmlExecutionProvider", "gpu"),
+    Provider("migraphx", "MIGraphXExecutionProvider", "gpu"),
+    Provider("rocm", "ROCMExecutionProvider", "gpu"),
+    Provider("qnn", "QNNExecutionProvider", "npu"),
+    Provider("acl", "ACLExecutionProvider", "cpu"),
+    Provider("armnn", "ArmNNExecutionProvider", "cpu"),
+    Provider("xnnpack", "XnnpackExecutionProvider", "cpu"),
+    Provider("coreml", "CoreMLExecutionProvider", "any"),
+    Provider("webgpu", "WebGpuExecutionProvider", "gpu"),
+    Provider("dnnl", "DnnlExecutionProvider", "cpu"),
+    Provider("cann", "CANNExecutionProvider", "npu"),
+    Provider("vitisai", "VitisAIExecutionProvider", "npu"),
+)
+
+ALIASES = {"trt": "tensorrt", "trt-rtx": "nvtensorrtrtx", "directml": "dml", "ov": "openvino"}
+
+GROUPS = {"cuda_trt": ("cpu", "cuda", "tensorrt"), "acl": ("cpu", "acl")}
+"""The original script's `-c` choices; its standalone TensorRT column is a runner of its own."""
+
+_BY_NAME = {row.name: row for row in PROVIDERS}
+_BY_FULL_NAME = {row.full_name: row for row in PROVIDERS}
+
+
+def find_provider(text: str) -> Provider:
+    """Return the row for a short name, alias or full name; an unknown full name makes a row of its own.
+
+    Raises:
+        SettingsError: If `text` is neither a known name nor ends in `ExecutionProvider`.
+    """
+    row = _BY_FULL_NAME.get(text) or _BY_NAME.get(ALIASES.get(text.lower(), text.lower()))
+    if row is not None:
+        return row
+    if text.endswith("ExecutionProvider") and text.isidentifier():
+        return Provider(text, text, "any")
+    known = ", ".join([*sorted(_BY_NAME), *sorted(GROUPS)])
+    msg = (
+        f"--ortperf-ep: unknown execution provider {text!r}. Known names: auto, {known}; "
+        f"or give a full name that ends in ExecutionProvider."
+    )
+    raise SettingsError(msg)
+
+
+def short_name(full_name: str) -> str:
+    """Return the short name of a full one; an unknown one stands for itself."""
+    row = _BY_FULL_NAME.get(full_name)
+    return row.name if row else full_name

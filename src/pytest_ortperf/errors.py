@@ -1,0 +1,31 @@
+"""The errors this package raises on purpose; each says what happened and the way out."""
+
+
+class OrtPerfError(Exception):
+    """Something the user can act on; its text needs no traceback."""
+
+
+class ModelListError(OrtPerfError):
+    """One or more issues of a model list or model directory, all named in the text."""
+
+
+class SettingsError(OrtPerfError):
+    """An option or ini value that cannot be used."""
+
+
+class ResultsFileError(OrtPerfError):
+    """A results folder or records file that cannot be written or read."""
+
+
+class CaseError(OrtPerfError):
+    """A case that cannot go on; `stage` names where it ended.
+
+    Attributes:
+        stage: One of `pytest_ortperf.records.record.STAGES`.
+        kind: One of `pytest_ortperf.records.record.FAILURE_KINDS`.
+    """
+
+    def __init__(self, message: str, *, stage: str, kind: str) -> None:
+        super().__init__(message)
+        self.stage = stage
+        self.kind = kind

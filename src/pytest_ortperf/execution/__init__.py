@@ -1,0 +1,1 @@
+"""Run a case: model file, precision, inputs, session, then accuracy or latency."""

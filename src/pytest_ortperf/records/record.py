@@ -1,0 +1,240 @@
+"""The record of one case: what happened, with absent things absent (`None`), never 0.
+
+Times are integer nanoseconds, sizes integer bytes. Identity holds no clock, host or counter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+STAGES = (
+    "settings",
+    "model",
+    "precision",
+    "inputs",
+    "session",
+    "placement",
+    "first_run",
+    "warm_up",
+    "timing",
+    "reference",
+    "comparison",
+    "teardown",
+)
+"""Where a case can end, in the order of the flow."""
+
+FAILURE_KINDS = (
+    "model error",
+    "input error",
+    "precision error",
+    "session error",
+    "provider unavailable",
+    "fallback",
+    "runtime error",
+    "result accuracy issue",
+    "crash",
+    "timeout",
+    "internal error",
+)
+"""Classes of failure, stable over runs: comparisons look at these, not at message texts."""
+
+OUTCOMES = ("passed", "failed", "crashed", "timed_out", "skipped", "xfailed", "xpassed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a case did not pass."""
+
+    kind: str
+    """One of `FAILURE_KINDS`."""
+
+    stage: str | None
+    """One of `STAGES`; `None` if it died before the first."""
+
+    message: str
+    signal: int | None = None
+    """Number of the signal that ended the process."""
+
+    exit_code: int | None = None
+    """Exit status of a process that ended by itself without a result."""
+
+    log_tail: tuple[str, ...] = ()
+    """Last lines the process wrote to its standard output and error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorFact:
+    """One input or output as it was fed or got."""
+
+    name: str
+    dtype: str
+    """As ONNX Runtime names it inside `tensor(...)`: `float`, `int64`; or the whole type of a non-tensor."""
+
+    shape: tuple[int, ...] | None
+    """`None` for sequences, maps and optionals."""
+
+    origin: str
+    """Of inputs: `stored` or `generated`; of outputs `computed`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFact:
+    """The model file that really ran."""
+
+    path: str
+    byte: int
+    """Size of the `.onnx` file, external data not counted."""
+
+    precision: str | None
+    """What its weights are: `fp32`, `fp16`, `bf16`, `int8`, `mixed`; `None` if nothing tells."""
+
+    fp16_from: str | None = None
+    """`stored` or `converted` where an fp16 variant was asked for."""
+
+    note: str | None = None
+    """Such as `fp16 storage, fp32 compute`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionFact:
+    """The session as asked for and as made."""
+
+    requested_providers: tuple[str, ...]
+    active_providers: tuple[str, ...]
+    provider_options: Mapping[str, Mapping[str, str]]
+    graph_optimization: str
+    intra_op_threads: int | None
+    """`None` is ONNX Runtime's default."""
+
+    creation_ns: int
+    second_creation_ns: int | None = None
+    first_run_ns: int | None = None
+    validation_creation_ns: int | None = None
+    """Creation time of the session that validated, where the benchmark item validated by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Which provider got which nodes of the optimised graph."""
+
+    nodes_by_provider: Mapping[str, int]
+    """Full provider name -> number of nodes."""
+
+    op_types_by_provider: Mapping[str, Mapping[str, int]]
+    """Full provider name -> operator type -> number of nodes."""
+
+    source: str
+    """`assignment info` or `profile`."""
+
+    @property
+    def total_nodes(self) -> int:
+        """Number of nodes over all providers."""
+        return sum(self.nodes_by_provider.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Wall-clock time of each timed iteration."""
+
+    timing: str
+    """What the clock covers; `host` is arrays in, arrays out."""
+
+    samples_ns: tuple[int, ...]
+    """One per iteration, in call order, warm-up left out. At least one."""
+
+    warmup_iterations: int
+    """Iterations done before the first sample, not those asked for."""
+
+    batch: int | None = None
+    """Leading dimension of the inputs where they agree; `None` if unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputAccuracy:
+    """One output of one data set against its reference."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...] | None
+    within_tolerance: bool
+    rtol: float
+    atol: float
+    percent_mismatch_allowed: float
+    percent_mismatch: float | None
+    """Share of elements outside the tolerance, over the whole output; `None` if shapes or types differ."""
+
+    max_abs_error: float | None = None
+    max_rel_error: float | None = None
+    message: str | None = None
+    """What is wrong, for people; `None` if within tolerance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSetAccuracy:
+    """The verdict of one data set."""
+
+    data_set: str
+    """`test_data_set_0`, or `generated` with its seed."""
+
+    reference: str
+    """`stored` or `CPU fp32`."""
+
+    outputs: tuple[OutputAccuracy, ...]
+
+    @property
+    def within_tolerance(self) -> bool:
+        """Whether every output is."""
+        return all(output.within_tolerance for output in self.outputs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """The outcome of one case."""
+
+    case_id: str
+    """`bert::benchmark[cuda-fp16]`: the same on each machine."""
+
+    nodeid: str
+    """pytest's: list file, model, label."""
+
+    model: str
+    mode: str
+    provider: str
+    """Short name, as in the case id."""
+
+    provider_full_name: str
+    precision: str | None
+    """As asked; `None` is the model as given."""
+
+    dims: Mapping[str, int] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    outcome: str
+    reason: str | None = None
+    """Of a skip or an expected failure."""
+
+    failure: Failure | None = None
+    started: str
+    """ISO 8601, UTC."""
+
+    duration_ns: int | None = None
+    """Of the whole case as its own process saw it."""
+
+    stage_ns: Mapping[str, int] = field(default_factory=dict)
+    """Time in each stage that was entered."""
+
+    worker: str | None = None
+    """pytest-xdist worker, such as `gw0`."""
+
+    isolation: str | None = None
+    """`forked`, `pool`, `none`; with the runner where it matters."""
+
+    model_fact: ModelFact | None = None
+    session: SessionFact | None = None
+    placement: Placement | None = None
+    inputs: tuple[TensorFact, ...] = ()
+    latencies: tuple[Latency, ...] = ()
+    """One per timing mode; the first is the headline."""
+
+    accuracy: tuple[DataSetAccuracy, ...] = ()
+    """One per data set; empty if nothing was compared."""

@@ -1,0 +1,1 @@
+"""Show records: terminal, CSV, JUnit. Nothing here runs a model."""
