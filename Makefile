@@ -1,0 +1,105 @@
+# Every task of the project; `make` lists them. ARGS goes on to pytest: make benchmark ARGS="-k bert"
+
+PYTHON ?= python3
+VENV := .venv
+VENVS := .venvs
+PYTEST_SERIES ?= 8.4 9.1 9.2
+ARGS ?=
+
+PIP_INSTALL := -m pip install --quiet -c
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# A virtual environment holds absolute paths: one made in another folder, by a Python that is gone,
+# or by another Python than `make PYTHON=...` names now, is made anew.
+WANTED_PYTHON := $(if $(filter command line,$(origin PYTHON)),$(PYTHON),.*)
+VENV_USABLE := $(shell grep -q -x -E '$(WANTED_PYTHON)' '$(VENV)/.made-by' 2>/dev/null \
+	&& test "$$(cat '$(VENV)/.made-in')" = '$(CURDIR)' \
+	&& '$(VENV)/bin/python' -c '' 2>/dev/null && echo yes)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help benchmark test test-slow lint format docs matrix constraints clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+benchmark: $(VENV)/.has-cpu ## validate and benchmark the models of models.json on this CPU, results in result/
+	$(VENV)/bin/python -m pytest --ortperf-mode=both --ortperf-results=result $(ARGS)
+
+test: $(VENV)/.has-dev ## run the tests, without those marked slow
+	$(VENV)/bin/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: $(VENV)/.has-dev ## run the tests marked slow
+	$(VENV)/bin/python -m pytest -m slow $(ARGS)
+
+lint: $(VENV)/.has-dev ## check style, types and import contracts
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.has-dev ## format the code and apply safe fixes
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+docs: $(VENV)/.has-dev ## build the documentation, warnings are errors
+	$(VENV)/bin/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+matrix: ## run the plugin's tests on each supported pytest series
+
+# With the oldest Python, so that each version exists for the newer ones too: make PYTHON=python3.11 constraints
+constraints: ## pin the newest versions anew in constraints.txt
+	rm -rf $(VENVS)/constraints
+	$(PYTHON) -m venv $(VENVS)/constraints
+	$(VENVS)/constraints/bin/python -m pip install --quiet 'pytest==9.1.*' '.[cpu,dev,docs]'
+	$(VENVS)/constraints/bin/python -m pip freeze --exclude pytest-ortperf > $(VENVS)/pins.txt
+	{ head -n 1 constraints.txt; cat $(VENVS)/pins.txt; } > $(VENVS)/constraints.txt
+	mv $(VENVS)/constraints.txt constraints.txt
+
+clean: ## remove environments, caches and built files; result/ stays
+	rm -rf $(VENV) $(VENVS) build dist docs/_build
+	rm -rf .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+# One environment for everything; .has-cpu is what a user needs, .has-dev what a developer needs on top.
+
+$(VENV)/.made-by:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is missing or older than 3.11: $$($(PYTHON) --version 2>&1)."; \
+		echo "Name another one, such as: make PYTHON=python3.12 benchmark"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments."; \
+		echo "On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	@echo '$(CURDIR)' > $(VENV)/.made-in
+	@echo '$(PYTHON)' > $@
+
+ifneq ($(VENV_USABLE),yes)
+.PHONY: $(VENV)/.made-by
+endif
+
+$(VENV)/.has-cpu: $(VENV)/.made-by pyproject.toml constraints.txt
+	$(VENV)/bin/python $(PIP_INSTALL) constraints.txt -e '.[cpu]'
+	@touch $@
+
+$(VENV)/.has-dev: $(VENV)/.made-by pyproject.toml constraints.txt
+	$(VENV)/bin/python $(PIP_INSTALL) constraints.txt -e '.[cpu,dev,docs]'
+	@touch $@ $(VENV)/.has-cpu
+
+# The matrix: the same pins, but for pytest; and only what the plugin's tests import.
+
+MATRIX := $(PYTEST_SERIES:%=matrix-%)
+.PHONY: $(MATRIX)
+
+matrix: $(MATRIX)
+
+$(MATRIX): matrix-%: $(VENVS)/pytest-%/.ready
+	$(VENVS)/pytest-$*/bin/python -m pytest tests/plugin -m "not slow" -p no:cacheprovider $(ARGS)
+
+$(VENVS)/pytest-%/.ready: $(VENV)/.made-by pyproject.toml constraints.txt
+	rm -rf $(@D)
+	$(VENV)/bin/python -m venv $(@D)
+	grep -v '^pytest==' constraints.txt > $(@D)/constraints.txt
+	$(@D)/bin/python $(PIP_INSTALL) $(@D)/constraints.txt 'pytest==$*.*' -e '.[cpu]' hypothesis pytest-randomly
+	@touch $@

@@ -1,0 +1,60 @@
+"""Sphinx settings; lists of options and failures are written from the package's own tables."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+HERE = Path(__file__).parent
+PROJECT = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+GENERATED = HERE / "_build" / "generated"
+
+project = PROJECT["name"]
+release = PROJECT["version"]
+copyright = "the pytest-ortperf contributors"  # noqa: A001
+extensions = ["myst_parser"]
+myst_enable_extensions = ["deflist"]
+myst_heading_anchors = 3
+exclude_patterns = ["_build"]
+nitpicky = True
+html_theme = "furo"
+html_title = f"{project} {release}"
+
+
+def options_page() -> str:
+    """Return each option as a definition: flag, ini twin, meaning, default."""
+    # Imported here, because a build that cannot import the package must fail with that reason.
+    from pytest_ortperf.options import OPTIONS  # noqa: PLC0415
+
+    entries = []
+    for option in OPTIONS:
+        value = "{" + ",".join(option.choices) + "}" if option.choices else option.metavar
+        flag = f"{option.flag}={value}" if value else option.flag
+        text = option.help[0].upper() + option.help[1:]
+        entries.append(f"`{flag}`\n: {text}.\n  Default: {option.default_text}. Ini: `{option.ini}`.\n")
+    return "\n".join(entries)
+
+
+def failures_page() -> str:
+    """Return the words that a failure's `kind` and `stage` are taken from."""
+    from pytest_ortperf.records.record import FAILURE_KINDS, STAGES  # noqa: PLC0415
+
+    kinds = ", ".join(f"`{kind}`" for kind in FAILURE_KINDS)
+    stages = ", ".join(f"`{stage}`" for stage in STAGES)
+    return f"Kinds: {kinds}.\n\nStages, in the order of the flow: {stages}.\n"
+
+
+def write_generated(_app: Sphinx) -> None:
+    """Write the pages that are not written by hand, for the pages that include them."""
+    GENERATED.mkdir(parents=True, exist_ok=True)
+    (GENERATED / "options.md").write_text(options_page(), encoding="utf-8")
+    (GENERATED / "failures.md").write_text(failures_page(), encoding="utf-8")
+
+
+def setup(app: Sphinx) -> None:
+    """Let Sphinx call `write_generated` before it reads the first page."""
+    app.connect("builder-inited", write_generated)
