@@ -1,4 +1,4 @@
-"""Sphinx settings; lists of options and failures are written from the package's own tables."""
+"""Sphinx settings; lists of options, failures and columns are written from the package's own tables."""
 
 from __future__ import annotations
 
@@ -48,11 +48,28 @@ def failures_page() -> str:
     return f"Kinds: {kinds}.\n\nStages, in the order of the flow: {stages}.\n"
 
 
+def column_lists() -> dict[str, str]:
+    """Return the column names of each table as a sentence, by the table's name."""
+    from pytest_ortperf.reports import columns  # noqa: PLC0415
+
+    tables = {
+        "fail": columns.FAIL,
+        "success": columns.SUCCESS,
+        "latency_group": columns.LATENCY_GROUP,
+        "metrics": columns.METRICS,
+        "op_metrics": columns.OP_METRICS,
+        "session": columns.SESSION,
+    }
+    return {name: ", ".join(f"`{it.name}`" for it in table) for name, table in tables.items()}
+
+
 def write_generated(_app: Sphinx) -> None:
     """Write the pages that are not written by hand, for the pages that include them."""
     GENERATED.mkdir(parents=True, exist_ok=True)
-    (GENERATED / "options.md").write_text(options_page(), encoding="utf-8")
-    (GENERATED / "failures.md").write_text(failures_page(), encoding="utf-8")
+    pages = {"options": options_page(), "failures": failures_page()}
+    pages |= {f"columns_{name}": text + "\n" for name, text in column_lists().items()}
+    for name, text in pages.items():
+        (GENERATED / f"{name}.md").write_text(text, encoding="utf-8")
 
 
 def setup(app: Sphinx) -> None:
