@@ -26,6 +26,7 @@ pytest.importorskip("sybil", reason="needs the docs extra")
 
 from sybil import Document, Example
 from sybil.evaluators.python import PythonEvaluator
+from sybil.example import SybilFailure
 from sybil.parsers.myst import CodeBlockParser
 
 from pytest_ortperf.cases import model_list
@@ -98,9 +99,11 @@ class Folder:
 
     def run(self, text: str, form: re.Match[str]) -> str | None:
         """Run the commands of a block and compare what they print."""
-        if not entry_points(group="pytest11", name="ortperf"):
-            pytest.skip("pytest-ortperf is not installed in this environment")
         for command, expected in commands(text):
+            if command.startswith(("pytest", "ortperf")) and not entry_points(
+                group="pytest11", name="ortperf"
+            ):
+                pytest.skip("pytest-ortperf is not installed in this environment")
             done = subprocess.run(
                 ["/bin/sh", "-c", command],
                 cwd=self.path,
@@ -122,7 +125,7 @@ class Folder:
 
 def environment() -> dict[str, str]:
     """Return an environment as a user has it: this one, without what the tests add to pytest."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "COV_"))}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("CI", "COV_", "PYTEST_"))}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     addopts = "-p no:randomly -p no:cacheprovider"
     return kept | {"PATH": path, "COLUMNS": "110", "NO_COLOR": "1", "PYTEST_ADDOPTS": addopts}
@@ -170,8 +173,31 @@ def test_output_is_compared(expected: str, got: str, *, vary: bool, same: bool) 
 
 
 def test_a_block_without_comment_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="needs a comment in the line before it"):
+    with pytest.raises(SybilFailure, match="needs a comment in the line before it"):
         write_and_evaluate(tmp_path, "# Page\n\n```console\n$ true\n```\n")
+
+
+def test_blocks_take_effect_in_order_in_one_folder(tmp_path: Path) -> None:
+    text = (
+        "<!-- file: a.txt -->\n```json\n[1]\n```\n\n<!-- run -->\n```console\n$ cat a.txt\n[1]\n$ true\n```\n"
+    )
+    assert write_and_evaluate(tmp_path, text) == ["file: a.txt", "cat a.txt", "true"]
+
+
+@pytest.mark.parametrize(
+    ("comment", "block", "message"),
+    [
+        ("run", "$ echo 2\n3\n", "$ echo 2\nexpected:\n3\n\ngot:\n2\n"),
+        ("run", "$ echo 2; exit 3\n2\n", "$ echo 2; exit 3\nexit status 3\n2\n"),
+        ("run, exit 3", "$ echo 2\n2\n", "$ echo 2\nexit status 0\n2\n"),
+    ],
+)
+def test_a_command_that_does_something_else_fails(
+    tmp_path: Path, comment: str, block: str, message: str
+) -> None:
+    with pytest.raises(SybilFailure) as caught:
+        write_and_evaluate(tmp_path, f"<!-- {comment} -->\n```console\n{block}```\n")
+    assert str(caught.value).endswith(message)
 
 
 def test_each_command_of_a_block_has_its_output() -> None:
