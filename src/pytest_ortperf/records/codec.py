@@ -29,7 +29,8 @@ def from_dict(cls: type[T], data: Mapping[str, Any]) -> T:
     Raises:
         TypeError: If a field without a default is missing.
     """
-    hints = _hints(cls)
+    whole: type = cls  # mypy takes no type[T] for hashable
+    hints = _hints(whole)
     return cls(**{key: _restore(hints[key], value) for key, value in data.items() if key in hints})
 
 
@@ -45,7 +46,8 @@ def _restore(hint: Any, value: Any) -> Any:
         return {key: _restore(args[1], item) for key, item in value.items()}
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return from_dict(hint, value)
-    return value
+    # NaN and Infinity come as strings: JSON has no number for them
+    return float(value) if hint is float and isinstance(value, str) else value
 
 
 @functools.cache

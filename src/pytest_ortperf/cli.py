@@ -1,0 +1,113 @@
+"""The `ortperf` command: what can be done with results without running anything."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pytest_ortperf.errors import OrtPerfError
+
+USAGE_ERROR = 2
+
+EXAMPLES = """\
+examples:
+  ortperf report result                          the newest run in the folder result
+  ortperf report result --run 20261123-210146    that run
+  ortperf report records_1.jsonl --output /tmp   one records file, tables to another folder
+  ortperf schema > models.schema.json            for an editor that completes model lists
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status: 0, or 2 with a message on standard error.
+
+    Args:
+        argv: Arguments without the program's name; the process's own unless given.
+
+    Raises:
+        SystemExit: For `--help`, `--version` and arguments that argparse refuses.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        status = int(arguments.call(arguments))
+        sys.stdout.flush()
+    except OrtPerfError as error:
+        print(f"ortperf: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from pytest_ortperf.records.reading import find_run, read_run  # noqa: PLC0415 - not for --help
+    from pytest_ortperf.reports.csv_tables import write_tables  # noqa: PLC0415
+    from pytest_ortperf.reports.terminal import summary_lines  # noqa: PLC0415
+
+    run = read_run(find_run(arguments.results, arguments.run))
+    folder = arguments.output or run.path.parent
+    files = [run.path, *write_tables(run, folder)]
+    width = shutil.get_terminal_size().columns
+    for text, _ in summary_lines(run, width=width, files=files, results=folder):
+        print(text)
+    return 0
+
+
+def _schema(_: argparse.Namespace) -> int:
+    from pytest_ortperf.cases.model_list import schema_text  # noqa: PLC0415 - not for --help
+
+    print(schema_text().rstrip("\n"))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ortperf",
+        description="Work with results of pytest-ortperf. Nothing is measured here: pytest does that.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ortperf {_version()}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    report = commands.add_parser(
+        "report",
+        help="write the CSV files of a run again and print its summary",
+        description="Write the CSV files of a run again, from its records file, and print its summary.",
+    )
+    report.add_argument("results", type=Path, metavar="RESULTS", help="results folder or records file")
+    report.add_argument(
+        "--run", metavar="ID", help="run id, such as 20261123-210146; the newest unless given"
+    )
+    report.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for the files; that of the records file unless given",
+    )
+    report.set_defaults(call=_report)
+
+    schema = commands.add_parser(
+        "schema",
+        help="print the JSON Schema of model lists",
+        description="Print the JSON Schema of model lists, for editors and other checkers.",
+    )
+    schema.set_defaults(call=_schema)
+    return parser
+
+
+def _version() -> str:
+    try:
+        return version("pytest-ortperf")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""Facts of the machine a run is made on: hardware, operating system, versions; unknown is `None`."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_ortperf.records.distributions import (
+    first_version,
+    onnxruntime_distributions,
+    require_one_onnxruntime,
+    versions,
+)
+from pytest_ortperf.records.environment import Environment, GpuFact
+from pytest_ortperf.records.libraries import read_cuda, read_cudnn, read_driver, read_tensorrt, read_text
+
+__all__ = ["GpuSurvey", "collect_environment", "onnxruntime_distributions", "require_one_onnxruntime"]
+
+ROOT = Path("/")
+
+_NAMES = (
+    "filelock",
+    "numpy",
+    "nvidia-ml-py",
+    "onnx",
+    "pandas",
+    "pytest",
+    "pytest-forked",
+    "pytest-ortperf",
+    "pytest-xdist",
+)
+_PREFIXES = ("nvidia-cublas", "nvidia-cuda-runtime", "nvidia-cudnn", "onnxruntime", "tensorrt")
+
+_CUDA = r"nvidia-cuda-runtime(-cu\d+)?"
+_CUDNN = r"nvidia-cudnn(-cu\d+)?"
+_TENSORRT = r"tensorrt((-cu\d+)?(-libs)?)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuSurvey:
+    """What NVML told about GPUs and driver."""
+
+    gpus: tuple[GpuFact, ...] = ()
+    driver: str | None = None
+    cuda_driver_max: str | None = None
+    """Highest CUDA version the driver takes, such as `12.4`."""
+
+    reason: str | None = None
+    """Why no GPU is listed, in NVML's words."""
+
+
+def collect_environment(
+    gpus: GpuSurvey | None = None, *, workspace: Path | None = None, root: Path = ROOT
+) -> Environment:
+    """Return the environment; imports none of the packages it names and makes no session.
+
+    Args:
+        gpus: What `execution.devices.nvml_gpus` found; `None` if nobody asked.
+        workspace: Folder that may hold a TensorRT installation.
+        root: Folder that stands for `/`.
+    """
+    survey = gpus or GpuSurvey()
+    packages = versions(_NAMES, _PREFIXES)
+    runtimes = [f"{name} {version}" for name, version in onnxruntime_distributions().items()]
+    return Environment(
+        cpu=read_cpu_model(root),
+        logical_cores=os.cpu_count(),
+        usable_cores=read_usable_cores(root),
+        memory_byte=read_memory(root),
+        gpus=survey.gpus,
+        gpu_reason=survey.reason,
+        driver=survey.driver or read_driver(root),
+        cuda=first_version(packages, _CUDA) or read_cuda(root),
+        cuda_driver_max=survey.cuda_driver_max,
+        cudnn=first_version(packages, _CUDNN) or read_cudnn(root),
+        tensorrt=first_version(packages, _TENSORRT) or read_tensorrt(root, workspace),
+        os=read_os(),
+        kernel=platform.release() or None,
+        hostname=platform.node() or None,
+        python=platform.python_version(),
+        packages=packages,
+        onnxruntime_distribution=", ".join(runtimes) or None,
+    )
+
+
+def read_cpu_model(root: Path) -> str | None:
+    """Return the processor's name; on machines that do not tell, its architecture."""
+    match = re.search(r"^model name\s*:\s*(\S.*?)\s*$", read_text(root / "proc/cpuinfo"), re.MULTILINE)
+    return match[1] if match else platform.processor() or platform.machine() or None
+
+
+def read_memory(root: Path) -> int | None:
+    """Return the main memory in bytes."""
+    match = re.search(r"^MemTotal:\s*(\d+) kB$", read_text(root / "proc/meminfo"), re.MULTILINE)
+    return int(match[1]) * 1024 if match else None
+
+
+def read_os() -> str | None:
+    """Return the distribution's name, such as `Ubuntu 24.04.1 LTS`, else the system's."""
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME") or platform.system()
+    except OSError:
+        return platform.system() or None
+
+
+def read_usable_cores(root: Path) -> float | None:
+    """Return how many cores this process may use: the smaller of its affinity and its group's quota."""
+    allowed = [quota for quota in (_affinity(), read_quota(root)) if quota is not None]
+    return min(allowed) if allowed else None
+
+
+def read_quota(root: Path) -> float | None:
+    """Return the control group's CPU quota in cores (version 2 or 1), or `None` if there is none."""
+    quotas = [quota for folder in _control_groups(root) if (quota := _quota_of(folder)) is not None]
+    return min(quotas) if quotas else None
+
+
+def _affinity() -> float | None:
+    try:
+        return float(len(os.sched_getaffinity(0)))
+    except AttributeError:  # not on macOS or Windows
+        return None
+
+
+def _control_groups(root: Path) -> Iterator[Path]:
+    """Yield the folders of this process's group and of those around it, where quotas may stand."""
+    base = root / "sys/fs/cgroup"
+    for line in read_text(root / "proc/self/cgroup").splitlines():
+        number, _, rest = line.partition(":")
+        controllers, _, group = rest.partition(":")
+        if number != "0" and "cpu" not in controllers.split(","):
+            continue
+        mounted = base if number == "0" else base / "cpu"
+        inner = mounted / group.lstrip("/")
+        yield from (folder for folder in (inner, *inner.parents) if folder.is_relative_to(mounted))
+
+
+def _quota_of(folder: Path) -> float | None:
+    quota, _, period = read_text(folder / "cpu.max").strip().partition(" ")
+    if not quota:
+        quota = read_text(folder / "cpu.cfs_quota_us").strip()
+        period = read_text(folder / "cpu.cfs_period_us").strip()
+    if not (quota.isdigit() and period.isdigit() and int(period)):
+        return None  # `max`, `-1`, or no such file
+    return int(quota) / int(period)

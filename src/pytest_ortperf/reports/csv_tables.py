@@ -1,0 +1,211 @@
+"""The eight CSV files of a run.
+
+Absent is an empty cell. Text that a spreadsheet would run as a formula (starts with `=`, `+`, `-`, `@`, tab
+or carriage return) gets an apostrophe in front, since model names and error messages come from files of
+others; numbers stay numbers. The records file holds every text as it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pytest_ortperf.errors import ResultsFileError
+from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.store import Run
+from pytest_ortperf.reports.columns import (
+    FAIL,
+    LATENCY_GROUP,
+    METRICS,
+    OP_METRICS,
+    SESSION,
+    SUCCESS,
+    Cell,
+    Column,
+    Measured,
+    R,
+    dims_text,
+    s,
+)
+from pytest_ortperf.reports.gains import PASSED, Gains, reference_name
+from pytest_ortperf.reports.rows import FAILED, Group, Rows, group_name, group_of, sorted_rows, subject_of
+
+Row = Mapping[str, Cell]
+Table = tuple[Sequence[str], list[Row]]
+"""Column names in order, and rows; a column that a row lacks is empty."""
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def write_tables(run: Run, folder: Path) -> list[Path]:
+    """Write `benchmark_<table>_<run>.csv` for each table, over files of that name; return them in order.
+
+    Raises:
+        ResultsFileError: If a file cannot be written.
+    """
+    import pandas as pd  # noqa: PLC0415 - nobody who only collects or measures should load it
+
+    rows = sorted_rows(run)
+    paths = []
+    for name, build in TABLES.items():
+        columns, cells = build(rows)
+        data = [[_safe(row.get(column)) for column in columns] for row in cells]
+        path = folder / f"benchmark_{name}_{run.header.run}.csv"
+        frame = pd.DataFrame(data, columns=list(columns), dtype=object)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            frame.to_csv(path, index=False, lineterminator="\n", errors="backslashreplace")
+        except OSError as error:
+            raise ResultsFileError(
+                f"{path}: not written: {error.strerror or error}. The records are in {run.path}; "
+                f"once there is room, 'ortperf report {run.path}' writes the tables again."
+            ) from error
+        paths.append(path)
+    return paths
+
+
+def fail_table(rows: Rows) -> Table:
+    """Return one row per case that failed."""
+    return _table(FAIL, rows.failed)
+
+
+def success_table(rows: Rows) -> Table:
+    """Return one row per benchmark and timing mode."""
+    return _table(SUCCESS, rows.measured)
+
+
+def latency_table(rows: Rows) -> Table:
+    """Return one row per model and dimensions; headline timing mode, columns grouped by provider."""
+    gained = [group for group in rows.groups if reference_name(group[0], rows.run.header)]
+    columns = [
+        *_SUBJECT_COLUMNS,
+        *(f"{group_name(group)}_{column.name}" for group in rows.groups for column in LATENCY_GROUP),
+        *(_gain_column(group, rows) for group in gained),
+    ]
+    headline = [row for row in rows.measured if row.latency is row.record.latencies[0]]
+    gains = Gains(rows.run.header, rows.records)
+    cells = _subject_cells(rows)
+    for row in headline:
+        cells[subject_of(row.record)].update(_latency_cells(row))
+        found = gains.of(row.record)
+        if found:
+            cells[subject_of(row.record)][_gain_column(group_of(row.record), rows)] = round(found.percent, 4)
+    return columns, list(cells.values())
+
+
+def metrics_table(rows: Rows) -> Table:
+    """Return one row per model, provider and precision whose placement is known."""
+    return _table(METRICS, rows.placed)
+
+
+def op_metrics_table(rows: Rows) -> Table:
+    """Return one row per operator type on each provider that got nodes."""
+    return _table(OP_METRICS, rows.operators)
+
+
+def status_table(rows: Rows) -> Table:
+    """Return one row per model and dimensions, with `pass`, `fail`, `xfail` or `skip` per provider."""
+    cells = _subject_cells(rows)
+    for subject, records in rows.subjects.items():
+        for group in rows.groups:
+            cells[subject][group_name(group)] = _status(
+                [record for record in records if group_of(record) == group]
+            )
+    return [*_SUBJECT_COLUMNS, *map(group_name, rows.groups)], list(cells.values())
+
+
+def session_table(rows: Rows) -> Table:
+    """Return one row per case that made a session."""
+    return _table(SESSION, (record for record in rows.records if record.session))
+
+
+def system_info_table(rows: Rows) -> Table:
+    """Return one row per fact of run and machine."""
+    return ("spec", "value"), [{"spec": spec, "value": value} for spec, value in _specs(rows.run)]
+
+
+TABLES: Mapping[str, Callable[[Rows], Table]] = {
+    "fail": fail_table,
+    "success": success_table,
+    "latency": latency_table,
+    "metrics": metrics_table,
+    "op_metrics": op_metrics_table,
+    "status": status_table,
+    "session": session_table,
+    "system_info": system_info_table,
+}
+
+_SUBJECT_COLUMNS = ("model", "dims")
+
+
+def _table(columns: Sequence[Column[R]], rows: Iterable[R]) -> Table:
+    names = [column.name for column in columns]
+    return names, [{column.name: column.get(row) for column in columns} for row in rows]
+
+
+def _subject_cells(rows: Rows) -> dict[object, dict[str, Cell]]:
+    return {subject: {"model": subject[1], "dims": dims_text(dict(subject[2]))} for subject in rows.subjects}
+
+
+def _latency_cells(row: Measured) -> Iterator[tuple[str, Cell]]:
+    group = group_name(group_of(row.record))
+    for column in LATENCY_GROUP:
+        yield f"{group}_{column.name}", column.get(row)
+
+
+def _gain_column(group: Group, rows: Rows) -> str:
+    """Return `tensorrt_vs_cuda_gain_percent`, or `tensorrt_vs_cuda_fp16_gain_percent`."""
+    provider, precision = group
+    reference = reference_name(provider, rows.run.header)
+    return "_".join(part for part in (provider, "vs", reference, precision, "gain_percent") if part)
+
+
+def _status(records: Sequence[Record]) -> str | None:
+    """Return the worst of a cell's outcomes; a skipped mode beside a passed one does not hide the pass."""
+    outcomes = {record.outcome for record in records}
+    for status, members in (
+        ("fail", FAILED),
+        ("pass", PASSED),
+        ("xfail", ("xfailed",)),
+        ("skip", ("skipped",)),
+    ):
+        if outcomes.intersection(members):
+            return status
+    return None
+
+
+def _specs(run: Run) -> Iterator[tuple[str, Cell]]:
+    header, environment = run.header, run.header.environment
+    yield "run", header.run
+    yield "started", header.started
+    yield "duration_s", s(run.end.duration_ns) if run.end else None
+    yield "exit_status", run.end.exit_status if run.end else None
+    yield "command", " ".join(header.command) or None
+    yield "providers", " ".join(header.providers) or None
+    for field in dataclasses.fields(environment):
+        if field.name not in ("gpus", "packages"):
+            yield field.name, getattr(environment, field.name)
+    for gpu in environment.gpus:
+        for field in dataclasses.fields(gpu):
+            yield f"gpu_{gpu.index}_{field.name}", getattr(gpu, field.name)
+    for title, mapping in _MAPPINGS:
+        yield from ((f"{title}_{name}", _text(value)) for name, value in sorted(mapping(run).items()))
+
+
+_MAPPINGS: tuple[tuple[str, Callable[[Run], Mapping[str, object]]], ...] = (
+    ("unusable", lambda run: run.header.unusable_providers),
+    ("package", lambda run: run.header.environment.packages),
+    ("label", lambda run: run.header.labels),
+    ("option", lambda run: run.header.options),
+)
+
+
+def _text(value: object) -> Cell:
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _safe(value: Cell) -> Cell:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value

@@ -1,0 +1,86 @@
+"""Gains of a provider over its reference provider, within one run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pytest_ortperf.cases.providers import find_provider
+from pytest_ortperf.errors import SettingsError
+from pytest_ortperf.records.environment import RunHeader
+from pytest_ortperf.records.record import Latency, Record
+from pytest_ortperf.records.statistics import summarize
+
+PASSED = ("passed", "xpassed")
+"""Outcomes whose measurements count."""
+
+Key = tuple[str, str, tuple[tuple[str, int], ...], str, str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gain:
+    """How much less time than the reference provider took, of median latencies of one timing mode."""
+
+    percent: float
+    """Positive is faster; 50 is half the time, -100 twice the time."""
+
+    reference: str
+    """Short name of the reference provider."""
+
+    timing: str
+
+
+def gain(base_ns: float, other_ns: float) -> float | None:
+    """Return what `other_ns` saves of `base_ns` in percent; `None` for a base of 0.
+
+    Source: the gain columns of the ONNX Runtime TensorRT performance scripts.
+    """
+    return (base_ns - other_ns) / base_ns * 100 if base_ns > 0 else None
+
+
+def list_of(record: Record) -> str:
+    """Return the model list a record's case came from, as its node id says."""
+    return record.nodeid.split(f"::{record.model}::", maxsplit=1)[0]
+
+
+def reference_name(provider: str, header: RunHeader) -> str | None:
+    """Return the provider that gains are against: the run's choice, else the provider's own; not itself."""
+    try:
+        name = header.reference_provider or find_provider(provider).reference
+    except SettingsError:  # a runner that is no provider, or a name of a newer version
+        return None
+    return None if name == provider else name
+
+
+class Gains:
+    """The benchmarks of a run, to be asked for gains."""
+
+    def __init__(self, header: RunHeader, records: Iterable[Record]) -> None:
+        self._header = header
+        self._measured: Mapping[Key, Record] = {
+            _key(record, record.provider): record
+            for record in records
+            if record.outcome in PASSED and record.latencies
+        }
+
+    def of(self, record: Record) -> Gain | None:
+        """Return the gain in the first timing mode of a record that its reference has too."""
+        return next(
+            (found for latency in record.latencies if (found := self.of_timing(record, latency))), None
+        )
+
+    def of_timing(self, record: Record, latency: Latency) -> Gain | None:
+        """Return the gain in one timing mode; `None` without reference, or where it lacks that mode."""
+        name = reference_name(record.provider, self._header)
+        base = self._measured.get(_key(record, name)) if name else None
+        if name is None or base is None or record.outcome not in PASSED:
+            return None
+        for other in base.latencies:
+            if other.timing == latency.timing:
+                percent = gain(summarize(other).p50_ns, summarize(latency).p50_ns)
+                return None if percent is None else Gain(percent=percent, reference=name, timing=other.timing)
+        return None
+
+
+def _key(record: Record, provider: str) -> Key:
+    return list_of(record), record.model, tuple(sorted(record.dims.items())), provider, record.precision

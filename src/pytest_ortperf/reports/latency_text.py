@@ -1,0 +1,142 @@
+"""The latency table of the terminal summary."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pytest_ortperf.records.record import Record
+from pytest_ortperf.reports.columns import Measured, dims_text, nodes_on_provider
+from pytest_ortperf.reports.gains import list_of
+from pytest_ortperf.reports.rows import Group, Rows, Subject, group_of, subject_of
+from pytest_ortperf.reports.text_table import TextColumn, table_lines
+
+UNITS: Sequence[tuple[str, float]] = (("s", 1e9), ("ms", 1e6), ("us", 1e3))
+_MOST_DECIMALS = 6
+_SIGNIFICANT = 3
+
+TIMINGS = {"host": "host (arrays in, arrays out)"}
+"""What a timing mode covers, where its name does not say it."""
+
+Cells = Mapping[tuple[Subject, Group], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeFormat:
+    """One unit and number of decimals for all latencies of a table."""
+
+    unit: str
+    ns: float
+    decimals: int
+
+    @classmethod
+    def of(cls, medians_ns: Sequence[float]) -> TimeFormat:
+        """Return the unit in which the middle one is 1 or more, and decimals that tell the smallest."""
+        middle = statistics.median(medians_ns)
+        unit, ns = next((row for row in UNITS if middle >= row[1]), UNITS[-1])
+        smallest = max(min(medians_ns), 1) / ns
+        decimals = _SIGNIFICANT - 1 - math.floor(math.log10(smallest))
+        return cls(unit=unit, ns=ns, decimals=min(max(decimals, 0), _MOST_DECIMALS))
+
+    def text(self, ns: float | None) -> str:
+        """Return a latency without its unit; nothing for none."""
+        return "" if ns is None else f"{ns / self.ns:.{self.decimals}f}"
+
+
+def latency_lines(rows: Rows, width: int) -> list[str]:
+    """Return the table with its title and the notes its rows point to; nothing without a measurement."""
+    measured = rows.measured
+    if not measured:
+        return []
+    time = TimeFormat.of([row.summary.p50_ns for row in measured])
+    timings = list(dict.fromkeys(row.latency.timing for row in measured))
+    notes = _notes(measured)
+    columns = [
+        TextColumn(title="model", cells=_models(measured)),
+        TextColumn(title="variant", cells=[_variant(row.record, notes) for row in measured], to_left=True),
+        *([_column("timing", measured, lambda row: row.latency.timing)] if len(timings) > 1 else []),
+        _column("p50", measured, lambda row: time.text(row.summary.p50_ns)),
+        _column("mean", measured, lambda row: time.text(row.summary.mean_ns), keep=4),
+        _column("p90", measured, lambda row: time.text(row.summary.p90_ns), keep=5),
+        _column("min", measured, lambda row: time.text(row.summary.min_ns), keep=1),
+        _column("iterations", measured, lambda row: str(row.summary.count), keep=2),
+        _column("per s", measured, lambda row: _per_s(row.summary.throughput_per_s), keep=3),
+        _column("nodes", measured, lambda row: _nodes(row.record), keep=8),
+        _column("gain vs", measured, _gain, keep=7),
+        *_error_columns(measured, rows.records),
+    ]
+    covered = TIMINGS.get(timings[0], timings[0]) if len(timings) == 1 else "as timing says"
+    title = f"latency in {time.unit}, {covered}; nodes on the provider asked for / all nodes"
+    return [title, *table_lines(columns, width), *(f"{mark} {note}" for note, mark in notes.items())]
+
+
+def _column(
+    title: str, rows: Sequence[Measured], get: Callable[[Measured], str], keep: int = 0
+) -> TextColumn:
+    return TextColumn(title=title, cells=[get(row) for row in rows], keep=keep)
+
+
+def _models(rows: Sequence[Measured]) -> list[str]:
+    """Return model names, with their list where two lists have a model of that name."""
+    lists: dict[str, set[str]] = {}
+    for row in rows:
+        lists.setdefault(row.record.model, set()).add(list_of(row.record))
+    return [
+        f"{list_of(row.record)}::{row.record.model}" if len(lists[row.record.model]) > 1 else row.record.model
+        for row in rows
+    ]
+
+
+def _notes(rows: Sequence[Measured]) -> dict[str, str]:
+    """Return note -> mark, such as `fp16 storage, fp32 compute` -> `*`."""
+    notes = dict.fromkeys(
+        row.record.model_fact.note for row in rows if row.record.model_fact and row.record.model_fact.note
+    )
+    return {note: "*" * number for number, note in enumerate(notes, start=1) if note}
+
+
+def _variant(record: Record, notes: Mapping[str, str]) -> str:
+    variant = "-".join(part for part in (record.provider, record.precision, dims_text(record.dims)) if part)
+    note = record.model_fact.note if record.model_fact else None
+    return f"{variant} {notes[note]}" if note else variant
+
+
+def _per_s(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.1f}" if value < 1000 else f"{value:.0f}"  # noqa: PLR2004 - four digits are enough to compare
+
+
+def _nodes(record: Record) -> str:
+    on_provider = nodes_on_provider(record)
+    if on_provider is None or record.placement is None:
+        return ""
+    return f"{on_provider}/{record.placement.total_nodes}"
+
+
+def _gain(row: Measured) -> str:
+    return f"{row.gain.percent:+.1f} % {row.gain.reference}" if row.gain else ""
+
+
+def _error_columns(measured: Sequence[Measured], records: Sequence[Record]) -> list[TextColumn]:
+    """Return the column of worst errors, if anything of the run was compared."""
+    errors = _worst_errors(records)
+    if not errors:
+        return []
+    keys = [(subject_of(row.record), group_of(row.record)) for row in measured]
+    cells = [f"{errors[key]:.1e}" if key in errors else "" for key in keys]
+    return [TextColumn(title="max error", cells=cells, keep=6)]
+
+
+def _worst_errors(records: Sequence[Record]) -> Cells:
+    """Return the largest absolute error over data sets and outputs, by cell."""
+    worst: dict[tuple[Subject, Group], float] = {}
+    for record in records:
+        outputs = [output for data_set in record.accuracy for output in data_set.outputs]
+        errors = [output.max_abs_error for output in outputs if output.max_abs_error is not None]
+        if errors:
+            key = (subject_of(record), group_of(record))
+            worst[key] = max(worst.get(key, 0.0), *errors)
+    return worst

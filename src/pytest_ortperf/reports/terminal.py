@@ -1,0 +1,146 @@
+"""The summary at the end of a run, as lines with their markup."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pytest_ortperf.records.record import OUTCOMES, Record
+from pytest_ortperf.records.store import Run
+from pytest_ortperf.reports.columns import runtime_version
+from pytest_ortperf.reports.latency_text import latency_lines
+from pytest_ortperf.reports.rows import Rows, sorted_rows
+from pytest_ortperf.reports.text_table import cut
+
+Markup = Mapping[str, bool]
+Line = tuple[str, Markup]
+"""A text without line end, and what pytest's `TerminalReporter.write_line` takes beside it."""
+
+PLAIN: Markup = {}
+BOLD: Markup = {"bold": True}
+RED: Markup = {"red": True}
+GREEN: Markup = {"green": True}
+YELLOW: Markup = {"yellow": True}
+
+MOST_FAILURES = 20
+MOST_REASONS = 10
+_NARROWEST = 60
+
+_WORDS = {"timed_out": "timed out"}
+
+
+def summary_lines(run: Run, *, width: int, files: Sequence[Path], results: Path) -> list[Line]:
+    """Return the summary of a run.
+
+    Args:
+        run: The run; it may hold no record, and may not have come to its end.
+        width: Of the terminal, in characters.
+        files: Files of the run that were written, in the order to name them.
+        results: Folder that the files are in.
+    """
+    width = max(width, _NARROWEST)
+    rows = sorted_rows(run)
+    blocks = (
+        _table(rows, width),
+        _failures(rows, width),
+        _reasons(rows, width),
+        [(f"note: {note}", YELLOW) for note in run.notes],
+        [*_totals(run, width), *_files(files, results, width)],
+    )
+    lines: list[Line] = []
+    for block in (block for block in blocks if block):
+        lines += [("", PLAIN), *block] if lines else block
+    return lines
+
+
+def _table(rows: Rows, width: int) -> list[Line]:
+    lines = latency_lines(rows, width)
+    return [(line, BOLD if number == 0 else PLAIN) for number, line in enumerate(lines)]
+
+
+def _failures(rows: Rows, width: int) -> list[Line]:
+    failed = rows.failed
+    lines = [(cut(_failure(record), width), RED) for record in failed[:MOST_FAILURES]]
+    more = len(failed) - len(lines)
+    if more > 0:
+        lines.append((f"and {more} more, in benchmark_fail_{rows.run.header.run}.csv", RED))
+    return lines
+
+
+def _failure(record: Record) -> str:
+    outcome = _WORDS.get(record.outcome, record.outcome).upper()
+    if record.failure is None:
+        return f"{outcome} {record.case_id}"
+    kind = "" if record.failure.kind in (record.outcome, "crash", "timeout") else f"{record.failure.kind}: "
+    return f"{outcome} {record.case_id}: {kind}{record.failure.message}"
+
+
+def _reasons(rows: Rows, width: int) -> list[Line]:
+    skipped = Counter(
+        record.reason or "no reason given" for record in rows.records if record.outcome == "skipped"
+    )
+    listed = skipped.most_common(MOST_REASONS)
+    lines = [(cut(f"skipped {count}: {reason}", width), YELLOW) for reason, count in listed]
+    more = len(skipped) - len(listed)
+    if more > 0:
+        lines.append((f"and for {more} more reasons, in {rows.run.path.name}", YELLOW))
+    return lines
+
+
+def _totals(run: Run, width: int) -> list[Line]:
+    counts = Counter(record.outcome for record in run.records)
+    outcomes = ", ".join(f"{counts[name]} {_WORDS.get(name, name)}" for name in OUTCOMES if counts[name])
+    models = len({record.model for record in run.records})
+    text = f"{_count(models, 'model')}, {_count(len(run.records), 'case')}" + (
+        f": {outcomes}" if outcomes else ""
+    )
+    bad = any(counts[name] for name in ("failed", "crashed", "timed_out"))
+    return [
+        (text + _not_run(run) + _duration(run), RED if bad else GREEN if counts["passed"] else YELLOW),
+        *((line, PLAIN) for line in _wrapped([_where(run)], width)),
+    ]
+
+
+def _not_run(run: Run) -> str:
+    if run.end is None or run.end.collected is None or run.end.collected <= len(run.records):
+        return ""
+    return f", {run.end.collected - len(run.records)} not run"
+
+
+def _duration(run: Run) -> str:
+    return f" in {run.end.duration_ns / 1e9:.1f} s" if run.end else "; the run did not come to its end"
+
+
+def _where(run: Run) -> str:
+    environment = run.header.environment
+    version = runtime_version(environment)
+    gpus = Counter(gpu.name for gpu in environment.gpus)
+    parts = (
+        f"run {run.header.run}",
+        f"ONNX Runtime {version}" if version else "",
+        environment.cpu or "",
+        *(f"{count} x {name}" if count > 1 else name for name, count in gpus.items()),
+    )
+    return ", ".join(part for part in parts if part)
+
+
+def _files(files: Sequence[Path], results: Path, width: int) -> list[Line]:
+    if not files:
+        return []
+    names = [str(path.relative_to(results)) if path.is_relative_to(results) else str(path) for path in files]
+    lines = _wrapped([", ".join(names)], width - 2)
+    return [(f"results in {results}:", PLAIN), *((f"  {line}", PLAIN) for line in lines)]
+
+
+def _wrapped(texts: Iterable[str], width: int) -> list[str]:
+    return [
+        line
+        for text in texts
+        for line in textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    ]
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
