@@ -1,0 +1,155 @@
+"""Model lists: a JSON file becomes models, or one error with every issue of the file."""
+
+from __future__ import annotations
+
+import codecs
+import importlib.resources
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_ortperf.cases.directory import read_directory
+from pytest_ortperf.cases.entry import DEFAULT_KEYS, EntryReader, entry_label
+from pytest_ortperf.cases.issues import Issues, Place, shown_path, shown_value
+from pytest_ortperf.cases.model import Model
+from pytest_ortperf.cases.values import Reader, read_object
+
+SCHEMA_FILE = "model_list.schema.json"
+_EXAMPLE = '{"name": "resnet50", "path": "resnet50.onnx"}'
+
+
+def read_models(path: Path, *, workspace: Path | None) -> tuple[Model, ...]:
+    """Return the models of a model list or model directory, in their order; no model file is opened.
+
+    Args:
+        path: A JSON list, or a directory of models.
+        workspace: Where relative paths of a list start; `None` is the list's own folder.
+
+    Raises:
+        ModelListError: With every issue of the list or directory, one a line.
+    """
+    # os.path's answer is False where pathlib's raises; reading the file then names the cause.
+    if os.path.isdir(path):  # noqa: PTH112
+        return read_directory(path)
+    return _read_list(path, (workspace or path.parent).absolute())
+
+
+def schema_text() -> str:
+    """Return the JSON Schema (draft 2020-12) of model lists."""
+    return importlib.resources.files(__package__).joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
+
+
+def _read_list(path: Path, base: Path) -> tuple[Model, ...]:
+    issues = Issues(shown_path(path))
+    document = _parse(_read_text(path, issues), issues)
+    file_place = Place(issues, "")
+    entries, defaults = _parts(document, file_place)
+    reader = EntryReader(issues.title, base, defaults)
+    models: dict[str, Model] = {}
+    labels: dict[str, str] = {}
+    for index, value in enumerate(entries):
+        place = Place(issues, entry_label(index, value))
+        model = reader.read(value, place)
+        if model is None:
+            continue
+        if model.name and model.name in labels:
+            place.report(
+                f"the name {shown_value(model.name)} is taken by {labels[model.name]}; rename one of the two"
+            )
+        models[model.name] = model
+        labels[model.name] = place.entry
+    if not models and not issues.lines:
+        file_place.report(f"holds no models; add an entry such as {_EXAMPLE}")
+    issues.check()
+    return tuple(models.values())
+
+
+def _read_text(path: Path, issues: Issues) -> str:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        issues.add(
+            "no such file or directory; name a list (JSON) or a model directory with --ortperf-models=PATH"
+        )
+        raise issues.error() from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
+        reason = getattr(error, "strerror", None) or error
+        issues.add(f"cannot be read ({reason}); make it readable, or name another with --ortperf-models=PATH")
+        raise issues.error() from error
+    try:
+        return content.removeprefix(codecs.BOM_UTF8).decode()
+    except UnicodeDecodeError as error:
+        issues.add(
+            f"is not UTF-8 text (byte 0x{content[error.start]:02x} at offset {error.start}); "
+            f"a model list is JSON in UTF-8, and a model is named in a list or by its directory"
+        )
+        raise issues.error() from error
+
+
+def _parse(text: str, issues: Issues) -> Any:
+    if text.startswith("version https://git-lfs"):
+        issues.add("is a Git LFS pointer, not the list itself; fetch the list with: git lfs pull")
+        raise issues.error()
+    if not text.strip():
+        issues.add(f"is empty; write a list of models such as [{_EXAMPLE}]")
+        raise issues.error()
+
+    def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = sorted({key for key in keys if keys.count(key) > 1})
+            issues.add(
+                f"repeated key {', '.join(map(repr, twice))} in {shown_value(found)}; remove all but one"
+            )
+        return found
+
+    try:
+        return json.loads(text, object_pairs_hook=unique_keys)
+    except json.JSONDecodeError as error:
+        issues.add(
+            f"line {error.lineno}, column {error.colno}: not JSON ({error.msg}); "
+            f"JSON has no comments and no comma before a closing bracket"
+        )
+        raise issues.error() from error
+    except (ValueError, RecursionError) as error:  # a number of over 4,300 digits, or very deep nesting
+        issues.add(f"is not a model list: {error}")
+        raise issues.error() from error
+
+
+def _parts(document: Any, place: Place) -> tuple[Sequence[Any], dict[str, Any]]:
+    """Return the entries and the defaults."""
+    if isinstance(document, list):
+        return document, {}
+    allowed = f'a list of models, or an object such as {{"models": [{_EXAMPLE}]}}'
+    found = read_object(document, place, TOP_KEYS, allowed)
+    if isinstance(document, dict) and "models" not in document:
+        place.report("missing key 'models'")
+    return found.get("models", []), found.get("defaults", {})
+
+
+def _read_schema_key(value: Any, place: Place) -> Any:
+    if not isinstance(value, str):
+        place.wrong(value, "a text, the address of the schema")
+    return value
+
+
+def _read_defaults(value: Any, place: Place) -> dict[str, Any]:
+    return read_object(value, place, DEFAULT_KEYS, "an object")
+
+
+def _read_entries(value: Any, place: Place) -> list[Any]:
+    if isinstance(value, list):
+        return value
+    place.wrong(value, "a list of models")
+    return []
+
+
+TOP_KEYS: dict[str, Reader] = {
+    "$schema": _read_schema_key,
+    "defaults": _read_defaults,
+    "models": _read_entries,
+}
+"""Keys of a list that is an object."""

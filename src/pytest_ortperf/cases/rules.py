@@ -1,0 +1,217 @@
+"""Readers of what an entry holds: tolerances, input rules, conditions, dims, tags, provider options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from pytest_ortperf.cases.issues import Place, unknown
+from pytest_ortperf.cases.matrix import MODES
+from pytest_ortperf.cases.model import Condition, Fill, InputRule, Tolerance, ToleranceRule
+from pytest_ortperf.cases.names import tag_issue
+from pytest_ortperf.cases.providers import PROVIDERS, find_provider
+from pytest_ortperf.cases.values import (
+    Reader,
+    as_number,
+    choice_reader,
+    is_integer,
+    list_reader,
+    one_or_more,
+    read_number,
+    read_object,
+    read_percent,
+    read_text,
+    read_texts,
+    read_zero_or_more,
+)
+from pytest_ortperf.errors import SettingsError
+
+_PRECISION = re.compile(r"[a-z][a-z0-9_]*")
+_SLICE = r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(:\s*(-?0*[1-9]\d*)?\s*)?"
+_SLICES = re.compile(rf"{_SLICE}(,{_SLICE})*")
+
+
+def read_provider(value: Any, place: Place) -> str:
+    """Return the short name of a provider."""
+    name = read_text(value, place)
+    if not name:
+        return ""
+    try:
+        return find_provider(name).name
+    except SettingsError:  # its text speaks of the command line
+        place.report(
+            unknown("provider", name, [row.name for row in PROVIDERS])
+            + "; or a full name that ends in ExecutionProvider"
+        )
+        return ""
+
+
+def read_precision(value: Any, place: Place) -> str:
+    """Return a precision; which ones there are is known only when the models are read."""
+    if isinstance(value, str) and _PRECISION.fullmatch(value):
+        return value
+    place.wrong(value, "a precision in lower case, such as fp32, fp16 or int8")
+    return ""
+
+
+_TOLERANCE: Mapping[str, Reader] = {
+    "rtol": read_zero_or_more,
+    "atol": read_zero_or_more,
+    "percent_mismatch": read_percent,
+}
+TOLERANCE_KEYS: Mapping[str, Reader] = {
+    **_TOLERANCE,
+    "precision": read_precision,
+    "provider": read_provider,
+    "output": read_text,
+}
+
+
+def read_tolerances(value: Any, place: Place) -> tuple[ToleranceRule, ...]:
+    """Return one rule per object, in their order."""
+    rules = []
+    for index, item in one_or_more(value):
+        here = place if index is None else place.inside(index)
+        found = read_object(
+            item, here, TOLERANCE_KEYS, 'an object such as {"rtol": 0.001}, or a list of them'
+        )
+        if isinstance(item, dict) and not item.keys() & _TOLERANCE.keys():
+            here.report("sets nothing; give at least one of rtol, atol, percent_mismatch")
+        tolerance = Tolerance(**{key: found.pop(key) for key in _TOLERANCE if key in found})
+        rules.append(ToleranceRule(tolerance=tolerance, **found))
+    return tuple(rules)
+
+
+def _read_shape(value: Any, place: Place) -> tuple[int, ...]:
+    sizes = value if isinstance(value, list) else [None]
+    if not all(is_integer(size, at_least=0) for size in sizes):
+        place.wrong(value, "a list of integers, 0 or more")
+        return ()
+    return tuple(sizes)
+
+
+def _read_slices(value: Any, place: Place) -> str:
+    text = read_text(value, place)
+    if text and not _SLICES.fullmatch(text):
+        place.wrong(value, 'Python slices with commas between, such as "0:1, :, 2:"')
+    return text
+
+
+INPUT_KEYS: Mapping[str, Reader] = {
+    "low": read_number,
+    "high": read_number,
+    "fill": choice_reader("fill", get_args(Fill)),
+    "shape": _read_shape,
+    "slices": _read_slices,
+}
+
+
+def read_inputs(value: Any, place: Place) -> Mapping[str, InputRule]:
+    """Return the rules by input name or glob, in their order."""
+    if not isinstance(value, dict):
+        place.wrong(value, 'an object of rules by input name, such as {"ids": {"high": 100}}')
+        return {}
+    return {name: _read_input(rule, place.inside(name)) for name, rule in value.items()}
+
+
+def _read_input(value: Any, place: Place) -> InputRule:
+    found = read_object(value, place, INPUT_KEYS, 'an object such as {"low": 0, "high": 100}')
+    rule = InputRule(**found)
+    if rule.low is not None and rule.high is not None and rule.low > rule.high:
+        place.report(f"low {rule.low:g} is above high {rule.high:g}; swap them")
+    if rule.fill != "uniform" and (rule.low is not None or rule.high is not None):
+        place.report(f"low and high have no effect with fill {rule.fill!r}; remove them, or the fill")
+    return rule
+
+
+SKIP_KEYS: Mapping[str, Reader] = {
+    "reason": read_text,
+    "providers": list_reader(read_provider, "provider names"),
+    "precisions": list_reader(read_precision, "precisions"),
+    "modes": list_reader(choice_reader("mode", MODES["both"]), "modes"),
+}
+XFAIL_KEYS: Mapping[str, Reader] = {**SKIP_KEYS, "raises": choice_reader("value", ["crash"])}
+
+
+def read_skips(value: Any, place: Place) -> tuple[Condition, ...]:
+    """Return the conditions of a `skip`."""
+    return _read_conditions(value, place, SKIP_KEYS)
+
+
+def read_xfails(value: Any, place: Place) -> tuple[Condition, ...]:
+    """Return the conditions of an `xfail`."""
+    return _read_conditions(value, place, XFAIL_KEYS)
+
+
+def _read_conditions(value: Any, place: Place, keys: Mapping[str, Reader]) -> tuple[Condition, ...]:
+    conditions = []
+    for index, item in one_or_more(value):
+        here = place if index is None else place.inside(index)
+        if isinstance(item, str):
+            conditions.append(Condition(reason=read_text(item, here)))
+            continue
+        found = read_object(item, here, keys, "a reason, an object with a reason, or a list of these")
+        if isinstance(item, dict) and "reason" not in item:
+            here.report("missing key 'reason'")
+        crash = found.pop("raises", None) == "crash"
+        conditions.append(Condition(**{"reason": "", **found}, raises_crash=crash))
+    return tuple(conditions)
+
+
+def read_dims(value: Any, place: Place) -> Mapping[str, tuple[int, ...]]:
+    """Return the values of each dimension; a single one becomes a tuple of one."""
+    if not isinstance(value, dict):
+        place.wrong(value, 'an object of values by dimension name, such as {"batch": [1, 8]}')
+        return {}
+    return {name: _read_sizes(sizes, place.inside(name)) for name, sizes in value.items()}
+
+
+def _read_sizes(value: Any, place: Place) -> tuple[int, ...]:
+    sizes = value if isinstance(value, list) else [value]
+    wrong = not all(is_integer(size, at_least=1) for size in sizes)
+    if wrong or not sizes or len(set(sizes)) < len(sizes):
+        place.wrong(value, "an integer above 0, or a list of different ones")
+        return ()
+    return tuple(sizes)
+
+
+def read_tags(value: Any, place: Place) -> tuple[str, ...]:
+    """Return the tags, each a valid name of a pytest marker."""
+    tags = read_texts(value, place)
+    for index, tag in enumerate(tags):
+        issue = tag_issue(tag) if tag else None
+        if issue:
+            place.inside(index).report(f"the tag {tag!r} {issue}; choose another")
+    return tags
+
+
+def read_ep_options(value: Any, place: Place) -> Mapping[str, Mapping[str, str]]:
+    """Return provider options by short name; true and false become 1 and 0, as ONNX Runtime spells them."""
+    if not isinstance(value, dict):
+        place.wrong(value, 'an object of options by provider, such as {"cuda": {"device_id": 0}}')
+        return {}
+    options: dict[str, Mapping[str, str]] = {}
+    for key, item in value.items():
+        here = place.inside(key)
+        name = read_provider(key, here)
+        if name in options:
+            here.report(f"the provider {name!r} is given twice; put all its options under one name")
+        options[name] = _read_options(item, here)
+    return options
+
+
+def _read_options(value: Any, place: Place) -> Mapping[str, str]:
+    if not isinstance(value, dict):
+        place.wrong(value, "an object of option values")
+        return {}
+    return {key: _option_text(item, place.inside(key)) for key, item in value.items()}
+
+
+def _option_text(value: Any, place: Place) -> str:
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, str) or as_number(value) is not None:
+        return str(value)
+    place.wrong(value, "a text, a finite number, true or false")
+    return ""

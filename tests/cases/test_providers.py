@@ -1,0 +1,56 @@
+import pytest
+
+from pytest_ortperf.cases.providers import ALIASES, GROUPS, PROVIDERS, Provider, find_provider, short_name
+from pytest_ortperf.errors import SettingsError
+
+
+@pytest.mark.parametrize("row", PROVIDERS, ids=lambda row: row.name)
+def test_provider_is_found_by_both_its_names(row: Provider) -> None:
+    assert find_provider(row.name) is row
+    assert find_provider(row.name.upper()) is row
+    assert find_provider(row.full_name) is row
+    assert short_name(row.full_name) == row.name
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [("trt", "tensorrt"), ("TRT-RTX", "nvtensorrtrtx"), ("DirectML", "dml"), ("ov", "openvino")],
+)
+def test_alias_finds_its_provider(alias: str, name: str) -> None:
+    assert find_provider(alias).name == name
+
+
+def test_tables_only_point_at_rows_that_exist() -> None:
+    names = {row.name for row in PROVIDERS}
+    full_names = {row.full_name for row in PROVIDERS}
+    groups = {name for group in GROUPS.values() for name in group}
+
+    assert len(names) == len(full_names) == len(PROVIDERS)
+    assert {*ALIASES.values(), *groups, *(row.reference for row in PROVIDERS)} <= names
+    assert {name for row in PROVIDERS for name in row.companions} <= full_names
+    assert not ALIASES.keys() & names
+
+
+def test_tensorrt_is_measured_against_cuda_which_takes_what_it_leaves() -> None:
+    row = find_provider("tensorrt")
+
+    assert (row.reference, row.companions) == ("cuda", ("CUDAExecutionProvider",))
+
+
+def test_full_name_that_is_not_known_is_a_provider_of_its_own() -> None:
+    row = find_provider("MyPluginExecutionProvider")
+
+    assert row == Provider("MyPluginExecutionProvider", "MyPluginExecutionProvider", "any", "cpu", ())
+    assert short_name("MyPluginExecutionProvider") == "MyPluginExecutionProvider"
+
+
+@pytest.mark.parametrize("text", ["cudda", "", "my-ExecutionProvider", "cuda "])
+def test_unknown_name_lists_the_known(text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        find_provider(text)
+
+    assert str(caught.value) == (
+        f"--ortperf-ep: unknown execution provider {text!r}. Known names: auto, acl, armnn, cann, coreml, "
+        "cpu, cuda, dml, dnnl, migraphx, nvtensorrtrtx, openvino, qnn, rocm, tensorrt, vitisai, webgpu, "
+        "xnnpack, acl, cuda_trt; or give a full name that ends in ExecutionProvider."
+    )

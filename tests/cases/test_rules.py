@@ -1,0 +1,78 @@
+# ruff: noqa: E501 - a table of messages in full
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+PROVIDER_NAMES = (
+    "cpu, cuda, tensorrt, nvtensorrtrtx, openvino, dml, migraphx, rocm, qnn, acl, armnn, xnnpack, coreml, "
+    "webgpu, dnnl, cann, vitisai; or a full name that ends in ExecutionProvider"
+)
+
+
+IssuesOfEntry = Callable[..., list[str]]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "issue"),
+    [
+        ("path", "", 'path: is ""; it must be a text that is not empty'),
+        ("path", ["a"], 'path: is ["a"]; it must be a text that is not empty'),
+        ("path", "a\0b", 'path: is "a\\u0000b"; it must be a path without NUL characters'),
+        ("path", "a\ud800", 'path: is "a\\ud800"; it must be a path that can be encoded'),
+        ("test_data", None, "test_data: is null; it must be a text that is not empty"),
+        ("dims", 3, 'dims: is 3; it must be an object of values by dimension name, such as {"batch": [1, 8]}'),
+        ("dims", {"b": 0}, "dims.b: is 0; it must be an integer above 0, or a list of different ones"),
+        ("dims", {"b": True}, "dims.b: is true; it must be an integer above 0, or a list of different ones"),
+        ("dims", {"a b": [1, 1]}, 'dims."a b": is [1, 1]; it must be an integer above 0, or a list of different ones'),
+        ("dims", {"b": []}, "dims.b: is []; it must be an integer above 0, or a list of different ones"),
+        ("dims", {"b": [[1]]}, "dims.b: is [[1]]; it must be an integer above 0, or a list of different ones"),
+        ("tags", "nlp", 'tags: is "nlp"; it must be a list of texts'),
+        ("tags", ["a", 1], "tags[1]: is 1; it must be a text that is not empty"),
+        ("tags", ["a", "a"], 'tags[1]: repeats "a"; remove one'),
+        ("outputs", ["a", "a"], 'outputs[1]: repeats "a"; remove one'),
+        ("input_order", {}, "input_order: is {}; it must be a list of texts"),
+        ("timeout", 0, "timeout: is 0; it must be a number above 0"),
+        ("timeout", "5", 'timeout: is "5"; it must be a number above 0'),
+        ("timeout", float("inf"), "timeout: is Infinity; it must be a number above 0"),
+        ("timeout", 10**400, "timeout: is " + "1" + "0" * 56 + "...; it must be a number above 0"),
+        ("tolerance", 1, 'tolerance: is 1; it must be an object such as {"rtol": 0.001}, or a list of them'),
+        ("tolerance", {}, "tolerance: sets nothing; give at least one of rtol, atol, percent_mismatch"),
+        ("tolerance", {"rtol": -1}, "tolerance.rtol: is -1; it must be a number, 0 or more"),
+        ("tolerance", {"rtol": True}, "tolerance.rtol: is true; it must be a number, 0 or more"),
+        ("tolerance", [{"atol": float("nan")}], "tolerance[0].atol: is NaN; it must be a number, 0 or more"),
+        ("tolerance", {"percent_mismatch": 101}, "tolerance.percent_mismatch: is 101; it must be a number from 0 to 100"),
+        ("tolerance", {"rtol": 1, "precision": "FP16"}, 'tolerance.precision: is "FP16"; it must be a precision in lower case, such as fp32, fp16 or int8'),
+        ("tolerance", {"rtol": 1, "provider": "cudda"}, f"tolerance.provider: unknown provider 'cudda'; did you mean 'cuda'? Known providers are {PROVIDER_NAMES}"),
+        ("tolerance", {"rtol": 1, "provider": ""}, 'tolerance.provider: is ""; it must be a text that is not empty'),
+        ("tolerance", {"rtoll": 1, "atol": 1}, "tolerance: unknown key 'rtoll'; did you mean 'rtol'? Known keys are rtol, atol, percent_mismatch, precision, provider, output"),
+        ("inputs", [], 'inputs: is []; it must be an object of rules by input name, such as {"ids": {"high": 100}}'),
+        ("inputs", {"x": 1}, 'inputs.x: is 1; it must be an object such as {"low": 0, "high": 100}'),
+        ("inputs", {"x": {"low": 2, "high": 1}}, "inputs.x: low 2 is above high 1; swap them"),
+        ("inputs", {"x": {"low": "2"}}, 'inputs.x.low: is "2"; it must be a finite number'),
+        ("inputs", {"x": {"low": 2, "fill": "ones"}}, "inputs.x: low and high have no effect with fill 'ones'; remove them, or the fill"),
+        ("inputs", {"x": {"fill": "random"}}, "inputs.x.fill: unknown fill 'random'; known fills are uniform, ramp, zeros, ones"),
+        ("inputs", {"x": {"fill": 1}}, "inputs.x.fill: is 1; it must be one of uniform, ramp, zeros, ones"),
+        ("inputs", {"x": {"shape": [-1]}}, "inputs.x.shape: is [-1]; it must be a list of integers, 0 or more"),
+        ("inputs", {"x": {"shape": 3}}, "inputs.x.shape: is 3; it must be a list of integers, 0 or more"),
+        ("inputs", {"x": {"slices": "0:1,a"}}, 'inputs.x.slices: is "0:1,a"; it must be Python slices with commas between, such as "0:1, :, 2:"'),
+        ("inputs", {"x": {"slices": "::0"}}, 'inputs.x.slices: is "::0"; it must be Python slices with commas between, such as "0:1, :, 2:"'),
+        ("ep_options", [], 'ep_options: is []; it must be an object of options by provider, such as {"cuda": {"device_id": 0}}'),
+        ("ep_options", {"gpu": {}}, f"ep_options.gpu: unknown provider 'gpu'; known providers are {PROVIDER_NAMES}"),
+        ("ep_options", {"cuda": 1}, "ep_options.cuda: is 1; it must be an object of option values"),
+        ("ep_options", {"cuda": {"a": None}}, "ep_options.cuda.a: is null; it must be a text, a finite number, true or false"),
+        ("ep_options", {"trt": {}, "tensorrt": {}}, "ep_options.tensorrt: the provider 'tensorrt' is given twice; put all its options under one name"),
+        ("skip", True, "skip: is true; it must be a reason, an object with a reason, or a list of these"),
+        ("skip", "", 'skip: is ""; it must be a text that is not empty'),
+        ("skip", {"providers": ["cuda"]}, "skip: missing key 'reason'"),
+        ("skip", {"reason": "r", "raises": "crash"}, "skip: unknown key 'raises'; known keys are reason, providers, precisions, modes"),
+        ("skip", {"reason": "r", "providers": []}, "skip.providers: is []; it must be a list of provider names, at least one"),
+        ("xfail", ["r", {"reason": "r", "modes": ["bench"]}], "xfail[1].modes[0]: unknown mode 'bench'; did you mean 'benchmark'? Known modes are validate, benchmark"),
+        ("xfail", {"reason": "r", "raises": "error"}, "xfail.raises: unknown value 'error'; known values are crash"),
+        ("xfail", {"reason": "r", "precisions": "fp16"}, 'xfail.precisions: is "fp16"; it must be a list of precisions, at least one'),
+    ],
+)  # fmt: skip
+def test_wrong_value_is_named_with_what_is_allowed(
+    issues_of_entry: IssuesOfEntry, key: str, value: Any, issue: str
+) -> None:
+    assert issues_of_entry(**{key: value}) == [issue]

@@ -1,0 +1,129 @@
+import json
+from collections.abc import Callable
+from typing import Any
+
+import jsonschema
+import pytest
+
+from pytest_ortperf.cases.entry import DEFAULT_KEYS, ENTRY_KEYS, ORIGINAL_KEYS, ROOT_KEY
+from pytest_ortperf.cases.model import Model
+from pytest_ortperf.cases.model_list import TOP_KEYS, schema_text
+from pytest_ortperf.cases.names import RESERVED_TAGS
+from pytest_ortperf.cases.rules import INPUT_KEYS, SKIP_KEYS, TOLERANCE_KEYS, XFAIL_KEYS
+
+ENTRY = {"name": "a", "path": "a.onnx"}
+
+
+Read = Callable[..., tuple[Model, ...]]
+IssuesOf = Callable[[Any], list[str]]
+
+
+def validator() -> jsonschema.Draft202012Validator:
+    schema = json.loads(schema_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize(
+    ("definition", "keys"),
+    [
+        ("list", TOP_KEYS),
+        ("defaults", DEFAULT_KEYS),
+        ("entry", ENTRY_KEYS),
+        ("original_entry", ORIGINAL_KEYS),
+        ("original_root", {ROOT_KEY}),
+        ("tolerance", TOLERANCE_KEYS),
+        ("input", INPUT_KEYS),
+        ("skip", SKIP_KEYS),
+        ("xfail", XFAIL_KEYS),
+    ],
+)
+def test_schema_describes_every_key_the_code_knows_and_no_other(definition: str, keys: Any) -> None:
+    properties = json.loads(schema_text())["$defs"][definition]["properties"]
+
+    assert set(properties) == set(keys)
+    assert [key for key, value in properties.items() if not value.get("description")] == []
+
+
+def test_schema_reserves_the_same_tags() -> None:
+    assert json.loads(schema_text())["$defs"]["tag"]["not"]["enum"] == sorted(RESERVED_TAGS)
+
+
+ORIGINAL = {"model_name": "o", "working_directory": ".", "model_path": "o", "test_data_path": "."}
+GOOD_LISTS = [
+    [ENTRY],
+    [ORIGINAL],
+    [{"root_working_directory": "/x"}, {**ORIGINAL, "model_path_fp16": "a", "test_data_path_fp16": "b"}],
+    [ORIGINAL, ENTRY, {"source": "onnx-light:resnet50"}],
+    {"$schema": "x", "models": [ENTRY]},
+    {"defaults": {}, "models": [ENTRY]},
+    {"defaults": {"dims": {"b": [1, 2]}, "timeout": 0.5, "skip": "r"}, "models": [ENTRY]},
+    [{**ENTRY, "tolerance": []}],
+    [{**ENTRY, "tolerance": [{"rtol": 0, "output": "*"}, {"percent_mismatch": 100}]}],
+    [{**ENTRY, "inputs": {"x": {}, "y": {"low": -1, "fill": "uniform", "slices": ":, ::2", "shape": []}}}],
+    [{**ENTRY, "xfail": {"reason": "r", "raises": "crash", "modes": ["validate"]}, "skip": ["r"]}],
+    [{**ENTRY, "ep_options": {"cuda": {"a": 1, "b": True, "c": "x", "d": 0.5}}, "tags": ["gpu"]}],
+]  # fmt: skip
+BAD_LISTS = [
+    [],
+    {},
+    3,
+    {"models": []},
+    [3],
+    [{}],
+    [{"root_working_directory": "/x"}],
+    [{"root_working_directory": "/x", **ORIGINAL}],
+    [{**ORIGINAL, "tags": []}],
+    [{"model_name": "o"}],
+    [{"name": "a"}],
+    [{"path": "a"}],
+    [{"path": "a", "source": "onnx-light:resnet50"}],
+    [{**ENTRY, "source": "onnx-light:resnet50"}],
+    [{"source": "zoo:resnet50"}],
+    {"models": [ENTRY], "expect": {}},
+    {"models": [ENTRY], "defaults": {"path": "a"}},
+    [{**ENTRY, "name": "a::b"}],
+    [{**ENTRY, "name": " a"}],
+    [{**ENTRY, "name": "a[b]"}],
+    [{**ENTRY, "name": "a\nb"}],
+    [{**ENTRY, "name": "n" * 201}],
+    [{**ENTRY, "path": " "}],
+    [{**ENTRY, "path": 1}],
+    [{**ENTRY, "expect": {}}],
+    [{**ENTRY, "dims": {"b": 0}}],
+    [{**ENTRY, "dims": {"b": []}}],
+    [{**ENTRY, "dims": {"b": [1, 1]}}],
+    [{**ENTRY, "tags": ["xfail"]}],
+    [{**ENTRY, "tags": ["a-b"]}],
+    [{**ENTRY, "tags": ["_a"]}],
+    [{**ENTRY, "tags": ["a", "a"]}],
+    [{**ENTRY, "tolerance": {}}],
+    [{**ENTRY, "tolerance": {"rtol": -1}}],
+    [{**ENTRY, "tolerance": {"rtol": 1, "precision": "FP16"}}],
+    [{**ENTRY, "inputs": {"x": {"fill": "ones", "low": 1}}}],
+    [{**ENTRY, "inputs": {"x": {"slices": "1"}}}],
+    [{**ENTRY, "inputs": {"x": {"slices": "::0"}}}],
+    [{**ENTRY, "inputs": {"x": {"shape": [-1]}}}],
+    [{**ENTRY, "ep_options": {"cuda": {"a": None}}}],
+    [{**ENTRY, "ep_options": {"cuda": 1}}],
+    [{**ENTRY, "skip": ""}],
+    [{**ENTRY, "skip": {"modes": ["validate"]}}],
+    [{**ENTRY, "skip": {"reason": "r", "raises": "crash"}}],
+    [{**ENTRY, "xfail": {"reason": "r", "raises": "error"}}],
+    [{**ENTRY, "xfail": {"reason": "r", "providers": []}}],
+    [{**ENTRY, "timeout": 0}],
+    [{**ENTRY, "outputs": "a"}],
+    [{**ENTRY, "input_order": [""]}],
+]
+
+
+@pytest.mark.parametrize("document", GOOD_LISTS, ids=json.dumps)
+def test_good_list_is_good_for_schema_and_code(read: Read, document: Any) -> None:
+    assert [error.message for error in validator().iter_errors(document)] == []
+    assert len(read(document)) > 0
+
+
+@pytest.mark.parametrize("document", BAD_LISTS, ids=json.dumps)
+def test_bad_list_is_bad_for_schema_and_code(issues_of: IssuesOf, document: Any) -> None:
+    assert not validator().is_valid(document)
+    assert len(issues_of(document)) > 0
