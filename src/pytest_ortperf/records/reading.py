@@ -91,7 +91,7 @@ def find_run(results: Path, run: str | None = None) -> Path:
         return _with_id(results, run, found)
     whole = [path for path in found if path.stat().st_size]
     if not whole:
-        raise ResultsFileError(f"{results}: holds no records_<run>.jsonl, but {_contents(results)}.")
+        raise ResultsFileError(f"{results}: holds no records_<run>.jsonl of a run; {_contents(results)}.")
     return whole[-1]
 
 
@@ -112,7 +112,8 @@ def _age(path: Path) -> tuple[str, int]:
 
 
 def _contents(folder: Path) -> str:
-    return _shown(sorted(path.name for path in folder.iterdir())) or "is empty"
+    names = _shown(sorted(path.name for path in folder.iterdir()))
+    return f"found were {names}" if names else "it is empty"
 
 
 def _shown(names: Sequence[str]) -> str:

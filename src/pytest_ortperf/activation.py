@@ -1,0 +1,115 @@
+"""Before a run starts: is the plugin on, what is collected, and what pytest-xdist and pytest-forked are told."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pytest_ortperf import options
+from pytest_ortperf.cases.providers import short_name
+from pytest_ortperf.errors import SettingsError
+from pytest_ortperf.records.host import onnxruntime_distributions, require_one_onnxruntime
+
+unusable_key = pytest.StashKey[dict[str, str]]()
+"""Under `--ortperf-ep=auto`: short name -> why it is left out. Known in the controller alone."""
+
+
+def active(config: pytest.Config) -> bool:
+    """Whether this run has anything to do with us."""
+    return options.given(config, "mode") is not None
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this process is a worker of pytest-xdist."""
+    return hasattr(config, "workerinput")
+
+
+def prepare(config: pytest.Config) -> None:
+    """Settle in the controller what depends on the machine or on other plugins, and hand it on as option values.
+
+    Runs before pytest-xdist reads its options and copies all of them to its workers.
+
+    Raises:
+        pytest.UsageError: If the run cannot start; the text says the way out.
+    """
+    try:
+        require_one_onnxruntime()
+    except SettingsError as error:
+        raise pytest.UsageError(str(error)) from error
+    _check_isolation(config)
+    _group_by_model(config)
+    _collect_model_lists(config)
+    _resolve_auto(config)
+
+
+def _check_isolation(config: pytest.Config) -> None:
+    given = options.given(config, "isolation")
+    if getattr(config.option, "forked", False) and given in {"pool", "none"}:
+        raise pytest.UsageError(f"--forked forks every test; it does not go with --ortperf-isolation={given}")
+    if not hasattr(os, "fork"):
+        if given in {"forked", "pool"}:
+            raise pytest.UsageError(
+                f"--ortperf-isolation={given} needs fork, which this system lacks; use --ortperf-isolation=none "
+                f"and -n 1, so that a crash ends a worker and not the run"
+            )
+        options.store(config, "isolation", "none")
+
+
+def _group_by_model(config: pytest.Config) -> None:
+    # loadgroup puts @group into ids and hangs when a worker crashes; loadscope groups by model with clean ids
+    option = config.option
+    if (
+        getattr(option, "numprocesses", None)
+        and getattr(option, "dist", None) == "no"
+        and not option.distload
+    ):
+        option.dist = "loadscope"
+
+
+def _collect_model_lists(config: pytest.Config) -> None:
+    from pytest_ortperf.settings import model_paths
+
+    paths = model_paths(config)
+    if options.given(config, "models") is not None:
+        options.store(config, "models", [str(path) for path in paths])
+    if config.args_source is pytest.Config.ArgsSource.ARGS:
+        return
+    lists = [str(path) for path in paths]
+    for path in paths:
+        if not path.exists():
+            raise pytest.UsageError(_missing_list(path, config))
+    config.args[:] = lists if options.on_command_line(config, "mode") else [*config.args, *lists]
+
+
+def _missing_list(path: Path, config: pytest.Config) -> str:
+    if options.given(config, "models") is None:
+        return (
+            f"no model list: {path} does not exist. Name one with --ortperf-models=PATH (a JSON list or a directory "
+            f'of models), or create it: [{{"name": "mine", "path": "model.onnx"}}]'
+        )
+    return f"--ortperf-models: {path} does not exist; give a model list (JSON) or a directory of models"
+
+
+def _resolve_auto(config: pytest.Config) -> None:
+    names = options.split_names(options.given(config, "ep"))
+    if names and "auto" not in names:
+        return
+    usable, unusable = usable_providers()
+    config.stash[unusable_key] = unusable
+    others = [name for name in names if name != "auto"]
+    options.store(config, "ep", [*usable, *others])
+
+
+def usable_providers() -> tuple[list[str], dict[str, str]]:
+    """Return short names of the providers that take a node here, and why each other one does not."""
+    if set(onnxruntime_distributions()) == {"onnxruntime"} and os.uname().sysname == "Linux":
+        return ["cpu"], {}  # that wheel holds no other provider of nodes: no need to ask in a child
+    from pytest_ortperf.execution.probe import probe_providers
+
+    reasons = {short_name(full): reason for full, reason in probe_providers().items()}
+    return (
+        [name for name, reason in reasons.items() if reason is None],
+        {name: reason for name, reason in reasons.items() if reason is not None},
+    )

@@ -1,0 +1,142 @@
+"""The inputs of a case and what its outputs are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.generated_inputs import generate_inputs
+from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.stored_data import DataSet, find_data_sets, read_inputs, read_outputs
+from pytest_ortperf.execution.tensor_types import Meta, Value, parse_type
+from pytest_ortperf.records.record import TensorFact
+
+STORED = "stored"
+GENERATED = "generated"
+
+_FLOATS = (np.float16, np.float32, np.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseData:
+    """One set of inputs."""
+
+    name: str
+    """`test_data_set_0`, or `generated (seed 0)`."""
+
+    origin: str
+    """`stored` or `generated`."""
+
+    inputs: Mapping[str, Value]
+    references: Mapping[str, Value] | None
+    """Stored outputs; `None` if there are none."""
+
+
+def case_data(
+    session: onnxruntime.InferenceSession, case: Case, settings: ExecutionSettings
+) -> Iterator[CaseData]:
+    """Yield the data sets of a case, read or generated one by one; at least one.
+
+    Raises:
+        CaseError: Stage `inputs`, if stored data is asked for and absent, or does not fit the model.
+    """
+    folder = case.model.test_data
+    if case.precision == "fp16" and case.model.test_data_fp16 is not None:
+        folder = case.model.test_data_fp16
+    if folder is not None and _stored_wanted(case, settings):
+        for data_set in find_data_sets(folder):
+            yield _stored(session, case, data_set)
+    elif settings.input_source == "zoo":
+        raise CaseError(
+            f"no stored test data for {case.model.name}; --ortperf-input=zoo takes nothing else. "
+            f"Name its folder with test_data in the model list, or use --ortperf-input=auto",
+            stage="inputs",
+            kind="input error",
+        )
+    else:
+        yield _generated(session, case, settings)
+
+
+def _stored_wanted(case: Case, settings: ExecutionSettings) -> bool:
+    # chosen dimensions need inputs of that size, which stored ones have only by chance
+    return settings.input_source == "zoo" or (settings.input_source == "auto" and not case.dims)
+
+
+def _stored(session: onnxruntime.InferenceSession, case: Case, data_set: DataSet) -> CaseData:
+    cast = case.precision is not None
+    inputs = read_inputs(
+        data_set,
+        session.get_inputs(),
+        case.model,
+        overridable=session.get_overridable_initializers(),
+        cast_floats=cast,
+    )
+    references = read_outputs(data_set, session.get_outputs(), case.model, cast_floats=cast)
+    return CaseData(name=data_set.name, origin=STORED, inputs=inputs, references=references or None)
+
+
+def _generated(session: onnxruntime.InferenceSession, case: Case, settings: ExecutionSettings) -> CaseData:
+    inputs = generate_inputs(session.get_inputs(), model=case.model, dims=dict(case.dims), seed=settings.seed)
+    references = None
+    if case.model.stored_outputs and settings.input_source != "random" and not case.dims:
+        outputs = DataSet(
+            name=GENERATED, path=case.model.path.parent, inputs=(), outputs=case.model.stored_outputs
+        )
+        references = read_outputs(
+            outputs, session.get_outputs(), case.model, cast_floats=case.precision is not None
+        )
+    name = f"{GENERATED} (seed {settings.seed})"
+    return CaseData(name=name, origin=GENERATED, inputs=inputs, references=references)
+
+
+def tensor_facts(data: CaseData) -> tuple[TensorFact, ...]:
+    """Return name, type and shape of each input as fed."""
+    return tuple(
+        TensorFact(
+            name=name,
+            dtype=str(value.dtype) if isinstance(value, np.ndarray) else type(value).__name__,
+            shape=tuple(int(size) for size in value.shape) if isinstance(value, np.ndarray) else None,
+            origin=data.origin,
+        )
+        for name, value in data.inputs.items()
+    )
+
+
+def batch_of(session: onnxruntime.InferenceSession, inputs: Mapping[str, Value]) -> int | None:
+    """Return the leading dimension of the inputs, where all with one agree; `None` if unknown.
+
+    A model without a symbolic leading dimension counts too: its leading dimension is its batch by convention.
+    """
+    sizes = {
+        value.shape[0]
+        for meta in session.get_inputs()
+        if isinstance(value := inputs.get(meta.name), np.ndarray) and value.ndim > 1
+    }
+    return int(sizes.pop()) if len(sizes) == 1 else None
+
+
+def cast_floats(values: Mapping[str, Value], metas: Sequence[Meta]) -> dict[str, Value]:
+    """Return the values with float tensors in the precision that the metas declare; others as they are."""
+    types = {meta.name: parse_type(meta.type) for meta in metas}
+    return {
+        name: _cast(value, types[name].dtype) if name in types else value for name, value in values.items()
+    }
+
+
+def cast_like(references: Mapping[str, Value], outputs: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the references with float tensors in the precision of the outputs they belong to."""
+    dtypes = {name: value.dtype for name, value in outputs.items() if isinstance(value, np.ndarray)}
+    return {name: _cast(value, dtypes.get(name)) for name, value in references.items()}
+
+
+def _cast(value: Value, dtype: np.dtype[Any] | None) -> Value:
+    if not isinstance(value, np.ndarray) or dtype is None:
+        return value
+    both_floats = value.dtype.type in _FLOATS and dtype.type in _FLOATS
+    return value.astype(dtype) if both_floats and value.dtype != dtype else value

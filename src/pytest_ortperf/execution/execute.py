@@ -1,0 +1,235 @@
+"""The whole flow of one case: model file -> precision -> session -> placement -> inputs -> accuracy | latency."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import onnxruntime
+
+from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.accuracy import choose_tolerance, compare
+from pytest_ortperf.execution.case_data import CaseData, batch_of, case_data, cast_like, tensor_facts
+from pytest_ortperf.execution.facts import Facts
+from pytest_ortperf.execution.latency import sample, warm_up
+from pytest_ortperf.execution.placement import read_placement, require_placement
+from pytest_ortperf.execution.precision import PreparedModel, prepare_model
+from pytest_ortperf.execution.reference import cpu_reference
+from pytest_ortperf.execution.session import SessionHooks, create_session
+from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.tensor_types import Value
+from pytest_ortperf.execution.values import Runner
+from pytest_ortperf.records.record import DataSetAccuracy, Latency, SessionFact
+
+TIMING = "host"
+"""Arrays in, arrays out, as `InferenceSession.run` does it: copies to and from a device are inside."""
+
+
+def execute(
+    case: Case,
+    settings: ExecutionSettings,
+    facts: Facts,
+    hooks: SessionHooks,
+    *,
+    validate_first: bool = False,
+) -> None:
+    """Run one case; everything it finds goes to `facts`, everything it prints to their journal's log.
+
+    Args:
+        case: What to run.
+        settings: How.
+        facts: Filled step by step, so that a failure keeps what came before it.
+        hooks: The users'.
+        validate_first: Whether a benchmark compares outputs by itself.
+
+    Raises:
+        CaseError: With the stage and kind of what went wrong.
+    """
+    execution = Execution(case, settings, facts, hooks)
+    with facts.journal.capture_output():
+        if case.mode == "validate":
+            execution.validate()
+        else:
+            execution.benchmark(validate_first=validate_first)
+
+
+class Execution:
+    """One case on its way; what becomes known goes to its facts at once."""
+
+    def __init__(self, case: Case, settings: ExecutionSettings, facts: Facts, hooks: SessionHooks) -> None:
+        self.case = case
+        self.settings = settings
+        self.facts = facts
+        self.hooks = hooks
+
+    def validate(self) -> None:
+        """Compare the outputs of every data set with their references.
+
+        Raises:
+            CaseError: The first thing that went wrong; all data sets are compared before a mismatch counts.
+        """
+        prepared = self._prepare()
+        session = self._open(prepared)
+        self._validate(session)
+
+    def benchmark(self, *, validate_first: bool) -> None:
+        """Time iterations on the first data set.
+
+        Args:
+            validate_first: Compare outputs before; a mismatch ends the case.
+
+        Raises:
+            CaseError: As `validate`.
+        """
+        prepared = self._prepare()
+        session = self._open(prepared)
+        if validate_first:
+            self._validate(session)
+        creation_ns = self._session_fact.creation_ns
+        # two sessions at once would hold the memory twice
+        del session
+        session = self._open(prepared)
+        second_ns = self._session_fact.creation_ns
+        self._note_session(creation_ns=creation_ns, second_creation_ns=second_ns)
+        self._time(session)
+
+    def _prepare(self) -> PreparedModel:
+        with self.facts.entering("precision" if self.case.precision else "model"):
+            prepared = prepare_model(self.case)
+        self.facts.model_fact = prepared.fact
+        return prepared
+
+    def _open(self, prepared: PreparedModel) -> onnxruntime.InferenceSession:
+        with self.facts.entering("session"):
+            created = create_session(prepared.source, self.case, self.settings, self.hooks)
+        self.facts.session = created.fact
+        with self.facts.entering("placement"):
+            self.facts.placement = read_placement(created.session)
+            require_placement(self.case, self.facts.placement)
+        return created.session
+
+    def _validate(self, session: onnxruntime.InferenceSession) -> None:
+        accuracy = []
+        with self.facts.entering("inputs"):
+            data_sets = list(case_data(session, self.case, self.settings))
+        self.facts.inputs = tensor_facts(data_sets[0])
+        for number, data in enumerate(data_sets):
+            outputs = self._run(session, data, first=number == 0)
+            accuracy.append(self._compare(data, outputs))
+            self.facts.accuracy = tuple(accuracy)
+        with self.facts.entering("comparison"):
+            _require_within_tolerance(accuracy)
+
+    def _run(self, session: onnxruntime.InferenceSession, data: CaseData, *, first: bool) -> dict[str, Value]:
+        with self.facts.entering("first_run" if first else "timing"):
+            if first:
+                self.hooks.before_first_run(session)
+            wanted = self._wanted(session)
+            with self._running():
+                runner = Runner(session, wanted, data.inputs)
+                return dict(zip(runner.output_names, runner.run(), strict=True))
+
+    def _compare(self, data: CaseData, outputs: Mapping[str, Value]) -> DataSetAccuracy:
+        references, source = data.references, "stored"
+        if references is None:
+            with self.facts.entering("reference"):
+                references, source = cpu_reference(self.case, self.settings, self.hooks, data)
+        if self.case.precision is not None:
+            references = cast_like(references, outputs)
+        with self.facts.entering("comparison"):
+            compared = compare(outputs, references, self._tolerance, subset=True)
+        return DataSetAccuracy(data_set=data.name, reference=source, outputs=compared)
+
+    def _tolerance(self, output: str) -> Any:
+        found = self.facts.model_fact.precision if self.facts.model_fact else None
+        return choose_tolerance(
+            self.case.model,
+            precision=self.case.precision or found,
+            provider=self.case.provider.name,
+            output=output,
+            command_line=self.settings.tolerance,
+        )
+
+    @property
+    def _session_fact(self) -> SessionFact:
+        if self.facts.session is None:
+            raise RuntimeError("no session yet")
+        return self.facts.session
+
+    def _note_session(self, **known_ns: int) -> None:
+        self.facts.session = dataclasses.replace(self._session_fact, **known_ns)  # type: ignore[arg-type]
+
+    def _time(self, session: onnxruntime.InferenceSession) -> None:
+        with self.facts.entering("inputs"):
+            data = next(iter(case_data(session, self.case, self.settings)))
+            self.facts.inputs = tensor_facts(data)
+            runner = Runner(session, self._wanted(session), data.inputs)
+        with self.facts.entering("first_run"):
+            self.hooks.before_first_run(session)
+            with self._running():
+                first_run_ns = timed(runner.call)
+        self._note_session(first_run_ns=first_run_ns)
+        with self.facts.entering("warm_up"), self._running():
+            warmup = warm_up(runner.call, self.settings)
+        with self.facts.entering("timing"), self._running():
+            samples = sample(
+                runner.call,
+                self.settings,
+                lambda new: self.facts.sampled(TIMING, new, warmup_iterations=warmup),
+            )
+        latency = Latency(
+            timing=TIMING,
+            samples_ns=samples,
+            warmup_iterations=warmup,
+            batch=batch_of(session, data.inputs),
+        )
+        self.facts.latencies = (latency,)
+
+    @contextlib.contextmanager
+    def _running(self) -> Iterator[None]:
+        """Around calls into ONNX Runtime alone: it raises classes without a common base."""
+        try:
+            yield
+        except CaseError:
+            raise
+        except Exception as error:
+            raise CaseError(
+                f"the run failed: {type(error).__name__}: {str(error).strip()}",
+                stage=self.facts.stage or "first_run",
+                kind="runtime error",
+            ) from error
+
+    def _wanted(self, session: onnxruntime.InferenceSession) -> list[str] | None:
+        wanted = list(self.case.model.outputs)
+        names = [meta.name for meta in session.get_outputs()]
+        unknown = sorted(set(wanted) - set(names))
+        if unknown:
+            raise CaseError(
+                f"the model list asks for outputs {', '.join(unknown)}; the model has {', '.join(names)}",
+                stage="inputs",
+                kind="input error",
+            )
+        return wanted or None
+
+
+def timed(call: Callable[[], object]) -> int:
+    """Return how long one call takes, in ns."""
+    start = time.perf_counter_ns()
+    call()
+    return time.perf_counter_ns() - start
+
+
+def _require_within_tolerance(accuracy: list[DataSetAccuracy]) -> None:
+    wrong = [
+        f"{data_set.data_set}, output '{output.name}': {output.message}"
+        for data_set in accuracy
+        for output in data_set.outputs
+        if not output.within_tolerance
+    ]
+    if wrong:
+        text = "\n".join(["outputs differ from the reference:", *(f"  {line}" for line in wrong)])
+        raise CaseError(text, stage="comparison", kind="result accuracy issue")

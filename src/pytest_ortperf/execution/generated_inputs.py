@@ -1,0 +1,108 @@
+"""Inputs made from what the model declares, for models without stored ones."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pytest_ortperf.cases.model import InputRule, Model
+from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.input_rules import rule_for
+from pytest_ortperf.execution.number_ranges import RangeError, floats, integers, is_integer
+from pytest_ortperf.execution.tensor_types import Array, Meta, TypeInfo, Value, parse_type
+
+_WORDS = ("a", "an", "apple", "blue", "cat", "dog", "eight", "one", "red", "tree", "two", "zebra")
+_SEQUENCE_SHAPE = (2,)
+"""Of the one tensor in a generated sequence: ONNX Runtime does not tell the shape of its elements."""
+
+
+def generate_inputs(
+    metas: Sequence[Meta], *, model: Model, dims: Mapping[str, int], seed: int
+) -> dict[str, Value]:
+    """Return one value per input, the same for the same seed on every machine.
+
+    Floats are uniform in [-1, 1): with both signs a lost sign, a wrong ReLU or a swapped axis shows in the
+    outputs, and float16 stays far from overflow. Integers are 0 or 1, whatever they mean (an index into any
+    table of two rows or more, a token type, a mask), so that none is out of range; bools are a fair coin,
+    strings short words. A rule of the model list (`model.inputs`) changes range, fill and shape. Each input
+    has random numbers of its own, from the seed and its name: another input more or less changes nothing
+    for it.
+
+    Args:
+        metas: What `InferenceSession.get_inputs` returns.
+        model: Gives the rules.
+        dims: Values of symbolic dimensions; one without a value, or without a name, becomes 1.
+        seed: Any integer of 0 or more.
+
+    Returns:
+        Arrays of the declared dtype and shape; a list of one array for a sequence, a value for an optional.
+
+    Raises:
+        CaseError: If `dims` has a name no input has, a rule cannot be met, or a type has no generator.
+    """
+    _check_dims(metas, dims)
+    values: dict[str, Value] = {}
+    for meta in metas:
+        rng = np.random.default_rng([seed, zlib.crc32(meta.name.encode())])
+        try:
+            values[meta.name] = _generate(meta, rule_for(model.inputs, meta.name), dims, rng)
+        except RangeError as error:
+            raise _error(f"input '{meta.name}': {error}") from error
+    return values
+
+
+def _generate(meta: Meta, rule: InputRule, dims: Mapping[str, int], rng: np.random.Generator) -> Value:
+    info = parse_type(meta.type)
+    if info.kind == "optional" and info.inner is not None:
+        info = info.inner
+    in_sequence = info.kind == "sequence"
+    tensor = info.inner if in_sequence else info
+    if tensor is None or tensor.kind != "tensor" or tensor.dtype is None:
+        raise RangeError(
+            f'no {meta.type} can be generated; give stored inputs with "test_data" in the model list'
+        )
+    declared = _SEQUENCE_SHAPE if in_sequence else tuple(_size(dim, dims) for dim in meta.shape)
+    array = _array(tensor, declared if rule.shape is None else rule.shape, rule, rng)
+    return [array] if in_sequence else array
+
+
+def _array(info: TypeInfo, shape: tuple[int, ...], rule: InputRule, rng: np.random.Generator) -> Array:
+    element, dtype, count = str(info.element), np.dtype(info.dtype), math.prod(shape)
+    if element == "string":
+        if rule.fill != "uniform":
+            raise RangeError(f"no strings for fill '{rule.fill}'; leave it out")
+        return np.array([_WORDS[i] for i in rng.integers(len(_WORDS), size=count)], dtype=object).reshape(
+            shape
+        )
+    if rule.fill in {"zeros", "ones"}:
+        return np.full(shape, float(rule.fill == "ones")).astype(dtype)
+    make = integers if is_integer(element, dtype) else floats
+    return make(element, dtype, count, rule, rng).reshape(shape)
+
+
+def _size(dim: object, dims: Mapping[str, int]) -> int:
+    if isinstance(dim, str):
+        return dims.get(dim, 1)
+    return dim if isinstance(dim, int) and dim >= 0 else 1
+
+
+def _check_dims(metas: Sequence[Meta], dims: Mapping[str, int]) -> None:
+    known = list(dict.fromkeys(dim for meta in metas for dim in meta.shape if isinstance(dim, str)))
+    unknown = [name for name in dims if name not in known]
+    if unknown:
+        has = f"have {_listed(known)}" if known else "have no symbolic dimension"
+        raise _error(
+            f'dims: no input has the dimension {_listed(unknown)}; the model\'s inputs {has}: correct "dims" '
+            "in the model list, or leave it out"
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+def _error(message: str) -> CaseError:
+    return CaseError(message, stage="inputs", kind="input error")

@@ -1,0 +1,91 @@
+"""The model file of a case: is it there, is it a model, and of which precision are its weights."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+
+from pytest_ortperf.cases.model import Model
+from pytest_ortperf.errors import CaseError
+
+LFS_MARK = b"version https://git-lfs"
+
+INSPECT_LIMIT_BYTE = 512 * 2**20
+"""Larger files are not parsed a second time only to name their precision."""
+
+_FLOATS = {
+    onnx.TensorProto.FLOAT: "fp32",
+    onnx.TensorProto.FLOAT16: "fp16",
+    onnx.TensorProto.BFLOAT16: "bf16",
+    onnx.TensorProto.DOUBLE: "fp64",
+}
+_INTEGER_KERNELS = {"DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"}
+
+
+def check_model_file(path: Path, model: Model) -> int:
+    """Return the file's size in bytes.
+
+    Raises:
+        CaseError: Stage `model`, if there is no such file, it cannot be read, or it is a Git-LFS pointer or empty.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(LFS_MARK))
+        size = path.stat().st_size
+    except FileNotFoundError as error:
+        raise _model_error(f"{path} does not exist (named by {model.origin})") from error
+    except OSError as error:
+        raise _model_error(f"{path} cannot be read: {error.strerror} (named by {model.origin})") from error
+    if start == LFS_MARK:
+        raise _model_error(f"{path} is a Git-LFS pointer, not the model; fetch it with: git lfs pull")
+    if size == 0:
+        raise _model_error(f"{path} is empty (0 bytes); write or download it again")
+    return size
+
+
+def inspect_precision(path: Path, size: int) -> str | None:
+    """Return what most weights are: `fp32`, `fp16`, `bf16`, `fp64`, or `int8` for a quantised model.
+
+    Args:
+        path: The model; its external data is not read.
+        size: Of the file, in bytes.
+
+    Returns:
+        `None` for a model without float weights, and for one of more than 512 MiB.
+
+    Raises:
+        CaseError: Stage `model`, if the file is no ONNX model.
+    """
+    if size > INSPECT_LIMIT_BYTE:
+        return None
+    try:
+        model = onnx.load_model(path, load_external_data=False)
+    except DecodeError as error:
+        raise _model_error(
+            f"{path} is no ONNX model, or is cut short ({size} bytes): it does not parse; write or download it again"
+        ) from error
+    if any(node.op_type in _INTEGER_KERNELS for node in model.graph.node):
+        return "int8"
+    return weights_precision(model)
+
+
+def weights_precision(model: onnx.ModelProto) -> str | None:
+    """Return the float type that holds most elements of the initialisers; `None` if none does."""
+    elements: Counter[str] = Counter()
+    for tensor in model.graph.initializer:
+        if tensor.data_type in _FLOATS:
+            elements[_FLOATS[tensor.data_type]] += int(np.prod(tensor.dims, dtype=np.int64))
+    if not elements:
+        for value in (*model.graph.input, *model.graph.output):
+            name = _FLOATS.get(value.type.tensor_type.elem_type)
+            if name:
+                elements[name] += 1
+    return elements.most_common(1)[0][0] if elements else None
+
+
+def _model_error(message: str) -> CaseError:
+    return CaseError(message, stage="model", kind="model error")

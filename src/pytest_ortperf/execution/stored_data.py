@@ -1,0 +1,237 @@
+"""Data sets on disk: inputs and reference outputs, one `.pb` file each."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pytest_ortperf.cases.model import Model
+from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.file_assignment import assign
+from pytest_ortperf.execution.input_rules import parse_slices, rule_for
+from pytest_ortperf.execution.proto_files import ProtoFile, load, read_value
+from pytest_ortperf.execution.tensor_types import FLOATS, Meta, TypeInfo, Value, element_name, parse_type
+
+_FILE = re.compile(r"(input|output)_?(\d+)\.pb")
+_SET_PREFIX = "test_data"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSet:
+    """The files of one folder, in the order of their numbers."""
+
+    name: str
+    """The folder's: `test_data_set_0`."""
+
+    path: Path
+    inputs: tuple[Path, ...]
+    outputs: tuple[Path, ...]
+
+
+def find_data_sets(test_data: Path) -> list[DataSet]:
+    """Return the data sets of a folder.
+
+    Args:
+        test_data: A folder with `input_0.pb`, `output_0.pb` (or `input0.pb` ...), which is then the only
+            data set, or with folders `test_data*` of such files, which are taken in the order of the
+            numbers in their names.
+
+    Returns:
+        At least one. Other files, and folders without such files, are left out.
+
+    Raises:
+        CaseError: If there is none, or a folder cannot be read.
+    """
+    here = _data_set(test_data)
+    if here is not None:
+        return [here]
+    children = sorted(_listed(test_data, folders=True), key=_natural_order)
+    found = [data_set for name in children if (data_set := _data_set(test_data / name)) is not None]
+    if not found:
+        raise CaseError(
+            f"{test_data}: no data set found; expected files input_<n>.pb and output_<n>.pb, "
+            f"or folders {_SET_PREFIX}* that hold them",
+            stage="inputs",
+            kind="input error",
+        )
+    return found
+
+
+def read_inputs(
+    data_set: DataSet,
+    metas: Sequence[Meta],
+    model: Model,
+    *,
+    overridable: Sequence[Meta] = (),
+    cast_floats: bool = False,
+) -> dict[str, Value]:
+    """Return the stored inputs by the model's names.
+
+    Files belong to the inputs named in them if all of these are inputs of the model, otherwise to the
+    inputs in the order of the session; `model.input_order` overrides both.
+
+    Args:
+        data_set: Where they are.
+        metas: What `InferenceSession.get_inputs` returns.
+        model: Gives the order and the slices.
+        overridable: What `get_overridable_initializers` returns: inputs that may be stored but need not.
+        cast_floats: Turn float tensors of another precision into the model's instead of refusing them.
+
+    Returns:
+        One value per input, of its type and fixed dimensions. Optionals without a file are left out.
+
+    Raises:
+        CaseError: If a file cannot be read, or count, type or shape do not fit the model.
+    """
+    types = {meta.name: parse_type(meta.type) for meta in (*metas, *overridable)}
+    shapes = {meta.name: list(meta.shape) for meta in (*metas, *overridable)}
+    files = [load(path, "inputs") for path in data_set.inputs]
+    positions = [meta.name for meta in metas]
+    by_name = assign(files, positions, types, order=model.input_order, place=data_set.path)
+    _check_complete(by_name, metas, data_set)
+    inputs = {}
+    for name, file in by_name.items():
+        value = _read(file, types[name], cast_floats=cast_floats)
+        value = _sliced(value, file, rule_for(model.inputs, name).slices)
+        _check_type(value, types[name], name, file)
+        _check_shape(value, shapes[name], name, file)
+        inputs[name] = value
+    return inputs
+
+
+def read_outputs(
+    data_set: DataSet, metas: Sequence[Meta], model: Model, *, cast_floats: bool = False
+) -> dict[str, Value]:
+    """Return the stored reference outputs by the model's names.
+
+    Files belong to outputs as in `read_inputs`; by position they belong to `model.outputs` if there are as
+    many, else to all outputs in the session's order.
+
+    Args:
+        data_set: Where they are.
+        metas: What `InferenceSession.get_outputs` returns.
+        model: Says which outputs to take; the rest are left out.
+        cast_floats: Round float tensors of another precision to the model's.
+
+    Returns:
+        One value per file taken; fewer than the model has outputs if fewer are stored. Types and shapes are
+        as stored: whether the outputs have them too is for the comparison to say.
+
+    Raises:
+        CaseError: If a file cannot be read, or there are more files than outputs.
+    """
+    types = {meta.name: parse_type(meta.type) for meta in metas}
+    files = [load(path, "reference") for path in data_set.outputs]
+    wanted = model.outputs or tuple(types)
+    positions = wanted if len(files) == len(wanted) and set(wanted) <= set(types) else tuple(types)
+    by_name = assign(files, positions, types, place=data_set.path)
+    return {
+        name: _read(file, types[name], cast_floats=cast_floats)
+        for name, file in by_name.items()
+        if name in wanted
+    }
+
+
+def _data_set(folder: Path) -> DataSet | None:
+    numbered: dict[str, dict[int, Path]] = {"input": {}, "output": {}}
+    for match in filter(None, map(_FILE.fullmatch, sorted(_listed(folder)))):
+        kind, number = match[1], int(match[2])
+        if number in numbered[kind]:
+            raise CaseError(
+                f"{folder / match[0]}: {kind} {number} is in '{numbered[kind][number].name}' too; remove one",
+                stage="inputs",
+                kind="input error",
+            )
+        numbered[kind][number] = folder / match[0]
+    inputs, outputs = (tuple(path for _, path in sorted(files.items())) for files in numbered.values())
+    return (
+        DataSet(name=folder.name, path=folder, inputs=inputs, outputs=outputs) if inputs or outputs else None
+    )
+
+
+def _listed(folder: Path, *, folders: bool = False) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [
+                entry.name
+                for entry in entries
+                if not folders or (entry.name.startswith(_SET_PREFIX) and entry.is_dir())
+            ]
+    except OSError as error:
+        raise CaseError(
+            f"{folder}: the folder cannot be read ({error.strerror}); check the path and its permissions",
+            stage="inputs",
+            kind="input error",
+        ) from error
+
+
+def _natural_order(name: str) -> list[tuple[int, int | str]]:
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _read(file: ProtoFile, info: TypeInfo, *, cast_floats: bool) -> Value:
+    value = read_value(file, info)
+    if not cast_floats or not isinstance(value, np.ndarray):
+        return value
+    same_kind = {element_name(value.dtype), info.element} <= set(FLOATS)
+    return value.astype(info.dtype, copy=False) if same_kind else value
+
+
+def _sliced(value: Value, file: ProtoFile, slices: str | None) -> Value:
+    if slices is None:
+        return value
+    if not isinstance(value, np.ndarray):
+        file.fail(f"slices {slices!r} apply to tensors only; remove them")
+    try:
+        return np.asarray(value[parse_slices(slices)], order="C")
+    except IndexError as error:
+        file.fail(f"slices {slices!r} do not fit shape {value.shape}; give at most {value.ndim}", error)
+
+
+def _check_complete(by_name: Iterable[str], metas: Sequence[Meta], data_set: DataSet) -> None:
+    missing = [
+        meta.name for meta in metas if meta.name not in by_name and parse_type(meta.type).kind != "optional"
+    ]
+    if missing:
+        names = ", ".join(f"'{name}'" for name in missing)
+        raise CaseError(
+            f"{data_set.path}: {len(data_set.inputs)} input files for {len(metas)} inputs, "
+            f"nothing for {names}; store one input_<n>.pb for each input",
+            stage="inputs",
+            kind="input error",
+        )
+
+
+def _check_type(value: Value, info: TypeInfo, name: str, file: ProtoFile) -> None:
+    elements = value if isinstance(value, list) else [value]
+    stored = Counter(element_name(item.dtype) for item in elements if isinstance(item, np.ndarray))
+    wrong = [element for element in stored if element != info.element]
+    if info.element is not None and wrong:
+        file.fail(
+            f"holds tensor({wrong[0]}) for input '{name}', which the model declares as {info.text}; "
+            f"store it as {info.element}"
+        )
+
+
+def _check_shape(value: Value, declared: Sequence[object], name: str, file: ProtoFile) -> None:
+    # ONNX Runtime says [] for scalars and for unknown ranks alike.
+    if not isinstance(value, np.ndarray) or not declared:
+        return
+    fits = value.ndim == len(declared) and all(
+        not isinstance(dim, int) or dim == size for dim, size in zip(declared, value.shape, strict=True)
+    )
+    if not fits:
+        file.fail(
+            f"shape {value.shape} for input '{name}', which the model declares as {_shape_text(declared)}; "
+            'store that shape, or cut it with "slices" in the model list'
+        )
+
+
+def _shape_text(declared: Sequence[object]) -> str:
+    return f"({', '.join('?' if dim is None else str(dim) for dim in declared)})"

@@ -1,0 +1,211 @@
+"""Tensors into ONNX Runtime and out again, for every type it has.
+
+`InferenceSession.run` carries numpy's own types, strings, sequences, maps and optionals. The types of
+ml_dtypes (bfloat16, float8, int4 ...) go in as `OrtValue`s and are read back from their memory, because
+`run` refuses most of them and returns float8e4m3fn as uint8.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.packed import BITS, pack, unpack
+from pytest_ortperf.execution.tensor_types import (
+    ELEMENTS,
+    ML_DTYPES,
+    Array,
+    Meta,
+    TypeInfo,
+    Value,
+    onnx_element_type,
+    parse_type,
+)
+
+__all__ = [
+    "Array",
+    "Meta",
+    "Runner",
+    "TypeInfo",
+    "Value",
+    "as_ort_value",
+    "from_ort_value",
+    "parse_type",
+    "run",
+]
+
+_ML_BY_NUMBER = {onnx_element_type(element): element for element in ML_DTYPES}
+
+
+class Runner:
+    """A session with its inputs, prepared once for any number of iterations.
+
+    Attributes:
+        call: One iteration and nothing else, for timing. Without ml_dtypes types among the outputs it is
+            exactly `InferenceSession.run` and returns its values; otherwise `run_with_ort_values`, which
+            returns `OrtValue`s.
+        output_names: In the order of the values.
+        takes_ort_values: Whether `call` is `run_with_ort_values`.
+    """
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        output_names: Sequence[str] | None,
+        feeds: Mapping[str, Value],
+    ) -> None:
+        """Prepare the inputs.
+
+        Args:
+            session: Used for every call.
+            output_names: Outputs to compute; `None` is all of them.
+            feeds: By input name. Arrays are not copied if they are contiguous: leave them alone meanwhile.
+
+        Raises:
+            CaseError: If an output needs an `OrtValue` and an input cannot be one.
+        """
+        types = {meta.name: parse_type(meta.type) for meta in session.get_outputs()}
+        self.output_names = list(types) if output_names is None else list(output_names)
+        self._session = session
+        self._types = [types.get(name) for name in self.output_names]
+        self._feeds = {name: _as_fed(value) for name, value in feeds.items()}
+        self.takes_ort_values = any(info is not None and not info.carried_by_numpy for info in self._types)
+        self.call: Callable[[], list[Any]] = functools.partial(session.run, self.output_names, self._feeds)
+        if self.takes_ort_values:
+            ort_feeds = _as_ort_feeds(self._feeds)
+            self.call = functools.partial(session.run_with_ort_values, self.output_names, ort_feeds)
+
+    def run(self) -> list[Value]:
+        """Do one iteration; return the outputs in the order of `output_names`."""
+        computed = self.call()
+        return self._read(computed) if self.takes_ort_values else computed
+
+    def _read(self, computed: list[onnxruntime.OrtValue]) -> list[Value]:
+        values: list[Value] = []
+        for name, info, value in zip(self.output_names, self._types, computed, strict=True):
+            if value.has_value() and not value.is_tensor() and info is not None and info.carried_by_numpy:
+                # An OrtValue does not give out the elements of a sequence or map; `run` does.
+                values.extend(self._session.run([name], self._feeds))
+            else:
+                values.append(from_ort_value(value, name))
+        return values
+
+
+def run(
+    session: onnxruntime.InferenceSession, output_names: Sequence[str] | None, feeds: Mapping[str, Value]
+) -> list[Value]:
+    """Return the outputs of one iteration; see `Runner`."""
+    return Runner(session, output_names, feeds).run()
+
+
+def as_ort_value(array: Array) -> onnxruntime.OrtValue:
+    """Return an array of any numeric dtype as an `OrtValue` in host memory, which keeps the array alive.
+
+    Raises:
+        CaseError: If the dtype has no tensor type in ONNX.
+    """
+    element = ELEMENTS.get(array.dtype)
+    if element is None:
+        raise _input_error(
+            f"ONNX has no tensor type for arrays of {array.dtype}; use one of {_known_dtypes()}"
+        )
+    if element not in ML_DTYPES:
+        return onnxruntime.OrtValue.ortvalue_from_numpy(array)
+    if element in BITS:
+        array = _packed_in_shape(array, element)
+    return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(array, onnx_element_type(element))
+
+
+def from_ort_value(value: onnxruntime.OrtValue, name: str) -> Value:
+    """Return a copy of what an `OrtValue` holds.
+
+    Args:
+        value: A tensor in host memory, or an optional.
+        name: Of the output, for messages.
+
+    Returns:
+        An array, of an ml_dtypes dtype where numpy has none; `None` for an optional without a value.
+
+    Raises:
+        CaseError: If it is a sequence or map, or not in host memory.
+    """
+    # `data_type` and others read through a null pointer if there is no value.
+    if not value.has_value():
+        return None
+    if not value.is_tensor():
+        raise _output_error(
+            f"output '{name}': {value.data_type()} cannot be read back; only tensors of this type can"
+        )
+    element = _ML_BY_NUMBER.get(value.element_type())
+    if element is None:
+        array: Array = value.numpy()
+        return array
+    if value.device_name() != "cpu":
+        raise _output_error(f"output '{name}': is in {value.device_name()} memory, not in the host's")
+    return _read_memory(value, element)
+
+
+def _read_memory(value: onnxruntime.OrtValue, element: str) -> Array:
+    shape = tuple(value.shape())
+    size = value.tensor_size_in_bytes()
+    content = bytearray((ctypes.c_char * size).from_address(value.data_ptr())) if size else bytearray()
+    if element in BITS:
+        return unpack(np.frombuffer(content, np.uint8), element, shape)
+    return np.frombuffer(content, ML_DTYPES[element]).reshape(shape)
+
+
+def _packed_in_shape(array: Array, element: str) -> Array:
+    """Return an array of the same shape whose first bytes are the packed elements, the rest unused.
+
+    `ortvalue_from_numpy_with_onnx_type` takes the shape from the array and reads only as many bytes as the
+    type needs.
+    """
+    carrier = np.zeros(array.shape, np.uint8)
+    packed = pack(array, element)
+    carrier.reshape(-1)[: packed.size] = packed
+    return carrier
+
+
+def _as_fed(value: Value) -> Any:
+    if isinstance(value, np.ndarray):
+        # ONNX Runtime reads foreign byte orders as if they were native, and copies what is not contiguous
+        # each time.
+        native = value if value.dtype.isnative else value.astype(value.dtype.newbyteorder("="))
+        array = np.asarray(native, order="C")
+        return as_ort_value(array) if ELEMENTS.get(array.dtype) in ML_DTYPES else array
+    return value
+
+
+def _as_ort_feeds(feeds: Mapping[str, Any]) -> dict[str, onnxruntime.OrtValue]:
+    """Return prepared inputs as `OrtValue`s; leaving an optional out means that it has no value."""
+    return {name: _all_as_ort_value(name, value) for name, value in feeds.items() if value is not None}
+
+
+def _all_as_ort_value(name: str, value: Any) -> onnxruntime.OrtValue:
+    if isinstance(value, onnxruntime.OrtValue):
+        return value
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "OSU":
+        return as_ort_value(value)
+    what = "strings" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+    raise _input_error(
+        f"input '{name}': {what} cannot be fed where an output has a type that numpy does not have; "
+        'leave those outputs out with "outputs" in the model list'
+    )
+
+
+def _known_dtypes() -> str:
+    return ", ".join(str(dtype) for dtype in ELEMENTS)
+
+
+def _input_error(message: str) -> CaseError:
+    return CaseError(message, stage="inputs", kind="input error")
+
+
+def _output_error(message: str) -> CaseError:
+    return CaseError(message, stage="first_run", kind="runtime error")

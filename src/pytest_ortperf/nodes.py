@@ -1,0 +1,175 @@
+"""pytest's view of cases: list file or directory -> model -> case item. Collection opens no model."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_ortperf.cases.matrix import Case, model_cases
+from pytest_ortperf.cases.model import Condition, Model
+from pytest_ortperf.cases.model_list import read_models
+from pytest_ortperf.errors import CaseError, ModelListError
+
+if TYPE_CHECKING:
+    from pytest_ortperf.execution.facts import Facts
+    from pytest_ortperf.records.record import Record
+    from pytest_ortperf.run import Run
+
+
+class ModelCollector(pytest.Collector):
+    """One model of a list or directory; its items stand together, so that a worker takes them together."""
+
+    def __init__(self, *, model: Model, run: Run, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.run = run
+        self.extra_keyword_matches.add(model.name)
+        for tag in model.tags:
+            self.add_marker(tag)
+
+    def collect(self) -> Iterator[pytest.Item]:
+        for case in model_cases(self.model, self.run.settings.axes):
+            yield CaseItem.from_parent(self, name=case.label, case=case, run=self.run)
+
+
+class _ModelSource(pytest.Collector):
+    """What a list file and a model directory share."""
+
+    run: Run
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        try:
+            models = read_models(self.path, workspace=self.run.settings.execution.workspace)
+        except ModelListError as error:
+            raise self.CollectError(str(error)) from error
+        self.run.register_tags(tag for model in models for tag in model.tags)
+        return [
+            ModelCollector.from_parent(self, name=model.name, model=model, run=self.run) for model in models
+        ]
+
+
+class ModelListFile(_ModelSource, pytest.File):
+    """A model list."""
+
+    def __init__(self, *, run: Run, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.run = run
+
+
+class ModelDirectory(_ModelSource, pytest.Directory):
+    """A directory of models."""
+
+    def __init__(self, *, run: Run, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.run = run
+
+
+def source_id(path: Path, root: Path) -> str:
+    """Return the node id of a list or directory: its path below `root`, else its name and a short hash of its path."""
+    if path.is_relative_to(root) and path != root:
+        return path.relative_to(root).as_posix()
+    digest = hashlib.sha256(str(path).encode()).hexdigest()[:6]
+    return f"{path.name}-{digest}"
+
+
+class CaseItem(pytest.Item):
+    """One case."""
+
+    facts: Facts | None = None
+    """What is known of the case so far; set when it starts."""
+
+    record: Record | None = None
+    """Set when it has ended."""
+
+    validate_first: bool = False
+    """Whether this benchmark has to validate by itself."""
+
+    def __init__(self, *, case: Case, run: Run, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.case = case
+        self.run = run
+        self.extra_keyword_matches.update((case.provider.name, case.provider.full_name, case.mode))
+        self.extra_keyword_matches.add(case.precision or "as-given")
+        for condition in case.model.skip:
+            if applies(condition, case):
+                self.add_marker(pytest.mark.skip(reason=condition.reason))
+
+    @cached_property
+    def crash_expected(self) -> bool:
+        """Whether the list says that this case crashes or never ends."""
+        return any(
+            condition.raises_crash and applies(condition, self.case) for condition in self.case.model.xfail
+        )
+
+    @property
+    def timeout_s(self) -> float:
+        """Deadline of this case."""
+        return self.case.model.timeout_s or self.run.settings.timeout_s
+
+    def start(self) -> None:
+        """Start the clock of this case, in the process that runs it."""
+        from pytest_ortperf.execution.facts import Facts
+
+        self.facts = Facts(journal=self.run.journal)
+        self.record = None
+
+    def setup(self) -> None:
+        self.start()
+        self.run.journal.note(pid=os.getpid())
+
+    def runtest(self) -> None:
+        from pytest_ortperf.execution.execute import execute
+
+        if self.facts is None:
+            raise RuntimeError(f"{self.nodeid}: runtest without setup")
+        execute(
+            self.case, self.run.settings.execution, self.facts, self.hooks, validate_first=self.validate_first
+        )
+
+    @property
+    def hooks(self) -> _Hooks:
+        """The users' hooks that apply where this item's list stands."""
+        return _Hooks(self)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, CaseError):
+            return f"{self.case.case_id}: {excinfo.value}\n\n{self.rerun_advice}"
+        return super().repr_failure(excinfo, style)
+
+    @property
+    def rerun_advice(self) -> str:
+        """The command that runs this case again."""
+        return f"run it again: {self.run.rerun_command(self)}"
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        return self.path, None, self.case.case_id
+
+
+class _Hooks:
+    """Calls the users' hooks for one item."""
+
+    def __init__(self, item: CaseItem) -> None:
+        self._item = item
+
+    def configure_session(self, session_options: Any) -> None:
+        self._item.ihook.pytest_ortperf_configure_session(
+            case=self._item.case, session_options=session_options
+        )
+
+    def before_first_run(self, session: Any) -> None:
+        self._item.ihook.pytest_ortperf_before_first_run(case=self._item.case, session=session)
+
+
+def applies(condition: Condition, case: Case) -> bool:
+    """Whether a `skip` or `xfail` of the model list is about this case."""
+    return (
+        (not condition.providers or case.provider.name in condition.providers)
+        and (not condition.precisions or (case.precision or "as-given") in condition.precisions)
+        and (not condition.modes or case.mode in condition.modes)
+    )

@@ -1,0 +1,189 @@
+"""How an item ended -> its record: passed, failed, skipped, crashed, timed out, or lost with its worker."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import signal as signals
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from pytest_ortperf.cases.model import Condition
+from pytest_ortperf.cases.providers import PROVIDERS
+from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.child import ChildEnd
+from pytest_ortperf.execution.facts import Facts, Journal
+from pytest_ortperf.nodes import CaseItem, applies
+from pytest_ortperf.records.record import Failure, Latency, Record
+
+_NODEID = re.compile(
+    r"(?P<case>(?P<model>[^:]+)::(?P<mode>validate|benchmark)\[(?P<provider>[^\]-]+)(?:-(?P<rest>.*))?\])$"
+)
+_HINTS: dict[int, str] = {
+    signals.SIGKILL: "; often the kernel's out-of-memory killer, see dmesg",
+    signals.SIGABRT: "; native code gave up, see the log below",
+}
+
+
+def record_of(
+    item: CaseItem, outcome: str, *, failure: Failure | None = None, reason: str | None = None
+) -> Record:
+    """Return the record of an item from what its facts hold."""
+    return Record(**_identity(item), **_measured(item.facts), outcome=outcome, failure=failure, reason=reason)
+
+
+def settle(item: CaseItem, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """Keep the record of an item up to date with one phase's report, and apply an expected failure."""
+    if report.when == "call" and report.outcome != "skipped":
+        expected = expected_failure(item)
+        if expected is not None and not item.config.option.runxfail:
+            report.outcome = "skipped" if report.outcome == "failed" else "passed"
+            report.wasxfail = expected.reason  # type: ignore[attr-defined]
+    if report.when == "call" or report.outcome != "passed":
+        item.record = record_of(item, **_judged(item, call, report))
+
+
+def _judged(item: CaseItem, call: pytest.CallInfo[None], report: pytest.TestReport) -> dict[str, Any]:
+    xfail = getattr(report, "wasxfail", None)
+    failure = None if call.excinfo is None else failure_of(item, call.excinfo.value)
+    if report.outcome == "skipped" and xfail is None:
+        return {"outcome": "skipped", "reason": _skip_reason(report)}
+    if xfail is not None:
+        return {
+            "outcome": "xpassed" if report.passed else "xfailed",
+            "reason": xfail,
+            "failure": failure,
+        }
+    return {"outcome": report.outcome, "failure": failure}
+
+
+def failure_of(item: CaseItem, error: BaseException) -> Failure:
+    """Return the failure that an exception of an item means."""
+    tail = item.run.journal.log_tail()
+    if isinstance(error, CaseError):
+        return Failure(kind=error.kind, stage=error.stage, message=str(error), log_tail=tail)
+    stage = item.facts.stage if item.facts else None
+    return Failure(
+        kind="internal error", stage=stage, message=f"{type(error).__name__}: {error}", log_tail=tail
+    )
+
+
+def expected_failure(item: CaseItem) -> Condition | None:
+    """Return the model list's `xfail` that is about this item."""
+    return next((condition for condition in item.case.model.xfail if applies(condition, item.case)), None)
+
+
+def crash_of(item: CaseItem, end: ChildEnd, journal: Journal) -> Record:
+    """Return the record of an item whose process ended without a report, from what its journal holds."""
+    stage = journal.latest("stage")
+    failure = Failure(
+        kind="timeout" if end.timed_out else "crash",
+        stage=stage,
+        message=_crash_text(end, stage, item.timeout_s),
+        signal=end.signal,
+        exit_code=end.exit_code,
+        log_tail=journal.log_tail(),
+    )
+    item.facts = dataclasses.replace(item.facts or Facts(journal=journal), latencies=_journaled(journal))
+    outcome = "timed_out" if end.timed_out else "crashed"
+    if item.crash_expected:
+        expected = expected_failure(item)
+        return record_of(item, "xfailed", failure=failure, reason=expected.reason if expected else None)
+    return record_of(item, outcome, failure=failure)
+
+
+def record_of_lost_item(nodeid: str, worker: str | None, text: str) -> Record | None:
+    """Return the record of an item that died with its pytest-xdist worker; `None` if it is not ours.
+
+    Only its id is left in the controller, so the identity is read from there.
+    """
+    match = _NODEID.search(nodeid)
+    if match is None:
+        return None
+    full_names = {row.name: row.full_name for row in PROVIDERS}
+    rest = (match["rest"] or "").split("-")
+    provider = match["provider"]
+    return Record(
+        case_id=match["case"],
+        nodeid=nodeid,
+        model=match["model"],
+        mode=match["mode"],
+        provider=provider,
+        provider_full_name=full_names.get(provider, provider),
+        precision="fp16" if rest[0] == "fp16" else None,
+        dims={
+            name: int(value) for name, _, value in (part.partition("=") for part in rest) if value.isdecimal()
+        },
+        outcome="crashed",
+        failure=Failure(kind="crash", stage=None, message=text),
+        started=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        worker=worker,
+        isolation="none",
+    )
+
+
+def _identity(item: CaseItem) -> dict[str, Any]:
+    case = item.case
+    return {
+        "case_id": case.case_id,
+        "nodeid": item.nodeid,
+        "model": case.model.name,
+        "mode": case.mode,
+        "provider": case.provider.name,
+        "provider_full_name": case.provider.full_name,
+        "precision": case.precision,
+        "dims": dict(case.dims),
+        "tags": case.model.tags,
+        "worker": item.run.worker,
+        "isolation": item.run.runner,
+    }
+
+
+def _measured(facts: Facts | None) -> dict[str, Any]:
+    if facts is None:
+        return {"started": datetime.now(UTC).isoformat(timespec="milliseconds")}
+    return {
+        "started": facts.started,
+        "duration_ns": facts.duration_ns,
+        "stage_ns": dict(facts.stage_ns),
+        "model_fact": facts.model_fact,
+        "session": facts.session,
+        "placement": facts.placement,
+        "inputs": facts.inputs,
+        "latencies": facts.latencies,
+        "accuracy": facts.accuracy,
+    }
+
+
+def _journaled(journal: Journal) -> tuple[Latency, ...]:
+    samples: list[int] = []
+    timing, warmup = "host", 0
+    for entry in journal.entries():
+        if "samples" in entry:
+            samples += entry["samples"]["ns"]
+            timing, warmup = entry["samples"]["timing"], entry["samples"]["warmup"]
+    if not samples:
+        return ()
+    return (Latency(timing=timing, samples_ns=tuple(samples), warmup_iterations=warmup),)
+
+
+def _crash_text(end: ChildEnd, stage: str | None, timeout_s: float) -> str:
+    where = f" in stage {stage}" if stage else " before its first stage"
+    if end.timed_out:
+        return (
+            f"timed out after {timeout_s:g} s{where}; its process was killed. "
+            f"Give it more with --ortperf-timeout or the model list's timeout"
+        )
+    if end.signal is not None:
+        known = {number.value: number for number in signals.Signals}.get(end.signal)
+        name = known.name if known else "unknown"
+        return f"crashed with signal {end.signal} ({name}){where}{_HINTS.get(end.signal, '')}"
+    return f"its process ended by itself with exit status {end.exit_code}{where}, without a result"
+
+
+def _skip_reason(report: pytest.TestReport) -> str:
+    longrepr = report.longrepr
+    text = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
+    return text.removeprefix("Skipped: ")

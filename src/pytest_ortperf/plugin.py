@@ -1,0 +1,52 @@
+"""The pytest hooks of every run on a machine that has this package: nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from pytest_ortperf import hooks, options
+
+hinted_key = pytest.StashKey[str]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    options.add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.add_hookspecs(hooks)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
+    # a wrapper, because it has to come before pytest-xdist's own hook, whichever was registered first
+    if options.given(config, "mode") is not None:
+        from pytest_ortperf.activation import prepare
+
+        prepare(config)
+    return (yield)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if options.given(config, "mode") is not None:
+        from pytest_ortperf.run import start
+
+        start(config)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> None:
+    if file_path.name != "models.json" or options.given(parent.config, "mode") is not None:
+        return
+    if parent.session.isinitpath(file_path):
+        parent.config.stash[hinted_key] = str(file_path)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    path = config.stash.get(hinted_key, None)
+    if path is not None:
+        config.get_terminal_writer().line(
+            f"hint: {path} looks like a model list; collect it with --ortperf-mode=validate, benchmark or both"
+        )

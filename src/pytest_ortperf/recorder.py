@@ -1,0 +1,159 @@
+"""The one writer of records and reports: in the controller, whichever process ran the case."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from datetime import UTC, datetime
+from os import environ
+from pathlib import Path
+
+import pytest
+
+from pytest_ortperf import options
+from pytest_ortperf.activation import unusable_key
+from pytest_ortperf.errors import OrtPerfError, ResultsFileError
+from pytest_ortperf.execution.devices import nvml_gpus
+from pytest_ortperf.nodes import CaseItem
+from pytest_ortperf.outcome import record_of_lost_item
+from pytest_ortperf.records.codec import from_dict
+from pytest_ortperf.records.environment import RunEnd, RunHeader
+from pytest_ortperf.records.host import collect_environment
+from pytest_ortperf.records.labels import collect_labels
+from pytest_ortperf.records.reading import SCHEMA
+from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.store import RecordsFile, check_writable, new_run_id, records_path
+from pytest_ortperf.records.store import Run as StoredRun
+from pytest_ortperf.reporting import RECORD
+from pytest_ortperf.reports.junit import properties
+from pytest_ortperf.run import Run
+
+
+class Recorder:
+    """Writes each record as it comes in, and the reports at the end."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._started = datetime.now(UTC)
+        self._started_ns = time.perf_counter_ns()
+        self._labels: dict[str, str] = {}
+        self._file: RecordsFile | None = None
+        self._header: RunHeader | None = None
+        self._end: RunEnd | None = None
+        self._records: list[Record] = []
+        self._collected: int | None = None
+        self._problem: str | None = None
+        self._written: list[Path] = []
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        self._session = session
+        try:
+            check_writable(self._run.settings.results)
+            self._labels = collect_labels(self._run.settings.labels, self._run.config.rootpath, environ)
+        except OrtPerfError as error:
+            raise pytest.UsageError(str(error)) from error
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        # under pytest-xdist the controller collects nothing: its workers do
+        count = sum(isinstance(item, CaseItem) for item in session.items)
+        self._collected = count or None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
+        record = self._record_in(report)
+        yield
+        if record is not None and self._problem is None:
+            self._records.append(record)
+            self._write(record)
+
+    def _record_in(self, report: pytest.TestReport) -> Record | None:
+        data = getattr(report, RECORD, None)
+        if data is not None:
+            return from_dict(Record, data)
+        if report.when != "???":  # type: ignore[comparison-overlap]
+            return None
+        # pytest-xdist's own report of an item that took its worker along
+        worker = getattr(getattr(report, "node", None), "gateway", None)
+        record = record_of_lost_item(report.nodeid, getattr(worker, "id", None), str(report.longrepr))
+        if record is not None:
+            report.when = "call"
+            report.user_properties = properties(record)
+        return record
+
+    def _write(self, record: Record) -> None:
+        try:
+            if self._file is None:
+                self._file = self._open()
+            self._file.append(record)
+        except ResultsFileError as error:
+            # to measure on would lose all that follows; what is known so far is shown at the end
+            self._problem = str(error)
+            self._session.shouldstop = f"results cannot be written: {error}"
+
+    def _open(self) -> RecordsFile:
+        folder = self._run.settings.results
+        run = new_run_id(folder, self._started.astimezone())
+        self._header = self._make_header(run)
+        return RecordsFile.create(folder, run, self._header)
+
+    def _make_header(self, run: str) -> RunHeader:
+        settings = self._run.settings
+        config = self._run.config
+        return RunHeader(
+            schema=SCHEMA,
+            run=run,
+            started=self._started.isoformat(timespec="milliseconds"),
+            command=("pytest", *config.invocation_params.args),
+            options=options.effective(config),
+            labels=self._labels,
+            reference_provider=settings.reference_ep,
+            providers=tuple(row.name for row in settings.axes.providers),
+            unusable_providers=dict(config.stash.get(unusable_key, {})),
+            environment=collect_environment(nvml_gpus(), workspace=settings.execution.workspace),
+        )
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        if self._header is None or self._file is None:
+            return
+        self._end = RunEnd(
+            ended=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            duration_ns=time.perf_counter_ns() - self._started_ns,
+            exit_status=int(exitstatus),
+            collected=self._collected,
+        )
+        from pytest_ortperf.reports.csv_tables import write_tables
+
+        try:
+            if self._problem is None:
+                self._file.end(self._end)
+            self._written = [self._file.path, *write_tables(self._stored(), self._run.settings.results)]
+        except (ResultsFileError, OSError) as error:
+            self._problem = self._problem or str(error)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._header is None:
+            return
+        from pytest_ortperf.reports.terminal import summary_lines
+
+        lines = summary_lines(
+            self._stored(),
+            width=terminalreporter.width if hasattr(terminalreporter, "width") else 80,
+            files=self._written,
+            results=self._run.settings.results,
+        )
+        terminalreporter.section("ortperf")
+        for text, markup in lines:
+            terminalreporter.line(text, **markup)
+        if self._problem:
+            terminalreporter.line(self._problem, red=True)
+
+    def _stored(self) -> StoredRun:
+        folder = self._run.settings.results
+        header = self._header or self._make_header("unwritten")
+        return StoredRun(
+            path=records_path(folder, header.run),
+            header=header,
+            records=tuple(self._records),
+            end=self._end,
+        )

@@ -1,0 +1,66 @@
+"""Test reports: what a record adds to one, and those of an item whose process died."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+from pytest_ortperf.nodes import CaseItem
+from pytest_ortperf.records.codec import as_dict
+from pytest_ortperf.records.record import Record
+from pytest_ortperf.reports.junit import properties
+
+RECORD = "ortperf_record"
+"""Attribute of the last report of an item that carries its record, as builtins."""
+
+Phase = Literal["setup", "call", "teardown"]
+Verdict = Literal["passed", "failed", "skipped"]
+
+LOG_SECTION = "log of the case (standard output and error, native code's too)"
+
+
+def attach(item: CaseItem, report: pytest.TestReport) -> None:
+    """Put the record on the last report; on a failed one the log, and on each its JUnit properties."""
+    record = item.record
+    if record is None:
+        return
+    if report.failed and record.failure and record.failure.log_tail:
+        report.sections.append((LOG_SECTION, "\n".join(record.failure.log_tail)))
+    if report.when == "teardown":
+        setattr(report, RECORD, as_dict(record))
+        report.user_properties = [*report.user_properties, *properties(record)]
+
+
+def crash_reports(item: CaseItem, record: Record) -> tuple[pytest.TestReport, pytest.TestReport]:
+    """Return the call and teardown reports of an item whose process died.
+
+    pytest's JUnit and terminal reporters need both: the first fails, the second closes the entry and brings the
+    properties and the record.
+    """
+    failure = record.failure
+    text = f"{item.case.case_id}: {failure.message if failure else record.outcome}\n\n{item.rerun_advice}"
+    call = _report(item, "call", "failed", text, duration=(record.duration_ns or 0) / 1e9)
+    if record.outcome == "xfailed":
+        call.outcome = "skipped"
+        call.wasxfail = record.reason or ""  # type: ignore[attr-defined]
+    item.record = record
+    attach(item, call)
+    teardown = _report(item, "teardown", "passed", None)
+    attach(item, teardown)
+    return call, teardown
+
+
+def _report(
+    item: CaseItem, when: Phase, outcome: Verdict, text: str | None, duration: float = 0
+) -> pytest.TestReport:
+    return pytest.TestReport(
+        nodeid=item.nodeid,
+        location=item.location,
+        keywords=dict.fromkeys(item.keywords, 1),
+        outcome=outcome,
+        longrepr=text,
+        when=when,
+        user_properties=list(item.user_properties),
+        duration=duration,
+    )

@@ -1,0 +1,162 @@
+"""One run: its settings, how items are isolated, and what is collected. Registered as a plugin where we are active."""
+
+from __future__ import annotations
+
+import marshal
+import shlex
+from collections.abc import Iterable
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_ortperf.activation import is_worker, unusable_key
+from pytest_ortperf.nodes import CaseItem, ModelDirectory, ModelListFile, source_id
+from pytest_ortperf.records.host import onnxruntime_distributions
+from pytest_ortperf.settings import RunSettings, read_settings
+
+if TYPE_CHECKING:
+    from pytest_ortperf.execution.facts import Journal
+
+
+def start(config: pytest.Config) -> None:
+    """Register what an active run consists of."""
+    run = Run(config)
+    config.pluginmanager.register(run, "ortperf-run")
+    if config.option.collectonly:
+        return
+    from pytest_ortperf.isolation import runner_for
+
+    config.pluginmanager.register(runner_for(run), "ortperf-isolation")
+    if not is_worker(config):
+        from pytest_ortperf.recorder import Recorder
+
+        config.pluginmanager.register(Recorder(run), "ortperf-recorder")
+
+
+class Run:
+    """Settings and collection of one pytest invocation."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.settings: RunSettings = read_settings(config)
+        self.forked_problem = pytest_forked_problem(config)
+        self._sources = set(self.settings.models)
+        self._tags: set[str] = set()
+
+    @cached_property
+    def journal(self) -> Journal:
+        """Of the item that runs in this process or its child."""
+        from pytest_ortperf.execution.facts import Journal
+
+        return Journal()
+
+    @property
+    def runner(self) -> str:
+        """What keeps items apart: `pytest-forked`, `own runner`, `pool` or `none`."""
+        if self.settings.isolation != "forked":
+            return self.settings.isolation
+        return "own runner" if self.forked_problem else "pytest-forked"
+
+    @property
+    def worker(self) -> str | None:
+        """Name of this pytest-xdist worker."""
+        return self.config.workerinput["workerid"] if is_worker(self.config) else None  # type: ignore[attr-defined]
+
+    def register_tags(self, tags: Iterable[str]) -> None:
+        """Make tags known markers, so that `-m` and `--strict-markers` take them."""
+        for tag in set(tags) - self._tags:
+            self.config.addinivalue_line("markers", f"{tag}: tag of the model list")
+            self._tags.add(tag)
+
+    def rerun_command(self, item: CaseItem) -> str:
+        """Return a command that runs one item again, from where pytest was started."""
+        source = item.parent.parent.path  # type: ignore[union-attr]
+        here = self.config.invocation_params.dir
+        path = source.relative_to(here) if source.is_relative_to(here) else source
+        models = [] if path.suffix == ".json" else [f"--ortperf-models={path}"]
+        mode = f"--ortperf-mode={item.case.mode}"
+        fp16 = ["--ortperf-fp16"] if item.case.precision else []
+        dims = [f"--ortperf-dim={name}={value}" for name, value in item.case.dims]
+        provider = f"--ortperf-ep={item.case.provider.name}"
+        return shlex.join(["pytest", mode, *models, provider, *fp16, *dims, f"{path}::{item.case.case_id}"])
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        if file_path.suffix != ".json":
+            return None
+        if (
+            file_path in self._sources
+            or file_path.name == "models.json"
+            or parent.session.isinitpath(file_path)
+        ):
+            nodeid = source_id(file_path, self.config.rootpath)
+            collector = ModelListFile.from_parent(parent, path=file_path, run=self, nodeid=nodeid)
+            self._mark_forked(collector)
+            return collector
+        return None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        if path not in self._sources:
+            return None
+        collector = ModelDirectory.from_parent(
+            parent, path=path, run=self, nodeid=source_id(path, self.config.rootpath)
+        )
+        self._mark_forked(collector)
+        return collector
+
+    def _mark_forked(self, collector: pytest.Collector) -> None:
+        if self.runner == "pytest-forked":
+            collector.add_marker("forked")
+
+    def pytest_report_header(self) -> list[str]:
+        settings = self.settings
+        names = ", ".join(row.name for row in settings.axes.providers) or "none"
+        runtime = ", ".join(f"{name} {number}" for name, number in onnxruntime_distributions().items())
+        lines = [
+            f"ortperf: {settings.mode}, providers: {names}, {runtime}, isolation: {self.isolation_text}",
+            f"ortperf: results in {settings.results}",
+        ]
+        unusable = self.config.stash.get(unusable_key, {})
+        lines += [f"ortperf: left out: {name}: {reason}" for name, reason in unusable.items()]
+        return lines
+
+    @property
+    def isolation_text(self) -> str:
+        """How items are kept apart, for people."""
+        if self.settings.isolation != "forked":
+            return self.settings.isolation
+        if self.forked_problem:
+            return f"forked (own runner, because {self.forked_problem})"
+        return f"forked (pytest-forked {version('pytest-forked')})"
+
+
+def pytest_forked_problem(config: pytest.Config) -> str | None:
+    """Return why pytest-forked cannot run our items; `None` if it can.
+
+    It carries reports by `marshal`, which not every pytest version's report survives: tried here on a real report.
+    """
+    if not config.pluginmanager.hasplugin("pytest_forked"):
+        return "pytest-forked is switched off"
+    from pytest_forked import serialize_report
+
+    report = plain_report(
+        pytest.TestReport("a::b", ("a", None, "b"), {}, "passed", None, "call", user_properties=[("a", "b")])
+    )
+    try:
+        again = pytest.TestReport(**marshal.loads(marshal.dumps(serialize_report(report))))  # noqa: S302 - our own
+    except (TypeError, ValueError) as error:
+        return f"pytest-forked {version('pytest-forked')} cannot carry the reports of pytest {version('pytest')}: {error}"
+    return None if again.nodeid == "a::b" else "pytest-forked loses node ids"
+
+
+def plain_report(report: pytest.TestReport) -> pytest.TestReport:
+    """Return the report with a plain string for its node id, which pytest 9.2 keeps as an object."""
+    if "nodeid" not in vars(report):
+        nodeid = report.nodeid
+        vars(report).pop("_id", None)
+        vars(report)["nodeid"] = nodeid
+    return report

@@ -1,0 +1,141 @@
+"""The settings of one run, read from the options in the controller and again, alike, in each worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pytest_ortperf import options
+from pytest_ortperf.cases.matrix import MODES, Axes
+from pytest_ortperf.cases.model import Tolerance
+from pytest_ortperf.cases.providers import GROUPS, Provider, find_provider
+from pytest_ortperf.errors import SettingsError
+from pytest_ortperf.execution.settings import ExecutionSettings
+
+DEFAULT_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """What one pytest invocation does."""
+
+    mode: str
+    models: tuple[Path, ...]
+    axes: Axes
+    execution: ExecutionSettings
+    reference_ep: str | None
+    isolation: str
+    timeout_s: float
+    results: Path
+    labels: tuple[str, ...]
+
+
+def read_settings(config: pytest.Config) -> RunSettings:
+    """Return the settings that the options ask for.
+
+    Raises:
+        pytest.UsageError: If an option cannot be used; the text names it.
+    """
+    mode = options.given(config, "mode")
+    reference = options.given(config, "reference-ep")
+    return RunSettings(
+        mode=mode,
+        models=model_paths(config),
+        axes=Axes(
+            modes=MODES[mode],
+            providers=providers(options.split_names(options.given(config, "ep"))),
+            precisions=(None, "fp16") if options.given(config, "fp16") else (None,),
+            dims=_dims(options.given(config, "dim")),
+        ),
+        execution=_execution_settings(config),
+        reference_ep=None if reference is None else _provider(reference, "--ortperf-reference-ep").name,
+        isolation=isolation(config),
+        timeout_s=options.number(config, "timeout", float, least=0.001) or DEFAULT_TIMEOUT_S,
+        results=options.absolute(options.given(config, "results") or "result", config),
+        labels=tuple(options.given(config, "label") or ()),
+    )
+
+
+def model_paths(config: pytest.Config) -> tuple[Path, ...]:
+    """Return the model lists and directories asked for; by default `models.json` in the root directory."""
+    given = options.given(config, "models")
+    if given is None:
+        return (config.rootpath / "models.json",)
+    if options.on_command_line(config, "models") or config.inipath is None:
+        return tuple(options.absolute(text, config) for text in given)
+    return tuple((config.inipath.parent / text).absolute() for text in given)
+
+
+def providers(names: Sequence[str]) -> tuple[Provider, ...]:
+    """Return the rows of short names, full names and groups, each once.
+
+    Raises:
+        pytest.UsageError: If a name is unknown.
+    """
+    members = [member for name in names for member in GROUPS.get(name, (name,))]
+    rows = [_provider(name, "--ortperf-ep") for name in members]
+    return tuple({row.name: row for row in rows}.values())
+
+
+def isolation(config: pytest.Config) -> str:
+    """Return how cases are kept apart; a debugger needs them in this process."""
+    given = options.given(config, "isolation")
+    if given is not None:
+        return str(given)
+    return "none" if config.getoption("usepdb", default=False) else "forked"
+
+
+def _provider(name: str, flag: str) -> Provider:
+    try:
+        return find_provider(name)
+    except SettingsError as error:
+        raise pytest.UsageError(str(error).replace("--ortperf-ep", flag, 1)) from error
+
+
+def _execution_settings(config: pytest.Config) -> ExecutionSettings:
+    def tolerance(name: str) -> float | None:
+        return options.number(config, name, float, least=0)
+
+    workspace = options.given(config, "workspace")
+    given = {
+        "input_source": options.given(config, "input"),
+        "seed": options.number(config, "seed", int, least=0),
+        "iterations": options.number(config, "iterations", int, least=1),
+        "warmup": options.number(config, "warmup", int, least=0),
+        "max_time_s": options.number(config, "max-time", float, least=0.001),
+        "graph_optimization": options.given(config, "graph-optimization"),
+        "threads": options.number(config, "threads", int, least=1),
+        "workspace": None if workspace is None else options.absolute(workspace, config),
+    }
+    return ExecutionSettings(
+        tolerance=Tolerance(
+            rtol=tolerance("rtol"), atol=tolerance("atol"), percent_mismatch=tolerance("percent-mismatch")
+        ),
+        ep_options=_ep_options(options.given(config, "ep-option")),
+        **{name: value for name, value in given.items() if value is not None},
+    )
+
+
+def _ep_options(texts: Sequence[str] | None) -> Mapping[str, Mapping[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    flag, form = "--ortperf-ep-option", "EP.KEY=VALUE, such as cuda.use_tf32=0"
+    for name, value in options.pairs(texts, flag, form):
+        provider, dot, key = name.partition(".")
+        if not dot or not key:
+            raise pytest.UsageError(f"{flag}: {name + '=' + value!r} is not of the form {form}")
+        found.setdefault(_provider(provider, flag).name, {})[key] = value
+    return found
+
+
+def _dims(texts: Sequence[str] | None) -> Mapping[str, tuple[int, ...]]:
+    flag, form = "--ortperf-dim", "NAME=VALUE[,VALUE...] with whole numbers of at least 1, such as batch=1,8"
+    found = {}
+    for name, text in options.pairs(texts, flag, form):
+        words = [word.strip() for word in text.split(",")]
+        if not all(word.isdecimal() and int(word) > 0 for word in words):
+            raise pytest.UsageError(f"{flag}: {name + '=' + text!r} is not of the form {form}")
+        found[name] = tuple(dict.fromkeys(map(int, words)))
+    return found
