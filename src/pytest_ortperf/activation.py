@@ -60,11 +60,7 @@ def _check_isolation(config: pytest.Config) -> None:
 def _group_by_model(config: pytest.Config) -> None:
     # loadgroup puts @group into ids and hangs when a worker crashes; loadscope groups by model with clean ids
     option = config.option
-    if (
-        getattr(option, "numprocesses", None)
-        and getattr(option, "dist", None) == "no"
-        and not option.distload
-    ):
+    if getattr(option, "numprocesses", None) and getattr(option, "dist", None) == "no" and not option.distload:
         option.dist = "loadscope"
 
 

@@ -46,9 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from pytest_ortperf.records.reading import find_run, read_run  # noqa: PLC0415 - not for --help
-    from pytest_ortperf.reports.csv_tables import write_tables  # noqa: PLC0415
-    from pytest_ortperf.reports.terminal import summary_lines  # noqa: PLC0415
+    from pytest_ortperf.records.reading import find_run, read_run
+    from pytest_ortperf.reports.csv_tables import write_tables
+    from pytest_ortperf.reports.terminal import summary_lines
 
     run = read_run(find_run(arguments.results, arguments.run))
     folder = arguments.output or run.path.parent
@@ -60,7 +60,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _schema(_: argparse.Namespace) -> int:
-    from pytest_ortperf.cases.model_list import schema_text  # noqa: PLC0415 - not for --help
+    from pytest_ortperf.cases.model_list import schema_text
 
     print(schema_text().rstrip("\n"))
     return 0
@@ -82,9 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Write the CSV files of a run again, from its records file, and print its summary.",
     )
     report.add_argument("results", type=Path, metavar="RESULTS", help="results folder or records file")
-    report.add_argument(
-        "--run", metavar="ID", help="run id, such as 20261123-210146; the newest unless given"
-    )
+    report.add_argument("--run", metavar="ID", help="run id, such as 20261123-210146; the newest unless given")
     report.add_argument(
         "--output",
         type=Path,

@@ -53,9 +53,10 @@ class Runner:
             attach(item, report)
         return report
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
         self.validations.remember(report)
+        return (yield)
 
     def begin(self, item: CaseItem) -> None:
         """Make ready for one item, in the process that will watch it."""
@@ -128,10 +129,7 @@ class ChildRunner(Runner):
         item = self._items[nodeid]
         item.validate_first = validate_first
         hook = item.config.hook
-        return [
-            hook.pytest_report_to_serializable(config=item.config, report=report)
-            for report in run_phases(item)
-        ]
+        return [hook.pytest_report_to_serializable(config=item.config, report=report) for report in run_phases(item)]
 
     def _end_child(self) -> None:
         if self._child is not None:
@@ -177,7 +175,7 @@ class PytestForkedRunner(Runner):
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
         self.validations.remember(report)
         item = self._current
-        if item is None or report.when != "???" or report.nodeid != item.nodeid:  # type: ignore[comparison-overlap]
+        if item is None or str(report.when) != "???" or report.nodeid != item.nodeid:
             return (yield)
         crash, teardown = crash_reports(item, crash_of(item, self._end(report), self.run.journal))
         vars(report).clear()

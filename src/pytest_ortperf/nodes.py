@@ -49,9 +49,7 @@ class _ModelSource(pytest.Collector):
         except ModelListError as error:
             raise self.CollectError(str(error)) from error
         self.run.register_tags(tag for model in models for tag in model.tags)
-        return [
-            ModelCollector.from_parent(self, name=model.name, model=model, run=self.run) for model in models
-        ]
+        return [ModelCollector.from_parent(self, name=model.name, model=model, run=self.run) for model in models]
 
 
 class ModelListFile(_ModelSource, pytest.File):
@@ -103,9 +101,7 @@ class CaseItem(pytest.Item):
     @cached_property
     def crash_expected(self) -> bool:
         """Whether the list says that this case crashes or never ends."""
-        return any(
-            condition.raises_crash and applies(condition, self.case) for condition in self.case.model.xfail
-        )
+        return any(condition.raises_crash and applies(condition, self.case) for condition in self.case.model.xfail)
 
     @property
     def timeout_s(self) -> float:
@@ -128,9 +124,7 @@ class CaseItem(pytest.Item):
 
         if self.facts is None:
             raise RuntimeError(f"{self.nodeid}: runtest without setup")
-        execute(
-            self.case, self.run.settings.execution, self.facts, self.hooks, validate_first=self.validate_first
-        )
+        execute(self.case, self.run.settings.execution, self.facts, self.hooks, validate_first=self.validate_first)
 
     @property
     def hooks(self) -> _Hooks:
@@ -140,6 +134,11 @@ class CaseItem(pytest.Item):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, CaseError):
             return f"{self.case.case_id}: {excinfo.value}\n\n{self.rerun_advice}"
+        if isinstance(excinfo.value, SystemExit):
+            return (
+                f"{self.case.case_id}: asked the interpreter to exit with {excinfo.value.code!r}\n\n{self.rerun_advice}"
+            )
+        excinfo.traceback = excinfo.traceback.cut(path=__file__)
         return super().repr_failure(excinfo, style)
 
     @property
@@ -158,9 +157,7 @@ class _Hooks:
         self._item = item
 
     def configure_session(self, session_options: Any) -> None:
-        self._item.ihook.pytest_ortperf_configure_session(
-            case=self._item.case, session_options=session_options
-        )
+        self._item.ihook.pytest_ortperf_configure_session(case=self._item.case, session_options=session_options)
 
     def before_first_run(self, session: Any) -> None:
         self._item.ihook.pytest_ortperf_before_first_run(case=self._item.case, session=session)

@@ -94,17 +94,11 @@ OPTIONS: tuple[Option, ...] = (
         default_text="the model list's, else 1",
     ),
     Option("seed", "seed of generated inputs", "N", default_text="0"),
-    Option(
-        "iterations", "timed iterations", "N", default_text="as many as fit --ortperf-max-time, at least 10"
-    ),
+    Option("iterations", "timed iterations", "N", default_text="as many as fit --ortperf-max-time, at least 10"),
     Option("warmup", "warm-up iterations", "N", default_text="at least 3, and at least 0.1 s"),
     Option("max-time", "time to spend on timed iterations, per case", "SECONDS", default_text="2"),
-    Option(
-        "rtol", "relative tolerance of outputs", "FLOAT", default_text="by precision: fp32 1e-3, fp16 1e-2"
-    ),
-    Option(
-        "atol", "absolute tolerance of outputs", "FLOAT", default_text="by precision: fp32 1e-5, fp16 1e-3"
-    ),
+    Option("rtol", "relative tolerance of outputs", "FLOAT", default_text="by precision: fp32 1e-3, fp16 1e-2"),
+    Option("atol", "absolute tolerance of outputs", "FLOAT", default_text="by precision: fp32 1e-5, fp16 1e-3"),
     Option(
         "percent-mismatch",
         "share of an output's elements, in percent, that may be outside the tolerance",
@@ -118,9 +112,7 @@ OPTIONS: tuple[Option, ...] = (
         default_text="all",
     ),
     Option("threads", "intra-op threads of a session", "N", default_text="ONNX Runtime's choice"),
-    Option(
-        "workspace", "where relative paths of model lists start", "DIR", default_text="the list's own folder"
-    ),
+    Option("workspace", "where relative paths of model lists start", "DIR", default_text="the list's own folder"),
     Option("timeout", "deadline of a case, kept by killing its process", "SECONDS", default_text="600"),
     Option(
         "isolation",

@@ -27,9 +27,7 @@ _HINTS: dict[int, str] = {
 }
 
 
-def record_of(
-    item: CaseItem, outcome: str, *, failure: Failure | None = None, reason: str | None = None
-) -> Record:
+def record_of(item: CaseItem, outcome: str, *, failure: Failure | None = None, reason: str | None = None) -> Record:
     """Return the record of an item from what its facts hold."""
     return Record(**_identity(item), **_measured(item.facts), outcome=outcome, failure=failure, reason=reason)
 
@@ -40,7 +38,7 @@ def settle(item: CaseItem, call: pytest.CallInfo[None], report: pytest.TestRepor
         expected = expected_failure(item)
         if expected is not None and not item.config.option.runxfail:
             report.outcome = "skipped" if report.outcome == "failed" else "passed"
-            report.wasxfail = expected.reason  # type: ignore[attr-defined]
+            report.wasxfail = expected.reason
     if report.when == "call" or report.outcome != "passed":
         item.record = record_of(item, **_judged(item, call, report))
 
@@ -65,9 +63,7 @@ def failure_of(item: CaseItem, error: BaseException) -> Failure:
     if isinstance(error, CaseError):
         return Failure(kind=error.kind, stage=error.stage, message=str(error), log_tail=tail)
     stage = item.facts.stage if item.facts else None
-    return Failure(
-        kind="internal error", stage=stage, message=f"{type(error).__name__}: {error}", log_tail=tail
-    )
+    return Failure(kind="internal error", stage=stage, message=f"{type(error).__name__}: {error}", log_tail=tail)
 
 
 def expected_failure(item: CaseItem) -> Condition | None:
@@ -113,9 +109,7 @@ def record_of_lost_item(nodeid: str, worker: str | None, text: str) -> Record | 
         provider=provider,
         provider_full_name=full_names.get(provider, provider),
         precision="fp16" if rest[0] == "fp16" else None,
-        dims={
-            name: int(value) for name, _, value in (part.partition("=") for part in rest) if value.isdecimal()
-        },
+        dims={name: int(value) for name, _, value in (part.partition("=") for part in rest) if value.isdecimal()},
         outcome="crashed",
         failure=Failure(kind="crash", stage=None, message=text),
         started=datetime.now(UTC).isoformat(timespec="milliseconds"),

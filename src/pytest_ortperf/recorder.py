@@ -70,10 +70,10 @@ class Recorder:
         data = getattr(report, RECORD, None)
         if data is not None:
             return from_dict(Record, data)
-        if report.when != "???":  # type: ignore[comparison-overlap]
+        worker = getattr(getattr(report, "node", None), "gateway", None)
+        if worker is None or str(report.when) != "???":
             return None
         # pytest-xdist's own report of an item that took its worker along
-        worker = getattr(getattr(report, "node", None), "gateway", None)
         record = record_of_lost_item(report.nodeid, getattr(worker, "id", None), str(report.longrepr))
         if record is not None:
             report.when = "call"
@@ -99,6 +99,7 @@ class Recorder:
     def _make_header(self, run: str) -> RunHeader:
         settings = self._run.settings
         config = self._run.config
+        unusable: dict[str, str] = config.stash.get(unusable_key, {})
         return RunHeader(
             schema=SCHEMA,
             run=run,
@@ -108,7 +109,7 @@ class Recorder:
             labels=self._labels,
             reference_provider=settings.reference_ep,
             providers=tuple(row.name for row in settings.axes.providers),
-            unusable_providers=dict(config.stash.get(unusable_key, {})),
+            unusable_providers=unusable,
             environment=collect_environment(nvml_gpus(), workspace=settings.execution.workspace),
         )
 

@@ -43,7 +43,7 @@ def crash_reports(item: CaseItem, record: Record) -> tuple[pytest.TestReport, py
     call = _report(item, "call", "failed", text, duration=(record.duration_ns or 0) / 1e9)
     if record.outcome == "xfailed":
         call.outcome = "skipped"
-        call.wasxfail = record.reason or ""  # type: ignore[attr-defined]
+        call.wasxfail = record.reason or ""
     item.record = record
     attach(item, call)
     teardown = _report(item, "teardown", "passed", None)
@@ -51,9 +51,7 @@ def crash_reports(item: CaseItem, record: Record) -> tuple[pytest.TestReport, py
     return call, teardown
 
 
-def _report(
-    item: CaseItem, when: Phase, outcome: Verdict, text: str | None, duration: float = 0
-) -> pytest.TestReport:
+def _report(item: CaseItem, when: Phase, outcome: Verdict, text: str | None, duration: float = 0) -> pytest.TestReport:
     return pytest.TestReport(
         nodeid=item.nodeid,
         location=item.location,

@@ -87,11 +87,7 @@ class Run:
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         if file_path.suffix != ".json":
             return None
-        if (
-            file_path in self._sources
-            or file_path.name == "models.json"
-            or parent.session.isinitpath(file_path)
-        ):
+        if file_path in self._sources or file_path.name == "models.json" or parent.session.isinitpath(file_path):
             nodeid = source_id(file_path, self.config.rootpath)
             collector = ModelListFile.from_parent(parent, path=file_path, run=self, nodeid=nodeid)
             self._mark_forked(collector)
@@ -149,7 +145,9 @@ def pytest_forked_problem(config: pytest.Config) -> str | None:
     try:
         again = pytest.TestReport(**marshal.loads(marshal.dumps(serialize_report(report))))  # noqa: S302 - our own
     except (TypeError, ValueError) as error:
-        return f"pytest-forked {version('pytest-forked')} cannot carry the reports of pytest {version('pytest')}: {error}"
+        return (
+            f"pytest-forked {version('pytest-forked')} cannot carry the reports of pytest {version('pytest')}: {error}"
+        )
     return None if again.nodeid == "a::b" else "pytest-forked loses node ids"
 
 

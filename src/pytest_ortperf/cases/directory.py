@@ -47,9 +47,7 @@ class _Folder:
     """Of a data owner: the folders that its test data is for."""
 
     def child(self, name: str, *, linked: bool) -> _Folder:
-        return _Folder(
-            f"{self.path}/{name}", _below(self, name), self, self.linked or linked, self.data_owner
-        )
+        return _Folder(f"{self.path}/{name}", _below(self, name), self, self.linked or linked, self.data_owner)
 
     def ancestors(self) -> Iterator[_Folder]:
         folder = self.parent
@@ -171,10 +169,8 @@ def _models_of(folder: _Folder, root: Path, issues: Issues) -> Iterator[_Found]:
     if owner is not None and len(owner.below) == 1:
         named_by = owner
     for file in folder.onnx_files:
-        if len(folder.onnx_files) == 1:
-            name = named_by.name or root.name
-        else:
-            name = _below(folder, file.removesuffix(".onnx"))
+        alone = len(folder.onnx_files) == 1
+        name = (named_by.name or root.name) if alone else _below(folder, file.removesuffix(".onnx"))
         yield _Found(name, _below(folder, file), data.path if data else None)
 
 

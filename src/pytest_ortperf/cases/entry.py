@@ -138,9 +138,7 @@ class EntryReader:
         )
 
     def _read_rich(self, value: Any, place: Place) -> Model | None:
-        found = read_object(
-            value, place, ENTRY_KEYS, 'an object such as {"name": "bert", "path": "bert.onnx"}'
-        )
+        found = read_object(value, place, ENTRY_KEYS, 'an object such as {"name": "bert", "path": "bert.onnx"}')
         if not isinstance(value, dict) or not _has_model(value, place):
             return None
         source = found.pop("source", None)

@@ -55,9 +55,7 @@ def _read_list(path: Path, base: Path) -> tuple[Model, ...]:
         if model is None:
             continue
         if model.name and model.name in labels:
-            place.report(
-                f"the name {shown_value(model.name)} is taken by {labels[model.name]}; rename one of the two"
-            )
+            place.report(f"the name {shown_value(model.name)} is taken by {labels[model.name]}; rename one of the two")
         models[model.name] = model
         labels[model.name] = place.entry
     if not models and not issues.lines:
@@ -70,9 +68,7 @@ def _read_text(path: Path, issues: Issues) -> str:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        issues.add(
-            "no such file or directory; name a list (JSON) or a model directory with --ortperf-models=PATH"
-        )
+        issues.add("no such file or directory; name a list (JSON) or a model directory with --ortperf-models=PATH")
         raise issues.error() from None
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
         reason = getattr(error, "strerror", None) or error
@@ -101,9 +97,7 @@ def _parse(text: str, issues: Issues) -> Any:
         if len(found) < len(pairs):
             keys = [key for key, _ in pairs]
             twice = sorted({key for key in keys if keys.count(key) > 1})
-            issues.add(
-                f"repeated key {', '.join(map(repr, twice))} in {shown_value(found)}; remove all but one"
-            )
+            issues.add(f"repeated key {', '.join(map(repr, twice))} in {shown_value(found)}; remove all but one")
         return found
 
     try:

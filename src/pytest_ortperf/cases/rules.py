@@ -73,9 +73,7 @@ def read_tolerances(value: Any, place: Place) -> tuple[ToleranceRule, ...]:
     rules = []
     for index, item in one_or_more(value):
         here = place if index is None else place.inside(index)
-        found = read_object(
-            item, here, TOLERANCE_KEYS, 'an object such as {"rtol": 0.001}, or a list of them'
-        )
+        found = read_object(item, here, TOLERANCE_KEYS, 'an object such as {"rtol": 0.001}, or a list of them')
         if isinstance(item, dict) and not item.keys() & _TOLERANCE.keys():
             here.report("sets nothing; give at least one of rtol, atol, percent_mismatch")
         tolerance = Tolerance(**{key: found.pop(key) for key in _TOLERANCE if key in found})

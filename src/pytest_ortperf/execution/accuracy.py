@@ -140,9 +140,7 @@ def _leaves(value: Value) -> Iterable[Array]:
 def _difference(output: Value, reference: Value, limits: _Limits) -> Difference:
     if output is None or reference is None:
         same = output is None and reference is None
-        return Difference(
-            structure=None if same else f"is {_described(output)} instead of {_described(reference)}"
-        )
+        return Difference(structure=None if same else f"is {_described(output)} instead of {_described(reference)}")
     if isinstance(output, list) and isinstance(reference, list):
         return _list_difference(output, reference, limits)
     if isinstance(output, dict) and isinstance(reference, dict):
@@ -163,9 +161,7 @@ def _dict_difference(output: Mapping[Any, Any], reference: Mapping[Any, Any], li
     if set(output) != set(reference):
         return Difference(structure=f"has the keys {_keys(output)} instead of {_keys(reference)}")
     # ONNX Runtime's maps hold Python floats where stored ones hold float32 arrays.
-    return _merged(
-        {f"[{k!r}]": array_difference(_plain(output[k]), _plain(reference[k]), *limits) for k in reference}
-    )
+    return _merged({f"[{k!r}]": array_difference(_plain(output[k]), _plain(reference[k]), *limits) for k in reference})
 
 
 def _plain(value: Any) -> Array:
@@ -181,12 +177,8 @@ def _merged(parts: Mapping[str, Difference]) -> Difference:
     return Difference(
         elements=sum(part.elements for part in parts.values()),
         mismatches=sum(part.mismatches for part in parts.values()),
-        max_abs_error=max(
-            (p.max_abs_error for p in parts.values() if p.max_abs_error is not None), default=None
-        ),
-        max_rel_error=max(
-            (p.max_rel_error for p in parts.values() if p.max_rel_error is not None), default=None
-        ),
+        max_abs_error=max((p.max_abs_error for p in parts.values() if p.max_abs_error is not None), default=None),
+        max_rel_error=max((p.max_rel_error for p in parts.values() if p.max_rel_error is not None), default=None),
         excess=worst.excess,
         worst=None if worst.worst is None else f"{label} {worst.worst}",
     )

@@ -38,9 +38,7 @@ class CaseData:
     """Stored outputs; `None` if there are none."""
 
 
-def case_data(
-    session: onnxruntime.InferenceSession, case: Case, settings: ExecutionSettings
-) -> Iterator[CaseData]:
+def case_data(session: onnxruntime.InferenceSession, case: Case, settings: ExecutionSettings) -> Iterator[CaseData]:
     """Yield the data sets of a case, read or generated one by one; at least one.
 
     Raises:
@@ -85,12 +83,8 @@ def _generated(session: onnxruntime.InferenceSession, case: Case, settings: Exec
     inputs = generate_inputs(session.get_inputs(), model=case.model, dims=dict(case.dims), seed=settings.seed)
     references = None
     if case.model.stored_outputs and settings.input_source != "random" and not case.dims:
-        outputs = DataSet(
-            name=GENERATED, path=case.model.path.parent, inputs=(), outputs=case.model.stored_outputs
-        )
-        references = read_outputs(
-            outputs, session.get_outputs(), case.model, cast_floats=case.precision is not None
-        )
+        outputs = DataSet(name=GENERATED, path=case.model.path.parent, inputs=(), outputs=case.model.stored_outputs)
+        references = read_outputs(outputs, session.get_outputs(), case.model, cast_floats=case.precision is not None)
     name = f"{GENERATED} (seed {settings.seed})"
     return CaseData(name=name, origin=GENERATED, inputs=inputs, references=references)
 
@@ -124,9 +118,7 @@ def batch_of(session: onnxruntime.InferenceSession, inputs: Mapping[str, Value])
 def cast_floats(values: Mapping[str, Value], metas: Sequence[Meta]) -> dict[str, Value]:
     """Return the values with float tensors in the precision that the metas declare; others as they are."""
     types = {meta.name: parse_type(meta.type) for meta in metas}
-    return {
-        name: _cast(value, types[name].dtype) if name in types else value for name, value in values.items()
-    }
+    return {name: _cast(value, types[name].dtype) if name in types else value for name, value in values.items()}
 
 
 def cast_like(references: Mapping[str, Value], outputs: Mapping[str, Value]) -> dict[str, Value]:

@@ -69,10 +69,7 @@ class Child:
             if not chunk:
                 return self._end()
             answer += chunk
-            if (
-                len(answer) >= _SIZE.size
-                and len(answer) == _SIZE.size + _SIZE.unpack(answer[: _SIZE.size])[0]
-            ):
+            if len(answer) >= _SIZE.size and len(answer) == _SIZE.size + _SIZE.unpack(answer[: _SIZE.size])[0]:
                 return pickle.loads(answer[_SIZE.size :])  # noqa: S301 - from our own child
 
     def end(self) -> None:

@@ -14,7 +14,7 @@ T = TypeVar("T")
 def nvml_gpus() -> GpuSurvey:
     """Return GPUs and driver, or the reason why NVML tells none; never raises."""
     try:
-        import pynvml  # noqa: PLC0415 - collection needs none of it
+        import pynvml
     except ImportError as error:
         return GpuSurvey(reason=f"nvidia-ml-py cannot be imported: {error}")
     return survey(pynvml)

@@ -59,9 +59,7 @@ class Journal:
     def log_tail(self) -> tuple[str, ...]:
         """Return the last lines of the log, of 16 KiB at most."""
         size = os.fstat(self._log.fileno()).st_size
-        text = os.pread(self._log.fileno(), LOG_TAIL_BYTE, max(0, size - LOG_TAIL_BYTE)).decode(
-            errors="replace"
-        )
+        text = os.pread(self._log.fileno(), LOG_TAIL_BYTE, max(0, size - LOG_TAIL_BYTE)).decode(errors="replace")
         return tuple(text.splitlines()[-LOG_TAIL_LINES:])
 
     @contextmanager
@@ -84,7 +82,7 @@ class Journal:
 
 
 def _append_file() -> IO[bytes]:
-    file = tempfile.TemporaryFile(prefix="ortperf-", buffering=0)
+    file = tempfile.TemporaryFile(prefix="ortperf-", buffering=0)  # noqa: SIM115 - closed by Journal.close
     # appending, because a child's offset outlives a reset by its parent
     fcntl.fcntl(file.fileno(), fcntl.F_SETFL, fcntl.fcntl(file.fileno(), fcntl.F_GETFL) | os.O_APPEND)
     return file

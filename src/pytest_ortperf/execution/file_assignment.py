@@ -57,9 +57,7 @@ def assign(
     return dict(zip(positions, files, strict=False))
 
 
-def _check_order(
-    order: Sequence[str], files: Sequence[ProtoFile], types: Mapping[str, TypeInfo], place: Path
-) -> None:
+def _check_order(order: Sequence[str], files: Sequence[ProtoFile], types: Mapping[str, TypeInfo], place: Path) -> None:
     unknown = [name for name in order if name not in types]
     if len(order) == len(files) == len(set(order)) and not unknown:
         return

@@ -19,9 +19,7 @@ _SEQUENCE_SHAPE = (2,)
 """Of the one tensor in a generated sequence: ONNX Runtime does not tell the shape of its elements."""
 
 
-def generate_inputs(
-    metas: Sequence[Meta], *, model: Model, dims: Mapping[str, int], seed: int
-) -> dict[str, Value]:
+def generate_inputs(metas: Sequence[Meta], *, model: Model, dims: Mapping[str, int], seed: int) -> dict[str, Value]:
     """Return one value per input, the same for the same seed on every machine.
 
     Floats are uniform in [-1, 1): with both signs a lost sign, a wrong ReLU or a swapped axis shows in the
@@ -61,9 +59,7 @@ def _generate(meta: Meta, rule: InputRule, dims: Mapping[str, int], rng: np.rand
     in_sequence = info.kind == "sequence"
     tensor = info.inner if in_sequence else info
     if tensor is None or tensor.kind != "tensor" or tensor.dtype is None:
-        raise RangeError(
-            f'no {meta.type} can be generated; give stored inputs with "test_data" in the model list'
-        )
+        raise RangeError(f'no {meta.type} can be generated; give stored inputs with "test_data" in the model list')
     declared = _SEQUENCE_SHAPE if in_sequence else tuple(_size(dim, dims) for dim in meta.shape)
     array = _array(tensor, declared if rule.shape is None else rule.shape, rule, rng)
     return [array] if in_sequence else array
@@ -74,9 +70,7 @@ def _array(info: TypeInfo, shape: tuple[int, ...], rule: InputRule, rng: np.rand
     if element == "string":
         if rule.fill != "uniform":
             raise RangeError(f"no strings for fill '{rule.fill}'; leave it out")
-        return np.array([_WORDS[i] for i in rng.integers(len(_WORDS), size=count)], dtype=object).reshape(
-            shape
-        )
+        return np.array([_WORDS[i] for i in rng.integers(len(_WORDS), size=count)], dtype=object).reshape(shape)
     if rule.fill in {"zeros", "ones"}:
         return np.full(shape, float(rule.fill == "ones")).astype(dtype)
     make = integers if is_integer(element, dtype) else floats

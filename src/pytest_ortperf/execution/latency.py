@@ -18,9 +18,7 @@ CHUNK_S = 0.25
 Clock = Callable[[], int]
 
 
-def warm_up(
-    call: Callable[[], object], settings: ExecutionSettings, clock: Clock = time.perf_counter_ns
-) -> int:
+def warm_up(call: Callable[[], object], settings: ExecutionSettings, clock: Clock = time.perf_counter_ns) -> int:
     """Run `call` untimed; return how often.
 
     As often as `settings.warmup` says, else at least 3 times and at least 0.1 s.

@@ -24,9 +24,7 @@ def is_integer(element: str, dtype: np.dtype[Any]) -> bool:
     return dtype.kind in "iub" or (element in BITS and not element.startswith("float"))
 
 
-def integers(
-    element: str, dtype: np.dtype[Any], count: int, rule: InputRule, rng: np.random.Generator
-) -> Array:
+def integers(element: str, dtype: np.dtype[Any], count: int, rule: InputRule, rng: np.random.Generator) -> Array:
     """Return whole numbers from `rule.low` to `rule.high`, both included; 0 to 1 by itself.
 
     Returns:
@@ -46,9 +44,7 @@ def integers(
     return rng.integers(low, high, count, dtype=wide, endpoint=True).astype(dtype)
 
 
-def floats(
-    element: str, dtype: np.dtype[Any], count: int, rule: InputRule, rng: np.random.Generator
-) -> Array:
+def floats(element: str, dtype: np.dtype[Any], count: int, rule: InputRule, rng: np.random.Generator) -> Array:
     """Return numbers from `rule.low`, included, to `rule.high`, excluded; -1 to 1 by itself.
 
     A ramp goes from 0 to 1, and float8e8m0, which has no negative numbers, from 0.5 to 2.

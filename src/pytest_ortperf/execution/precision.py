@@ -38,9 +38,7 @@ def prepare_model(case: Case) -> PreparedModel:
     size = check_model_file(path, case.model)
     precision = inspect_precision(path, size)
     note = FP16_ON_CPU if precision == "fp16" and case.provider.name == "cpu" else None
-    return PreparedModel(
-        source=str(path), fact=ModelFact(path=str(path), byte=size, precision=precision, note=note)
-    )
+    return PreparedModel(source=str(path), fact=ModelFact(path=str(path), byte=size, precision=precision, note=note))
 
 
 def _fp16_model(case: Case) -> PreparedModel:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 
 from pytest_ortperf.errors import CaseError

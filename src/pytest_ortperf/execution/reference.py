@@ -28,9 +28,7 @@ def cpu_reference(
     options = dataclasses.replace(settings, graph_optimization="disable")
     try:
         session = create_session(str(case.model.path), plain, options, hooks).session
-        runner = Runner(
-            session, list(case.model.outputs) or None, cast_floats(data.inputs, session.get_inputs())
-        )
+        runner = Runner(session, list(case.model.outputs) or None, cast_floats(data.inputs, session.get_inputs()))
         outputs = runner.run()
     except Exception as error:
         raise CaseError(

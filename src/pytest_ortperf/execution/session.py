@@ -43,9 +43,7 @@ class Created:
     fact: SessionFact
 
 
-def create_session(
-    source: str | bytes, case: Case, settings: ExecutionSettings, hooks: SessionHooks
-) -> Created:
+def create_session(source: str | bytes, case: Case, settings: ExecutionSettings, hooks: SessionHooks) -> Created:
     """Create the session of a case.
 
     Raises:

@@ -131,11 +131,7 @@ def read_outputs(
     wanted = model.outputs or tuple(types)
     positions = wanted if len(files) == len(wanted) and set(wanted) <= set(types) else tuple(types)
     by_name = assign(files, positions, types, place=data_set.path)
-    return {
-        name: _read(file, types[name], cast_floats=cast_floats)
-        for name, file in by_name.items()
-        if name in wanted
-    }
+    return {name: _read(file, types[name], cast_floats=cast_floats) for name, file in by_name.items() if name in wanted}
 
 
 def _data_set(folder: Path) -> DataSet | None:
@@ -150,9 +146,7 @@ def _data_set(folder: Path) -> DataSet | None:
             )
         numbered[kind][number] = folder / match[0]
     inputs, outputs = (tuple(path for _, path in sorted(files.items())) for files in numbered.values())
-    return (
-        DataSet(name=folder.name, path=folder, inputs=inputs, outputs=outputs) if inputs or outputs else None
-    )
+    return DataSet(name=folder.name, path=folder, inputs=inputs, outputs=outputs) if inputs or outputs else None
 
 
 def _listed(folder: Path, *, folders: bool = False) -> list[str]:
@@ -195,9 +189,7 @@ def _sliced(value: Value, file: ProtoFile, slices: str | None) -> Value:
 
 
 def _check_complete(by_name: Iterable[str], metas: Sequence[Meta], data_set: DataSet) -> None:
-    missing = [
-        meta.name for meta in metas if meta.name not in by_name and parse_type(meta.type).kind != "optional"
-    ]
+    missing = [meta.name for meta in metas if meta.name not in by_name and parse_type(meta.type).kind != "optional"]
     if missing:
         names = ", ".join(f"'{name}'" for name in missing)
         raise CaseError(

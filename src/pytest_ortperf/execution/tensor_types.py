@@ -60,9 +60,7 @@ NUMPY_DTYPES = {element: np.dtype(name) for element, name in _NUMPY_NAMES.items(
 """Element name -> dtype, of the types numpy has."""
 
 ML_DTYPES = {
-    element: np.dtype(getattr(ml_dtypes, name))
-    for element, name in _ML_NAMES.items()
-    if hasattr(ml_dtypes, name)
+    element: np.dtype(getattr(ml_dtypes, name)) for element, name in _ML_NAMES.items() if hasattr(ml_dtypes, name)
 }
 """Element name -> dtype, of the types that `InferenceSession.run` does not take as arrays."""
 

@@ -112,9 +112,7 @@ def as_ort_value(array: Array) -> onnxruntime.OrtValue:
     """
     element = ELEMENTS.get(array.dtype)
     if element is None:
-        raise _input_error(
-            f"ONNX has no tensor type for arrays of {array.dtype}; use one of {_known_dtypes()}"
-        )
+        raise _input_error(f"ONNX has no tensor type for arrays of {array.dtype}; use one of {_known_dtypes()}")
     if element not in ML_DTYPES:
         return onnxruntime.OrtValue.ortvalue_from_numpy(array)
     if element in BITS:
@@ -139,9 +137,7 @@ def from_ort_value(value: onnxruntime.OrtValue, name: str) -> Value:
     if not value.has_value():
         return None
     if not value.is_tensor():
-        raise _output_error(
-            f"output '{name}': {value.data_type()} cannot be read back; only tensors of this type can"
-        )
+        raise _output_error(f"output '{name}': {value.data_type()} cannot be read back; only tensors of this type can")
     element = _ML_BY_NUMBER.get(value.element_type())
     if element is None:
         array: Array = value.numpy()

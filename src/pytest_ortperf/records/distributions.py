@@ -60,16 +60,10 @@ def require_one_onnxruntime(paths: Sequence[str] | None = None) -> None:
         )
 
 
-def versions(
-    names: Sequence[str], prefixes: Sequence[str], paths: Sequence[str] | None = None
-) -> dict[str, str]:
+def versions(names: Sequence[str], prefixes: Sequence[str], paths: Sequence[str] | None = None) -> dict[str, str]:
     """Return name -> version of the distributions with one of the names or prefixes."""
     found = installed((*names, *prefixes), paths)
-    return {
-        name: item.version
-        for name, item in found.items()
-        if name in names or name.startswith(tuple(prefixes))
-    }
+    return {name: item.version for name, item in found.items() if name in names or name.startswith(tuple(prefixes))}
 
 
 def first_version(found: Mapping[str, str], pattern: str) -> str | None:

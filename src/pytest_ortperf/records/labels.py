@@ -113,9 +113,7 @@ def _of_service(service: _Ci, environ: Mapping[str, str]) -> dict[str, str]:
     branch = next((environ[name] for name in service.branch if environ.get(name)), "")
     labels = {
         "branch": _BRANCH_PREFIX.sub("", branch, count=1),
-        "commit": environ.get(service.commit, "").removeprefix(
-            "HEAD"
-        ),  # Buildkite's word before the checkout
+        "commit": environ.get(service.commit, "").removeprefix("HEAD"),  # Buildkite's word before the checkout
         "date": environ.get(service.date, ""),
         "url": _filled(service.url, environ),
     }

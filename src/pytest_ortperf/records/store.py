@@ -99,9 +99,7 @@ class RecordsFile:
         records = cls(path, descriptor)
         if os.fstat(descriptor).st_size:
             records.close()
-            raise ResultsFileError(
-                f"{path}: already holds a run. Take another run id; new_run_id gives a free one."
-            )
+            raise ResultsFileError(f"{path}: already holds a run. Take another run id; new_run_id gives a free one.")
         try:
             records._write(header, f"the header of run {run}")
         except ResultsFileError:

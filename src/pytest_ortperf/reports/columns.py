@@ -98,8 +98,7 @@ def nodes_ratio(record: Record) -> float | None:
 def inputs_text(record: Record) -> str | None:
     """Return `ids:int64[1,128]; mask:float[1,128]`."""
     texts = (
-        f"{fact.name}:{fact.dtype}"
-        + (f"[{','.join(map(str, fact.shape))}]" if fact.shape is not None else "")
+        f"{fact.name}:{fact.dtype}" + (f"[{','.join(map(str, fact.shape))}]" if fact.shape is not None else "")
         for fact in record.inputs
     )
     return "; ".join(texts) or None
@@ -212,9 +211,7 @@ SESSION: tuple[Column[Record], ...] = (
     *IDENTITY,
     Column("session_creation_s", lambda row: session_of(row, lambda it: s(it.creation_ns))),
     Column("second_session_creation_s", lambda row: session_of(row, lambda it: s(it.second_creation_ns))),
-    Column(
-        "validation_session_creation_s", lambda row: session_of(row, lambda it: s(it.validation_creation_ns))
-    ),
+    Column("validation_session_creation_s", lambda row: session_of(row, lambda it: s(it.validation_creation_ns))),
     Column("first_run_s", lambda row: session_of(row, lambda it: s(it.first_run_ns))),
 )
 

@@ -44,7 +44,7 @@ def write_tables(run: Run, folder: Path) -> list[Path]:
     Raises:
         ResultsFileError: If a file cannot be written.
     """
-    import pandas as pd  # noqa: PLC0415 - nobody who only collects or measures should load it
+    import pandas as pd
 
     rows = sorted_rows(run)
     paths = []
@@ -109,9 +109,7 @@ def status_table(rows: Rows) -> Table:
     cells = _subject_cells(rows)
     for subject, records in rows.subjects.items():
         for group in rows.groups:
-            cells[subject][group_name(group)] = _status(
-                [record for record in records if group_of(record) == group]
-            )
+            cells[subject][group_name(group)] = _status([record for record in records if group_of(record) == group])
     return [*_SUBJECT_COLUMNS, *map(group_name, rows.groups)], list(cells.values())
 
 

@@ -58,16 +58,12 @@ class Gains:
     def __init__(self, header: RunHeader, records: Iterable[Record]) -> None:
         self._header = header
         self._measured: Mapping[Key, Record] = {
-            _key(record, record.provider): record
-            for record in records
-            if record.outcome in PASSED and record.latencies
+            _key(record, record.provider): record for record in records if record.outcome in PASSED and record.latencies
         }
 
     def of(self, record: Record) -> Gain | None:
         """Return the gain in the first timing mode of a record that its reference has too."""
-        return next(
-            (found for latency in record.latencies if (found := self.of_timing(record, latency))), None
-        )
+        return next((found for latency in record.latencies if (found := self.of_timing(record, latency))), None)
 
     def of_timing(self, record: Record, latency: Latency) -> Gain | None:
         """Return the gain in one timing mode; `None` without reference, or where it lacks that mode."""

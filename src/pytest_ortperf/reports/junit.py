@@ -6,7 +6,7 @@ from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.statistics import summarize
 
 
-def properties(record: Record) -> list[tuple[str, str]]:
+def properties(record: Record) -> list[tuple[str, object]]:
     """Return the properties of one record; what is absent has none."""
     values: dict[str, object] = {
         "model": record.model,

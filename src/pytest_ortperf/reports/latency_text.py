@@ -72,9 +72,7 @@ def latency_lines(rows: Rows, width: int) -> list[str]:
     return [title, *table_lines(columns, width), *(f"{mark} {note}" for note, mark in notes.items())]
 
 
-def _column(
-    title: str, rows: Sequence[Measured], get: Callable[[Measured], str], keep: int = 0
-) -> TextColumn:
+def _column(title: str, rows: Sequence[Measured], get: Callable[[Measured], str], keep: int = 0) -> TextColumn:
     return TextColumn(title=title, cells=[get(row) for row in rows], keep=keep)
 
 

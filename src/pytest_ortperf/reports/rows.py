@@ -109,7 +109,5 @@ def _groups(records: Iterable[Record], order: Mapping[str, int]) -> tuple[Group,
     """Return every provider asked for or seen, with every precision of the run."""
     seen = list(records)
     others = sorted({record.provider for record in seen} - set(order))
-    precisions = sorted({record.precision for record in seen}, key=lambda precision: precision or "") or [
-        None
-    ]
+    precisions = sorted({record.precision for record in seen}, key=lambda precision: precision or "") or [None]
     return tuple((provider, precision) for precision in precisions for provider in (*order, *others))

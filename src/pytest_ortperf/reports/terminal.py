@@ -78,9 +78,7 @@ def _failure(record: Record) -> str:
 
 
 def _reasons(rows: Rows, width: int) -> list[Line]:
-    skipped = Counter(
-        record.reason or "no reason given" for record in rows.records if record.outcome == "skipped"
-    )
+    skipped = Counter(record.reason or "no reason given" for record in rows.records if record.outcome == "skipped")
     listed = skipped.most_common(MOST_REASONS)
     lines = [(cut(f"skipped {count}: {reason}", width), YELLOW) for reason, count in listed]
     more = len(skipped) - len(listed)
@@ -93,9 +91,7 @@ def _totals(run: Run, width: int) -> list[Line]:
     counts = Counter(record.outcome for record in run.records)
     outcomes = ", ".join(f"{counts[name]} {_WORDS.get(name, name)}" for name in OUTCOMES if counts[name])
     models = len({record.model for record in run.records})
-    text = f"{_count(models, 'model')}, {_count(len(run.records), 'case')}" + (
-        f": {outcomes}" if outcomes else ""
-    )
+    text = f"{_count(models, 'model')}, {_count(len(run.records), 'case')}" + (f": {outcomes}" if outcomes else "")
     bad = any(counts[name] for name in ("failed", "crashed", "timed_out"))
     return [
         (text + _not_run(run) + _duration(run), RED if bad else GREEN if counts["passed"] else YELLOW),
@@ -136,9 +132,7 @@ def _files(files: Sequence[Path], results: Path, width: int) -> list[Line]:
 
 def _wrapped(texts: Iterable[str], width: int) -> list[str]:
     return [
-        line
-        for text in texts
-        for line in textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+        line for text in texts for line in textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
     ]
 
 

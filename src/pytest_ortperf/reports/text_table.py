@@ -36,9 +36,7 @@ def table_lines(columns: Sequence[TextColumn], width: int) -> list[str]:
     while _room(left, width) < need and any(column.keep for column in left):
         left.remove(min((column for column in left if column.keep), key=lambda column: column.keep))
     size = min(left[0].width, max(need, _room(left, width)))
-    first = TextColumn(
-        title=left[0].title, cells=[shorten(cell, size) for cell in left[0].cells], to_left=True
-    )
+    first = TextColumn(title=left[0].title, cells=[shorten(cell, size) for cell in left[0].cells], to_left=True)
     rows = zip(*(_aligned(column) for column in (first, *left[1:])), strict=True)
     return [GAP.join(row).rstrip() for row in rows]
 
