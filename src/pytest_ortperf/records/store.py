@@ -165,11 +165,10 @@ def encode_line(line: Line) -> bytes:
     """Return a header, record or end as one line of strict JSON."""
     name = next(name for name, cls in TYPES.items() if isinstance(line, cls))
     data = {"type": name, **as_dict(line)}
-    text_of = str if name == "header" else None  # options may hold paths; a record must be builtins already
     try:
-        text = json.dumps(data, allow_nan=False, separators=(",", ":"), default=text_of)
+        text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     except ValueError:
-        text = json.dumps(_without_nan(data), allow_nan=False, separators=(",", ":"), default=text_of)
+        text = json.dumps(_without_nan(data), allow_nan=False, separators=(",", ":"))
     return text.encode("ascii") + b"\n"
 
 

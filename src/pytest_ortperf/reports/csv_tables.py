@@ -1,8 +1,8 @@
 """The eight CSV files of a run.
 
 Absent is an empty cell. Text that a spreadsheet would run as a formula (starts with `=`, `+`, `-`, `@`, tab
-or carriage return) gets an apostrophe in front, since model names and error messages come from files of
-others; numbers stay numbers. The records file holds every text as it was.
+or line end) gets an apostrophe in front, since model names and error messages come from files of others;
+numbers stay numbers. Line ends within text are line feeds. The records file holds every text as it was.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Row = Mapping[str, Cell]
 Table = tuple[Sequence[str], list[Row]]
 """Column names in order, and rows; a column that a row lacks is empty."""
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n")
 
 
 def write_tables(run: Run, folder: Path) -> list[Path]:
@@ -206,4 +206,7 @@ def _text(value: object) -> Cell:
 
 
 def _safe(value: Cell) -> Cell:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r\n", "\n").replace("\r", "\n")  # a bare one would not be quoted, and end the row
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text

@@ -68,8 +68,10 @@ def latency_lines(rows: Rows, width: int) -> list[str]:
         *_error_columns(measured, rows.records),
     ]
     covered = TIMINGS.get(timings[0], timings[0]) if len(timings) == 1 else "as timing says"
-    title = f"latency in {time.unit}, {covered}; nodes on the provider asked for / all nodes"
-    return [title, *table_lines(columns, width), *(f"{mark} {note}" for note, mark in notes.items())]
+    placed = "; nodes on the provider asked for / all nodes" if any(row.record.placement for row in measured) else ""
+    title = f"latency in {time.unit}, {covered}{placed}"
+    filled = [column for column in columns if any(column.cells)]
+    return [title, *table_lines(filled, width), *(f"{mark} {note}" for note, mark in notes.items())]
 
 
 def _column(title: str, rows: Sequence[Measured], get: Callable[[Measured], str], keep: int = 0) -> TextColumn:

@@ -1,0 +1,351 @@
+from __future__ import annotations
+
+import csv
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_ortperf.errors import ResultsFileError
+from pytest_ortperf.records.environment import GpuFact
+from pytest_ortperf.records.reading import Run
+from pytest_ortperf.records.record import Placement
+from pytest_ortperf.reports.csv_tables import write_tables
+from record_examples import (
+    make_environment,
+    make_failure,
+    make_header,
+    make_latency,
+    make_placement,
+    make_record,
+    make_run,
+    make_session,
+    whole_record,
+)
+
+NAMES = ("fail", "success", "latency", "metrics", "op_metrics", "status", "session", "system_info")
+
+
+def tables(run: Run, folder: Path) -> dict[str, list[list[str]]]:
+    read = {}
+    for name, path in zip(NAMES, write_tables(run, folder), strict=True):
+        assert path == folder / f"benchmark_{name}_20261123-210146.csv"
+        with path.open(newline="", encoding="utf-8") as file:
+            read[name] = list(csv.reader(file))
+    return read
+
+
+def table(name: str, run: Run, folder: Path) -> list[list[str]]:
+    return tables(run, folder)[name]
+
+
+def test_a_run_without_records_has_all_tables_with_their_columns(tmp_path: Path) -> None:
+    found = tables(make_run(), tmp_path / "new" / "folder")
+    assert {name: len(rows) for name, rows in found.items() if name != "system_info"} == dict.fromkeys(NAMES[:-1], 1)
+    assert found["latency"] == [
+        [
+            "model",
+            "dims",
+            "cpu_p50_ms",
+            "cpu_mean_ms",
+            "cpu_p90_ms",
+            "cpu_gpu_peak_memory_mib",
+            "cuda_p50_ms",
+            "cuda_mean_ms",
+            "cuda_p90_ms",
+            "cuda_gpu_peak_memory_mib",
+            "cuda_vs_cpu_gain_percent",
+        ]
+    ]
+
+
+def test_failures_have_a_row_each(tmp_path: Path) -> None:
+    crash = make_failure(kind="crash", signal=11, message='ended by SIGSEGV\nmore, and "more"')
+    records = [
+        make_record("b", "cuda", precision="fp16", dims={"n": 2}, outcome="crashed", failure=crash),
+        make_record("a", "cpu", "validate", outcome="failed", failure=make_failure(exit_code=3, stage=None)),
+        make_record("c", outcome="timed_out"),
+        make_record("d"),
+        make_record("e", outcome="xfailed", failure=crash),
+        make_record("f", outcome="skipped"),
+    ]
+    b = records[0].nodeid
+    assert table("fail", make_run(records), tmp_path) == [
+        [
+            "model",
+            "dims",
+            "provider",
+            "precision",
+            "mode",
+            "outcome",
+            "error_type",
+            "stage",
+            "signal",
+            "exit_code",
+            "message",
+            "nodeid",
+        ],
+        ["a", "", "cpu", "", "validate", "failed", "runtime error", "", "", "3", "it broke", records[1].nodeid],
+        ["b", "n=2", "cuda", "fp16", "benchmark", "crashed", "crash", "timing", "11", "", crash.message, b],
+        ["c", "", "cpu", "", "benchmark", "timed_out", "", "", "", "", "", records[2].nodeid],
+    ]
+
+
+def test_success_has_a_row_per_timing_mode(tmp_path: Path) -> None:
+    cpu = make_record(precision="fp16", dims={"batch": 8}, latencies=(make_latency(4.0, 4.0),))
+    bound = make_latency(1.5, timing="bound", batch=None)
+    cuda = whole_record(latencies=(make_latency(1.0, 3.0, batch=8), bound))
+    failed = make_record("bad", outcome="failed", latencies=(make_latency(1.0),))
+    header, *rows = table("success", make_run([cuda, cpu, failed]), tmp_path)
+    assert [dict(zip(header, row, strict=True)) for row in rows[1:]] == [
+        {
+            "engine": "onnxruntime",
+            "version": "1.31.1",
+            "model": "bert",
+            "dims": "batch=8",
+            "provider": "cuda",
+            "precision": "fp16",
+            "model_precision": "fp32",
+            "note": "",
+            "device": "NVIDIA H100",
+            "timing": "host",
+            "io_binding": "False",
+            "graph_optimization": "all",
+            "intra_op_threads": "",
+            "provider_options": '{"CUDAExecutionProvider": {"device_id": "0"}}',
+            "inputs": "ids:int64[8,128]",
+            "batch": "8",
+            "started": "2026-11-23T21:01:47+00:00",
+            "iterations": "2",
+            "warmup_iterations": "5",
+            "throughput_per_s": "4000.0",
+            "latency_mean_ms": "2.0",
+            "latency_p50_ms": "2.0",
+            "latency_min_ms": "1.0",
+            "latency_max_ms": "3.0",
+            "latency_standard_deviation_ms": "1.414214",
+            "latency_p90_ms": "",
+            "latency_p95_ms": "",
+            "latency_p99_ms": "",
+            "gain_percent": "50.0",
+            "gain_reference": "cpu",
+        },
+        {
+            **dict(zip(header, rows[1], strict=True)),
+            "timing": "bound",
+            "io_binding": "True",
+            "batch": "",
+            "iterations": "1",
+            "throughput_per_s": "",
+            "latency_mean_ms": "1.5",
+            "latency_p50_ms": "1.5",
+            "latency_min_ms": "1.5",
+            "latency_max_ms": "1.5",
+            "latency_standard_deviation_ms": "",
+            "gain_percent": "",
+            "gain_reference": "",
+        },
+    ]
+    assert rows[0][:10] == ["onnxruntime", "1.31.1", "bert", "batch=8", "cpu", "fp16", "", "", "AMD EPYC 9654", "host"]
+
+
+def test_a_device_is_named_only_where_it_is_certain(tmp_path: Path) -> None:
+    gpus = (GpuFact(index=0, name="H100"), GpuFact(index=1, name="T4"))
+    header = make_header(environment=make_environment(gpus=gpus, onnxruntime_distribution=None))
+    run = make_run([make_record(provider="cuda", latencies=(make_latency(1.0),))], header=header)
+    columns, row = table("success", run, tmp_path)
+    assert (row[columns.index("device")], row[columns.index("version")]) == ("", "")
+
+
+def test_latency_is_wide_and_no_cell_inherits(tmp_path: Path) -> None:
+    records = [
+        make_record("a", "cpu", latencies=(make_latency(*[4.0] * 64),)),
+        make_record("a", "cuda", latencies=(make_latency(1.0, 2.0, 6.0), make_latency(0.1, timing="bound"))),
+        make_record("a", "cuda", precision="fp16", outcome="failed"),
+        make_record("b", "cuda", precision="fp16", latencies=(make_latency(3.0),)),
+        make_record("b", "cpu", precision="fp16", latencies=(make_latency(2.0),)),
+        make_record("b", "cpu", dims={"n": 10}, latencies=(make_latency(9.0),)),
+        make_record("b", "cpu", dims={"n": 9}, latencies=(make_latency(8.0),)),
+    ]
+    columns, *rows = table("latency", make_run(records), tmp_path)
+    filled = [{name: cell for name, cell in zip(columns, row, strict=True) if cell} for row in rows]
+    assert filled == [
+        {
+            "model": "a",
+            "cpu_p50_ms": "4.0",
+            "cpu_mean_ms": "4.0",
+            "cpu_p90_ms": "4.0",
+            "cuda_p50_ms": "2.0",
+            "cuda_mean_ms": "3.0",
+            "cuda_vs_cpu_gain_percent": "50.0",
+        },
+        {
+            "model": "b",
+            "cpu_fp16_p50_ms": "2.0",
+            "cpu_fp16_mean_ms": "2.0",
+            "cuda_fp16_p50_ms": "3.0",
+            "cuda_fp16_mean_ms": "3.0",
+            "cuda_vs_cpu_fp16_gain_percent": "-50.0",
+        },
+        {"model": "b", "dims": "n=9", "cpu_p50_ms": "8.0", "cpu_mean_ms": "8.0"},
+        {"model": "b", "dims": "n=10", "cpu_p50_ms": "9.0", "cpu_mean_ms": "9.0"},
+    ]
+
+
+def test_models_of_two_lists_are_kept_apart(tmp_path: Path) -> None:
+    records = [
+        make_record("m", nodeid=f"{name}.json::m::benchmark[cpu]", outcome=outcome)
+        for name, outcome in (("b", "failed"), ("a", "passed"))
+    ]
+    assert table("status", make_run(records), tmp_path) == [
+        ["model", "dims", "cpu", "cuda"],
+        ["m", "", "pass", ""],
+        ["m", "", "fail", ""],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "status"),
+    [
+        (("passed", "passed"), "pass"),
+        (("passed", "failed"), "fail"),
+        (("failed", "skipped"), "fail"),
+        (("crashed",), "fail"),
+        (("timed_out",), "fail"),
+        (("passed", "skipped"), "pass"),
+        (("xpassed",), "pass"),
+        (("xfailed", "skipped"), "xfail"),
+        (("skipped",), "skip"),
+    ],
+)
+def test_status_is_the_worst_of_a_cell(tmp_path: Path, outcomes: tuple[str, ...], status: str) -> None:
+    modes = ("validate", "benchmark")
+    records = [make_record(mode=mode, outcome=outcome) for mode, outcome in zip(modes, outcomes, strict=False)]
+    assert table("status", make_run(records), tmp_path) == [
+        ["model", "dims", "cpu", "cuda"],
+        ["bert", "", status, ""],
+    ]
+
+
+def test_placement_is_counted_by_provider_and_operator(tmp_path: Path) -> None:
+    mixed = Placement(
+        nodes_by_provider={"CUDAExecutionProvider": 7, "CPUExecutionProvider": 1},
+        op_types_by_provider={
+            "CUDAExecutionProvider": {"MatMul": 4, "Add": 3},
+            "CPUExecutionProvider": {"NonZero": 1},
+        },
+        source="profile",
+    )
+    records = [
+        make_record("a", "cuda", "validate", placement=make_placement("cuda", Add=99)),
+        make_record("a", "cuda", placement=mixed),
+        make_record("b", "cuda", "validate", outcome="failed", placement=make_placement("cpu", Add=2)),
+        make_record("c", "cuda"),
+    ]
+    found = tables(make_run(records), tmp_path)
+    assert found["metrics"][1:] == [
+        ["a", "", "cuda", "", "benchmark", "8", "7", "0.875", "", "profile"],
+        ["b", "", "cuda", "", "validate", "2", "0", "0.0", "", "assignment info"],
+    ]
+    assert found["op_metrics"][1:] == [
+        ["a", "", "cuda", "", "CPUExecutionProvider", "NonZero", "1"],
+        ["a", "", "cuda", "", "CUDAExecutionProvider", "Add", "3"],
+        ["a", "", "cuda", "", "CUDAExecutionProvider", "MatMul", "4"],
+        ["b", "", "cuda", "", "CPUExecutionProvider", "Add", "2"],
+    ]
+
+
+def test_session_times_are_apart(tmp_path: Path) -> None:
+    session = make_session(first_run_ns=1, second_creation_ns=2_000_000_000, validation_creation_ns=3)
+    records = [make_record("a", session=session), make_record("b", session=make_session()), make_record("c")]
+    assert table("session", make_run(records), tmp_path)[1:] == [
+        ["a", "", "cpu", "", "benchmark", "0.012345678", "2.0", "3e-09", "1e-09"],
+        ["b", "", "cpu", "", "benchmark", "0.012345678", "", "", ""],
+    ]
+
+
+def test_system_info_is_long(tmp_path: Path) -> None:
+    run = make_run(end=None)
+    rows = table("system_info", run, tmp_path)
+    assert rows[:5] == [
+        ["spec", "value"],
+        ["run", "20261123-210146"],
+        ["started", "2026-11-23T21:01:46+00:00"],
+        ["duration_s", ""],
+        ["exit_status", ""],
+    ]
+    assert rows[-10:] == [
+        ["gpu_0_index", "0"],
+        ["gpu_0_name", "NVIDIA H100"],
+        ["gpu_0_uuid", ""],
+        ["gpu_0_memory_byte", ""],
+        ["package_numpy", "2.4.6"],
+        ["package_onnxruntime-gpu", "1.31.1"],
+        ["label_branch", "main"],
+        ["option_ep", "cpu cuda"],
+        ["option_iterations", ""],
+        ["option_mode", "both"],
+    ]
+
+
+def test_the_order_of_records_does_not_show(tmp_path: Path) -> None:
+    records = [
+        make_record(model, provider, mode, precision=precision, latencies=(make_latency(1.0),))
+        for model in ("b", "a")
+        for provider in ("cuda", "tensorrt", "cpu")
+        for mode in ("validate", "benchmark")
+        for precision in ("fp16", None)
+    ]
+    first = tables(make_run(records), tmp_path)
+    random.Random(0).shuffle(records)  # noqa: S311 - an order, no secret
+    assert tables(make_run(records), tmp_path) == first
+    assert [row[4:6] for row in first["success"][1:7]] == [
+        ["cpu", ""],
+        ["cpu", ""],
+        ["cpu", "fp16"],
+        ["cpu", "fp16"],
+        ["cuda", ""],
+        ["cuda", ""],
+    ]
+
+
+def test_text_cannot_be_a_formula_and_any_text_can_be_written(tmp_path: Path) -> None:
+    names = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "a=1", "sur\udc80rogate", 'quo"te', "nul\0"]
+    records = [make_record(name, outcome="failed", failure=make_failure(message=f"{name},\r\n=x")) for name in names]
+    rows = table("fail", make_run(records), tmp_path)[1:]
+    shown = {row[0]: row[10] for row in rows}
+    assert sorted(shown) == sorted(
+        ["'=1+1", "'+1", "'-1", "'@x", "'\tx", "'\nx", "a=1", "sur\\udc80rogate", 'quo"te', "nul\0"]
+    )
+    assert all(message.endswith(",\n=x") for message in shown.values())
+
+
+def test_a_table_that_cannot_be_written_says_where_the_records_are(tmp_path: Path) -> None:
+    run = make_run()
+    path = tmp_path / "benchmark_fail_20261123-210146.csv"
+    path.mkdir()
+    with pytest.raises(ResultsFileError) as caught:
+        write_tables(run, tmp_path)
+    assert str(caught.value) == (
+        f"{path}: not written: Is a directory. The records are in {run.path}; once there is room, "
+        f"'ortperf report {run.path}' writes the tables again."
+    )
+
+
+def test_tables_replace_those_of_the_same_run(tmp_path: Path) -> None:
+    first = tables(make_run([make_record("a")]), tmp_path)
+    assert tables(make_run(), tmp_path) != first
+    assert tables(make_run([make_record("a")]), tmp_path) == first
+    assert len(list(tmp_path.iterdir())) == len(NAMES)
+
+
+def test_pandas_is_loaded_only_to_write() -> None:
+    code = (
+        "import sys, pytest_ortperf.reports.csv_tables, pytest_ortperf.reports.terminal\nprint('pandas' in sys.modules)"
+    )
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
