@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ class Summary:
     """Batch over mean latency; `None` if the batch is unknown."""
 
 
+@functools.lru_cache(maxsize=16_384)  # tables, gains and summary ask for the same ones; sorting is what costs
 def summarize(latency: Latency) -> Summary:
     """Return the statistics of a latency.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 GAP = "  "
-_SHORTEST = 12
+_SHORTEST = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class TextColumn:
 def table_lines(columns: Sequence[TextColumn], width: int) -> list[str]:
     """Return title line and rows.
 
-    Columns with `keep` go, lowest first, until the first column has the room it needs, or 12 characters; then
+    Columns with `keep` go, lowest first, until the first column has the room it needs, or 16 characters; then
     its cells are shortened in the middle. A line is longer than `width` only if even that is not enough.
     """
     left = list(columns)
