@@ -10,7 +10,7 @@ from types import EllipsisType
 from pytest_ortperf.cases.model import InputRule
 from pytest_ortperf.errors import CaseError
 
-_SLICE = re.compile(r"(-?\d+)?:(-?\d+)?(?::(-?\d+)?)?")
+_SLICE = re.compile(r"(-?\d+)?\s*:\s*(-?\d+)?\s*(?::\s*(-?\d+)?)?")
 _NO_RULE = InputRule()
 
 
@@ -38,7 +38,7 @@ def parse_slices(text: str) -> tuple[slice | EllipsisType, ...]:
 def _parse_slice(part: str, text: str) -> slice | EllipsisType:
     if part == "...":
         return ...
-    match = _SLICE.fullmatch(re.sub(r"\s", "", part))
+    match = _SLICE.fullmatch(part)
     if match is None or match[3] == "0":
         raise CaseError(
             f"slices {text!r}: {part!r} is not a slice; write Python slices such as '0:1' or '0:1, :, 2:'",

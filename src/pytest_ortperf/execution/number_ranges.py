@@ -47,7 +47,8 @@ def integers(element: str, dtype: np.dtype[Any], count: int, rule: InputRule, rn
 def floats(element: str, dtype: np.dtype[Any], count: int, rule: InputRule, rng: np.random.Generator) -> Array:
     """Return numbers from `rule.low`, included, to `rule.high`, excluded; -1 to 1 by itself.
 
-    A ramp goes from 0 to 1, and float8e8m0, which has no negative numbers, from 0.5 to 2.
+    Both parts of complex numbers come from that range. A ramp goes from 0 to 1, and float8e8m0, which has no
+    negative numbers, from 0.5 to 2.
 
     Returns:
         Shape (count,), dtype as given.
@@ -55,6 +56,9 @@ def floats(element: str, dtype: np.dtype[Any], count: int, rule: InputRule, rng:
     Raises:
         RangeError: If the range is empty.
     """
+    if dtype.kind == "c":
+        real, imaginary = (floats("double", np.dtype(np.float64), count, rule, rng) for _ in range(2))
+        return (real + 1j * imaginary).astype(dtype)
     low, high = _float_defaults(element, rule)
     low, high = low if rule.low is None else rule.low, high if rule.high is None else rule.high
     if not low < high:

@@ -9,7 +9,6 @@ from typing import Any, Literal, Protocol, TypeAlias
 import ml_dtypes
 import numpy as np
 import numpy.typing as npt
-from onnx import TensorProto
 
 Array: TypeAlias = npt.NDArray[Any]
 Value: TypeAlias = Array | list[Any] | dict[Any, Any] | None
@@ -63,6 +62,14 @@ ML_DTYPES = {
     element: np.dtype(getattr(ml_dtypes, name)) for element, name in _ML_NAMES.items() if hasattr(ml_dtypes, name)
 }
 """Element name -> dtype, of the types that `InferenceSession.run` does not take as arrays."""
+
+# Not asked of the onnx package, as its older versions lack the last names.
+_BY_NUMBER = (
+    *("float", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool", "float16", "double"),
+    *("uint32", "uint64", "complex64", "complex128", "bfloat16"),
+    *("float8e4m3fn", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz"),
+    *("uint4", "int4", "float4e2m1", "float8e8m0", "uint2", "int2"),
+)
 
 DTYPES = NUMPY_DTYPES | ML_DTYPES
 ELEMENTS = {dtype: element for element, dtype in DTYPES.items()}
@@ -137,7 +144,7 @@ def element_name(dtype: np.dtype[Any]) -> str:
 
 def onnx_element_type(element: str) -> int:
     """Return the number of an element name in `TensorProto.DataType`: 1 for `float`."""
-    return int(TensorProto.DataType.Value(element.upper()))
+    return _BY_NUMBER.index(element) + 1
 
 
 def type_text(value: Value) -> str:

@@ -1,0 +1,315 @@
+import math
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from pytest_ortperf.cases.model import Model, Tolerance, ToleranceRule
+from pytest_ortperf.execution.accuracy import choose_tolerance, compare
+from pytest_ortperf.records import codec
+from pytest_ortperf.records.record import OutputAccuracy
+
+EXACT = Tolerance(rtol=0.0, atol=0.0, percent_mismatch=0.0)
+LOOSE = Tolerance(rtol=1e-3, atol=1e-5, percent_mismatch=0.0)
+FLOAT_TYPES = st.sampled_from([np.float16, np.float32, np.float64])
+
+
+def compare_one(output: Any, reference: Any, tolerance: Tolerance = EXACT) -> OutputAccuracy:
+    (accuracy,) = compare({"y": output}, {"y": reference}, lambda _: tolerance)
+    return accuracy
+
+
+def test_a_mismatch_is_reported_in_full() -> None:
+    reference = np.array([[0.25, 0.5], [1.0, -2.0], [3.0, 4.0], [8.0, 0.0]], np.float32)
+    output = reference.copy()
+    output[0, 1] = 0.021
+
+    assert compare_one(output, reference, LOOSE) == OutputAccuracy(
+        name="y",
+        dtype="float",
+        shape=(4, 2),
+        within_tolerance=False,
+        rtol=1e-3,
+        atol=1e-5,
+        percent_mismatch_allowed=0.0,
+        percent_mismatch=12.5,
+        max_abs_error=float(np.float64(0.5) - np.float64(np.float32(0.021))),
+        max_rel_error=float((np.float64(0.5) - np.float64(np.float32(0.021))) / 0.5),
+        message="percent mismatch 12.5 % (allowed 0 %), worst at (0, 1): 0.021 instead of 0.5, rtol=0.001, atol=1e-05",
+    )
+
+
+def test_mismatches_up_to_the_allowed_percentage_pass() -> None:
+    reference = np.ones(8, np.float32)
+    output = reference.copy()
+    output[3] = 2
+
+    just = compare_one(output, reference, Tolerance(percent_mismatch=12.5))
+    below = compare_one(output, reference, Tolerance(percent_mismatch=12.4))
+
+    assert (just.within_tolerance, just.percent_mismatch, just.message) == (True, 12.5, None)
+    assert below.message == ("percent mismatch 12.5 % (allowed 12.4 %), worst at (3,): 2 instead of 1, rtol=0, atol=0")
+
+
+@pytest.mark.parametrize(
+    ("output", "reference", "percent"),
+    [
+        ([math.nan, 1.0], [math.nan, 1.0], 0.0),
+        ([math.nan, 1.0], [1.0, 1.0], 50.0),
+        ([1.0, 1.0], [math.nan, 1.0], 50.0),
+        ([math.inf, -math.inf], [math.inf, -math.inf], 0.0),
+        ([math.inf, -math.inf], [-math.inf, -math.inf], 50.0),
+        ([1e38, 1.0], [math.inf, 1.0], 50.0),
+        ([math.inf, 1.0], [1e38, 1.0], 50.0),
+        ([math.nan, 1.0], [math.inf, 1.0], 50.0),
+        ([0.0, -0.0], [-0.0, 0.0], 0.0),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+def test_nan_and_infinities_have_to_be_the_same(
+    dtype: str, output: list[float], reference: list[float], percent: float
+) -> None:
+    tolerance = Tolerance(rtol=10.0, atol=1e30)
+
+    accuracy = compare_one(np.array(output, dtype), np.array(reference, dtype), tolerance)
+
+    assert accuracy.percent_mismatch == percent
+
+
+def test_errors_are_measured_over_finite_pairs_only() -> None:
+    output = np.array([math.nan, math.inf, 3.0, 1.0], np.float32)
+    reference = np.array([math.nan, 1.0, 2.0, 0.0], np.float32)
+
+    accuracy = compare_one(output, reference)
+
+    assert (accuracy.max_abs_error, accuracy.max_rel_error) == (1.0, 0.5)
+    assert accuracy.message == ("percent mismatch 75 % (allowed 0 %), worst at (1,): inf instead of 1, rtol=0, atol=0")
+
+
+@pytest.mark.parametrize(
+    ("output", "reference", "message"),
+    [
+        (np.ones((2, 3)), np.ones((3, 2), "f4"), "is double (2, 3) instead of float (3, 2)"),
+        (np.ones(2, "f2"), np.ones(2, "f4"), "is float16 (2,) instead of float (2,)"),
+        (np.ones((2, 1)), np.ones(2), "is double (2, 1) instead of double (2,)"),
+        (np.ones(()), np.ones(1), "is double () instead of double (1,)"),
+        (np.zeros((0, 2)), np.zeros((0, 3)), "is double (0, 2) instead of double (0, 3)"),
+        (None, np.ones(1), "is none instead of double (1,)"),
+        (np.ones(1), None, "is double (1,) instead of none"),
+        ([np.ones(1)], np.ones(1), "is seq(tensor(double)) instead of double (1,)"),
+        ([np.ones(1)], [np.ones(1), np.ones(2)], "has 1 elements instead of 2"),
+        ([np.ones(1), np.ones(1)], [np.ones(1), np.ones(2)], "[1] is double (1,) instead of double (2,)"),
+        ({1: 2.0}, {"a": 2.0, "b": 1.0}, "has the keys 1 instead of 'a', 'b'"),
+    ],
+)
+def test_another_type_or_shape_is_never_within_tolerance(output: Any, reference: Any, message: str) -> None:
+    accuracy = compare_one(output, reference, Tolerance(atol=100.0, percent_mismatch=100.0))
+
+    assert (accuracy.within_tolerance, accuracy.percent_mismatch) == (False, None)
+    assert accuracy.message == message
+
+
+@pytest.mark.parametrize("value", [None, [], np.zeros((0, 3)), np.array([], object), {}])
+def test_empty_values_are_the_same(value: Any) -> None:
+    accuracy = compare_one(value, value)
+
+    assert (accuracy.within_tolerance, accuracy.percent_mismatch) == (True, 0.0)
+    assert (accuracy.max_abs_error, accuracy.max_rel_error, accuracy.message) == (None, None, None)
+
+
+def test_a_scalar_is_compared() -> None:
+    accuracy = compare_one(np.array(1.5), np.array(1.0))
+
+    assert accuracy.message == ("percent mismatch 100 % (allowed 0 %), worst at (): 1.5 instead of 1, rtol=0, atol=0")
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_large_integers_are_compared_without_rounding(dtype: str) -> None:
+    largest = int(np.iinfo(dtype).max)
+    output, reference = np.array([largest - 1], dtype), np.array([largest], dtype)
+
+    accuracy = compare_one(output, reference, LOOSE)
+
+    assert accuracy.message == (
+        f"percent mismatch 100 % (allowed 0 %), worst at (0,): {largest - 1} instead of {largest}, rtol=0, atol=1e-05"
+    )
+    assert accuracy.max_abs_error == 1.0
+    assert compare_one(output, reference, Tolerance(atol=1.0)).within_tolerance
+
+
+def test_integers_of_opposite_ends_do_not_wrap_around() -> None:
+    accuracy = compare_one(np.array([-(2**63)]), np.array([2**63 - 1]), Tolerance(atol=1e18))
+
+    assert not accuracy.within_tolerance
+    assert accuracy.max_abs_error == 2.0**64
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.bool_, ml_dtypes.int4, ml_dtypes.uint4])
+def test_integers_and_bools_are_exact_unless_atol_is_given(dtype: Any) -> None:
+    output, reference = np.array([1, 1, 0]).astype(dtype), np.array([1, 0, 0]).astype(dtype)
+
+    strict = compare_one(output, reference, Tolerance(rtol=100.0, atol=0.5))
+
+    assert (strict.within_tolerance, strict.rtol, strict.atol) == (False, 0.0, 0.5)
+    assert strict.max_abs_error == 1.0
+    assert compare_one(output, reference, Tolerance(atol=1.0)).within_tolerance
+
+
+def test_bfloat16_may_differ_by_two_units_in_the_last_place() -> None:
+    reference = np.array([1.0, 1.0], ml_dtypes.bfloat16)
+
+    near = compare_one(np.array([1.015625, 1.0], ml_dtypes.bfloat16), reference)
+    far = compare_one(np.array([1.0234375, 1.0], ml_dtypes.bfloat16), reference)
+
+    assert (near.within_tolerance, near.rtol, near.dtype) == (True, 2**-6, "bfloat16")
+    assert far.message == (
+        "percent mismatch 50 % (allowed 0 %), worst at (0,): 1.023438 instead of 1, rtol=0.015625, atol=0"
+    )
+
+
+def test_strings_are_exact() -> None:
+    output, reference = np.array([["a", "b"]], object), np.array([["a", "c"]], object)
+
+    accuracy = compare_one(output, reference, Tolerance(atol=5.0))
+
+    assert (accuracy.dtype, accuracy.max_abs_error) == ("string", None)
+    assert accuracy.message == (
+        "percent mismatch 50 % (allowed 0 %), worst at (0, 1): 'b' instead of 'c', rtol=0, atol=5"
+    )
+
+
+def test_the_worst_element_of_a_sequence_is_named() -> None:
+    output = [np.array([1.0, 2.0]), np.array([[3.0, 9.0]])]
+    reference = [np.array([1.5, 2.0]), np.array([[3.0, 4.0]])]
+
+    accuracy = compare_one(output, reference)
+
+    assert (accuracy.dtype, accuracy.shape) == ("seq(tensor(double))", None)
+    assert (accuracy.percent_mismatch, accuracy.max_abs_error, accuracy.max_rel_error) == (50.0, 5.0, 1.25)
+    assert accuracy.message == (
+        "percent mismatch 50 % (allowed 0 %), worst [1] at (0, 1): 9 instead of 4, rtol=0, atol=0"
+    )
+
+
+def test_maps_are_compared_by_key() -> None:
+    output = [{"cat": 0.5, "dog": 0.25}]
+    reference = [{"dog": np.float32(0.25), "cat": np.array(0.75, np.float32)}]
+
+    accuracy = compare_one(output, reference)
+
+    assert accuracy.message == (
+        "percent mismatch 50 % (allowed 0 %), worst [0] ['cat'] at (): 0.5 instead of 0.75, rtol=0, atol=0"
+    )
+    assert compare_one({1: "a"}, {1: "a"}).within_tolerance
+    assert not compare_one({1: "a"}, {1: "b"}).within_tolerance
+
+
+def test_a_missing_output_and_a_missing_reference_fail() -> None:
+    x = np.ones((1, 2), np.float32)
+
+    extra, missing = compare({"a": x}, {"b": x}, lambda _: LOOSE)
+
+    assert (extra.name, extra.within_tolerance, extra.percent_mismatch) == ("a", False, None)
+    assert extra.message == "has no reference; there are references for 'b'"
+    assert (missing.name, missing.within_tolerance, missing.shape) == ("b", False, (1, 2))
+    assert missing.message == "not computed; the outputs are 'a'"
+
+
+def test_told_so_outputs_without_a_reference_are_left_out() -> None:
+    x = np.ones(2, np.float32)
+
+    accuracies = compare({"a": x, "b": x}, {"b": x, "c": x}, lambda _: LOOSE, subset=True)
+
+    assert [(accuracy.name, accuracy.within_tolerance) for accuracy in accuracies] == [("b", True), ("c", False)]
+
+
+def test_each_output_has_its_own_tolerance() -> None:
+    one, two = np.ones(1), np.full(1, 2.0)
+    by_name = {"a": Tolerance(atol=1.0), "b": Tolerance(atol=0.5)}
+
+    accuracies = compare({"a": one, "b": one}, {"a": two, "b": two}, by_name.__getitem__)
+
+    assert [(accuracy.atol, accuracy.within_tolerance) for accuracy in accuracies] == [(1.0, True), (0.5, False)]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [np.array([1.5, 2], "f2"), np.array([1, 2], "u8"), np.array([True]), [np.ones(2, "f4")], np.array(["a"], object)],
+)
+def test_accuracies_hold_builtins_only(value: Any) -> None:
+    for accuracy in (compare_one(value, value, LOOSE), compare_one(value, None, LOOSE)):
+        flat = codec.as_dict(accuracy)
+        leaves = [leaf for item in flat.values() for leaf in (item if isinstance(item, list) else [item])]
+        assert {type(leaf) for leaf in leaves} <= {str, int, float, bool, type(None)}
+
+
+@given(array=hnp.arrays(FLOAT_TYPES, hnp.array_shapes(min_dims=0, min_side=0, max_dims=3)))
+def test_everything_equals_itself(array: np.ndarray) -> None:
+    assert compare_one(array, array.copy()).within_tolerance
+
+
+@given(data=st.data(), dtype=FLOAT_TYPES, atol=st.floats(0, 10))
+def test_with_atol_alone_it_does_not_matter_which_is_the_reference(
+    data: st.DataObject, dtype: Any, atol: float
+) -> None:
+    shape = data.draw(hnp.array_shapes(max_dims=2, max_side=4))
+    a, b = (data.draw(hnp.arrays(dtype, shape)) for _ in range(2))
+
+    one, other = compare_one(a, b, Tolerance(atol=atol)), compare_one(b, a, Tolerance(atol=atol))
+
+    assert (one.percent_mismatch, one.max_abs_error) == (other.percent_mismatch, other.max_abs_error)
+
+
+@given(data=st.data(), rtol=st.floats(0, 1), atol=st.floats(0, 1))
+def test_the_verdict_is_that_of_numpy(data: st.DataObject, rtol: float, atol: float) -> None:
+    numbers = st.floats(-100, 100, width=32)
+    a, b = (data.draw(hnp.arrays(np.float32, 5, elements=numbers)).astype(np.float64) for _ in range(2))
+
+    within = np.abs(a - b) <= atol + rtol * np.abs(b)
+
+    assert compare_one(a, b, Tolerance(rtol=rtol, atol=atol)).percent_mismatch == 20.0 * np.count_nonzero(~within)
+
+
+def model_with(*rules: ToleranceRule) -> Model:
+    return Model(name="m", path=Path("m.onnx"), origin="models.json: models[0] 'm'", tolerances=rules)
+
+
+@pytest.mark.parametrize(
+    ("precision", "rtol", "atol"),
+    [
+        (None, 1e-3, 1e-5),
+        ("fp32", 1e-3, 1e-5),
+        ("int8", 1e-3, 1e-5),
+        ("fp16", 1e-2, 1e-3),
+        ("mixed", 1e-2, 1e-3),
+        ("bf16", 1.6e-2, 1e-2),
+    ],
+)
+def test_each_precision_has_a_default(precision: str | None, rtol: float, atol: float) -> None:
+    tolerance = choose_tolerance(
+        model_with(), precision=precision, provider="cpu", output="y", command_line=Tolerance()
+    )
+
+    assert tolerance == Tolerance(rtol=rtol, atol=atol, percent_mismatch=0.0)
+
+
+def test_the_command_line_wins_over_rules_and_rules_over_defaults_field_by_field() -> None:
+    model = model_with(
+        ToleranceRule(tolerance=Tolerance(atol=9.0), provider="tensorrt"),
+        ToleranceRule(tolerance=Tolerance(atol=8.0), precision="fp32"),
+        ToleranceRule(tolerance=Tolerance(atol=7.0), output="mask*"),
+        ToleranceRule(tolerance=Tolerance(atol=0.5), provider="cuda", precision="fp16", output="logit?"),
+        ToleranceRule(tolerance=Tolerance(rtol=0.25, atol=0.125, percent_mismatch=2.0)),
+    )
+
+    def chosen(output: str, command_line: Tolerance) -> Tolerance:
+        return choose_tolerance(model, precision="fp16", provider="cuda", output=output, command_line=command_line)
+
+    assert chosen("logits", Tolerance()) == Tolerance(rtol=0.25, atol=0.5, percent_mismatch=2.0)
+    assert chosen("logits", Tolerance(atol=0.0)) == Tolerance(rtol=0.25, atol=0.0, percent_mismatch=2.0)
+    assert chosen("other", Tolerance(percent_mismatch=1.0)) == Tolerance(rtol=0.25, atol=0.125, percent_mismatch=1.0)
