@@ -90,6 +90,11 @@ def crash_of(item: CaseItem, end: ChildEnd, journal: Journal) -> Record:
     return record_of(item, outcome, failure=failure)
 
 
+def is_case_id(nodeid: str) -> bool:
+    """Whether a node id has the form of a case item's."""
+    return _NODEID.search(nodeid) is not None
+
+
 def record_of_lost_item(nodeid: str, worker: str | None, text: str) -> Record | None:
     """Return the record of an item that died with its pytest-xdist worker; `None` if it is not ours.
 

@@ -105,7 +105,7 @@ class Child:
         if not self._dead():
             os.kill(self.pid, signal.SIGKILL)
         self._reap()
-        return ChildEnd(signal=signal.SIGKILL, exit_code=None, timed_out=True)
+        return ChildEnd(signal=int(signal.SIGKILL), exit_code=None, timed_out=True)
 
     def _end(self) -> ChildEnd:
         self._reap()

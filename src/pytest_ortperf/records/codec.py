@@ -11,15 +11,25 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+_PLAIN = (type(None), bool, int, float, str)
+"""Exactly these: an enum or a numpy scalar looks like one and is refused, or turned to bytes, on the way."""
+
 
 def as_dict(value: Any) -> Any:
-    """Return dataclasses as dicts, tuples as lists and mappings as dicts, all the way down."""
+    """Return dataclasses as dicts, tuples as lists and mappings as dicts, all the way down.
+
+    Raises:
+        TypeError: If something in it is none of Python's own plain types.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {name: as_dict(getattr(value, name)) for name in _hints(type(value))}
     if isinstance(value, Mapping):
         return {key: as_dict(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [as_dict(item) for item in value]
+        plain = all(type(item) in _PLAIN for item in value)  # samples are many
+        return list(value) if plain else [as_dict(item) for item in value]
+    if type(value) not in _PLAIN:
+        raise TypeError(f"a record holds {value!r} of {type(value)}; it must be one of Python's own plain types")
     return value
 
 
