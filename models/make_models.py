@@ -67,9 +67,7 @@ def differences(expected: Path, actual: Path) -> list[str]:
 def main(arguments: list[str]) -> int:
     """Write or check the folders beside this file; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit with 1 where a file differs"
-    )
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where a file differs")
     root = Path(__file__).resolve().parent
     if not parser.parse_args(arguments).check:
         write_models(root)

@@ -72,9 +72,7 @@ def _decode(graph: Graph, deltas: str) -> str:
 
 def _confident(graph: Graph, scores: str) -> None:
     """Add the (anchor, class) pairs of all scores above a threshold."""
-    rows = graph.node(
-        "Squeeze", "confident/rows", scores, graph.constant("confident/image_axis", [0], np.int64)
-    )
+    rows = graph.node("Squeeze", "confident/rows", scores, graph.constant("confident/image_axis", [0], np.int64))
     above = graph.node("Greater", "confident/above", rows, graph.constant("confident/threshold", 0.85))
     found = graph.node("NonZero", "confident/nonzero", above)
     graph.node("Transpose", "confident/pairs", found, outputs=["confident"], perm=[1, 0])
@@ -101,9 +99,7 @@ def _detections(graph: Graph, boxes: str, scores: str) -> None:
     _column(graph, "detections/class", selected, 1, "class_ids")
     candidate = _column(graph, "detections/candidate", selected, 2, "")
     graph.node("Gather", "detections/anchors", ids, candidate, outputs=["anchor_ids"])
-    rows = graph.node(
-        "Squeeze", "detections/rows", boxes, graph.constant("detections/image_axis", [0], np.int64)
-    )
+    rows = graph.node("Squeeze", "detections/rows", boxes, graph.constant("detections/image_axis", [0], np.int64))
     graph.node("Gather", "detections/boxes", rows, candidate, outputs=["boxes"])
 
 

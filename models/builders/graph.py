@@ -67,9 +67,7 @@ class Graph:
         """Declare a graph output; a node gives it by naming `name` in its `outputs`."""
         self._outputs.append(_value_info(name, dtype, dims))
 
-    def node(
-        self, op_type: str, name: str, *inputs: str, outputs: Sequence[str] = (), **attributes: Any
-    ) -> str:
+    def node(self, op_type: str, name: str, *inputs: str, outputs: Sequence[str] = (), **attributes: Any) -> str:
         """Add a node and return the name of its first output, by default `<name>_output`."""
         names = list(outputs) or [f"{name}_output"]
         self._nodes.append(helper.make_node(op_type, list(inputs), names, name=name, **attributes))

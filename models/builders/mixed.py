@@ -33,9 +33,7 @@ def external_weights() -> BundledModel:
     data_sets = ({"tokens": graph.normal((5, WIDTH))},)
     model = graph.build()
     weights = _move_weights_out(model)
-    return BundledModel(
-        name="external_weights", model=model, data_sets=data_sets, side_files={WEIGHTS_FILE: weights}
-    )
+    return BundledModel(name="external_weights", model=model, data_sets=data_sets, side_files={WEIGHTS_FILE: weights})
 
 
 def multi_io() -> BundledModel:
@@ -110,9 +108,7 @@ def _profile(graph: Graph) -> str:
 def _rank(graph: Graph, profile: str) -> None:
     items = graph.node("Gather", "rank/items", "items/embedding", "item_ids")
     raw = graph.node("Einsum", "rank/product", profile, items, equation="bd,bkd->bk")
-    item_bias = graph.node(
-        "Gather", "rank/item_bias", graph.weight("items/bias", (ITEMS,), std=0.5), "item_ids"
-    )
+    item_bias = graph.node("Gather", "rank/item_bias", graph.weight("items/bias", (ITEMS,), std=0.5), "item_ids")
     raw = graph.node("Add", "rank/biased", raw, item_bias)
     raw = graph.node("Div", "rank/temper", raw, "temperature")
     hidden = graph.constant("rank/hidden", -20.0)

@@ -86,9 +86,7 @@ def _sums(graph: Graph, name: str, value: _Scaled, channels: tuple[int, int], *,
     )
 
 
-def _weights(
-    graph: Graph, name: str, shape: tuple[int, ...], input_scale: float, *, gain: float
-) -> tuple[str, str]:
+def _weights(graph: Graph, name: str, shape: tuple[int, ...], input_scale: float, *, gain: float) -> tuple[str, str]:
     """Add int8 weights with one scale an output channel and the int32 bias; return both dequantised."""
     steps = np.clip(np.rint(graph.filters(shape, std=24.0)), -WEIGHT_LIMIT, WEIGHT_LIMIT)
     fan_in = int(np.prod(shape[1:]))
@@ -111,7 +109,5 @@ def _short_mantissa(values: Array) -> Array:
 
 def _dequantized(graph: Graph, name: str, values: str, scales: Array) -> str:
     scale = graph.constant(f"{name}_scale", scales)
-    zero_point = graph.constant(
-        f"{name}_zero_point", np.zeros(len(scales)), np.int32 if "bias" in name else np.int8
-    )
+    zero_point = graph.constant(f"{name}_zero_point", np.zeros(len(scales)), np.int32 if "bias" in name else np.int8)
     return graph.node("DequantizeLinear", f"{name}_dequantize", values, scale, zero_point, axis=0)

@@ -186,9 +186,7 @@ def test_name_that_is_not_utf8_is_shown_escaped(zoo: Path) -> None:
 def test_two_files_with_one_name_are_both_named(zoo: Path) -> None:
     make(zoo, "a.onnx", "b.onnx", "a/model.onnx")
 
-    assert message_of(zoo) == (
-        'zoo:\n  - "a/model.onnx" and "a.onnx" both give the name "a"; rename one of the two'
-    )
+    assert message_of(zoo) == ('zoo:\n  - "a/model.onnx" and "a.onnx" both give the name "a"; rename one of the two')
 
 
 def test_links_are_followed(zoo: Path, tmp_path: Path) -> None:
@@ -247,9 +245,7 @@ def test_very_deep_folders_are_read(zoo: Path) -> None:
 @pytest.mark.parametrize(
     ("refused", "shown"), [("secret", '"secret"'), ("secret/sub", '"secret/sub"'), ("", "the directory")]
 )
-def test_unreadable_directory_is_named(
-    zoo: Path, monkeypatch: pytest.MonkeyPatch, refused: str, shown: str
-) -> None:
+def test_unreadable_directory_is_named(zoo: Path, monkeypatch: pytest.MonkeyPatch, refused: str, shown: str) -> None:
     make(zoo, "good/model.onnx", "secret/sub/model.onnx")
     scandir = os.scandir
 
@@ -265,9 +261,7 @@ def test_unreadable_directory_is_named(
     )
 
 
-def test_each_folder_is_listed_once_and_none_is_asked_for_its_state(
-    zoo: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_folder_is_listed_once_and_none_is_asked_for_its_state(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(zoo, *(f"m{index}/model.onnx" for index in range(20)), "m0/test_data_set_0/input_0.pb")
     listed = []
     scandir = os.scandir

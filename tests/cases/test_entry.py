@@ -83,10 +83,7 @@ def test_original_entry_with_issues_names_each(issues_of: IssuesOf) -> None:
     half = {"model_name": "half", "model_path": 3, "test_data_pth": "x"}
 
     assert issues_of([root, half]) == [
-        (
-            "models[0] 'lost': 'root_working_directory' must stand in an element of its own, "
-            "before the models it is for"
-        ),
+        ("models[0] 'lost': 'root_working_directory' must stand in an element of its own, before the models it is for"),
         "models[1] 'half': model_path: is 3; it must be a text that is not empty",
         (
             "models[1] 'half': unknown key 'test_data_pth'; did you mean 'test_data_path'? Known keys are "
@@ -309,9 +306,7 @@ def test_near_key_is_suggested(issues_of_entry: IssuesOfEntry) -> None:
 
 
 def test_keys_that_nothing_implements_are_unknown(issues_of_entry: IssuesOfEntry) -> None:
-    assert issues_of_entry(expect={"p99_ms": 3}) == [
-        "unknown key 'expect'; known keys are " + ", ".join(ENTRY_KEYS)
-    ]
+    assert issues_of_entry(expect={"p99_ms": 3}) == ["unknown key 'expect'; known keys are " + ", ".join(ENTRY_KEYS)]
 
 
 def test_duplicate_names_name_both_entries(issues_of: IssuesOf) -> None:

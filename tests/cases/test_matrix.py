@@ -78,9 +78,7 @@ def test_no_provider_gives_no_case() -> None:
 
 
 def test_ids_of_a_model_are_unique() -> None:
-    cases = model_cases(
-        model(dims={"b": (1, 8), "s": (1, 8)}), axes(providers=[CPU, CUDA], precisions=[None, "fp16"])
-    )
+    cases = model_cases(model(dims={"b": (1, 8), "s": (1, 8)}), axes(providers=[CPU, CUDA], precisions=[None, "fp16"]))
     ids = [case.case_id for case in cases]
 
     assert (len(ids), len(set(ids))) == (32, 32)

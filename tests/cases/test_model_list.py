@@ -28,9 +28,7 @@ def test_relative_paths_start_at_the_workspace_where_given(read: Read, tmp_path:
     assert (model.path, model.test_data) == (tmp_path / "space/a.onnx", Path("/abs"))
 
 
-def test_relative_paths_start_at_the_folder_of_the_list(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_relative_paths_start_at_the_folder_of_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub/list.json").write_text(json.dumps([ENTRY]))
@@ -76,9 +74,7 @@ def test_missing_models_are_not_looked_for(read: Read) -> None:
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "is a Git LFS pointer, not the list itself; fetch the list with: git lfs pull"),
     ],
 )  # fmt: skip
-def test_file_that_is_no_list_is_named_with_the_way_out(
-    issues_of: IssuesOf, content: bytes, issue: str
-) -> None:
+def test_file_that_is_no_list_is_named_with_the_way_out(issues_of: IssuesOf, content: bytes, issue: str) -> None:
     assert issues_of(content) == [issue]
 
 
@@ -103,9 +99,7 @@ def test_missing_file_names_the_option() -> None:
     )
 
 
-def test_unreadable_file_is_named_with_the_reason(
-    issues_of: IssuesOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_file_is_named_with_the_reason(issues_of: IssuesOf, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))
 
@@ -116,9 +110,7 @@ def test_unreadable_file_is_named_with_the_reason(
     ]
 
 
-def test_file_outside_the_current_folder_is_named_as_given(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_file_outside_the_current_folder_is_named_as_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
     monkeypatch.chdir(inside)
@@ -133,9 +125,7 @@ JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(sorted([*ENTRY_KEYS, *ORIGINAL_KEYS])) | st.text(), inner, max_size=4
-        )
+        | st.dictionaries(st.sampled_from(sorted([*ENTRY_KEYS, *ORIGINAL_KEYS])) | st.text(), inner, max_size=4)
     ),
     max_leaves=12,
 )

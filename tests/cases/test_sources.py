@@ -83,6 +83,4 @@ def test_missing_onnx_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> N
 def test_onnx_without_networks_is_named(onnx_package: Path) -> None:
     onnx_package.rmdir()
 
-    assert message_of("onnx-light:resnet50") == (
-        f"onnx-light finds no networks in {onnx_package}; reinstall onnx"
-    )
+    assert message_of("onnx-light:resnet50") == (f"onnx-light finds no networks in {onnx_package}; reinstall onnx")
