@@ -4,7 +4,7 @@ from typing import Any
 
 from pytest_ortperf.cases import sources
 from pytest_ortperf.cases.entry import ENTRY_KEYS
-from pytest_ortperf.cases.model import Condition, InputRule, Model, Tolerance, ToleranceRule
+from pytest_ortperf.cases.model import Condition, Fp16Rule, InputRule, Model, Tolerance, ToleranceRule
 
 ENTRY = {"name": "a", "path": "a.onnx"}
 
@@ -118,6 +118,9 @@ def test_entry_reads_every_key(read: Read, tmp_path: Path) -> None:
         "fp16_path": "/abs/fp16.onnx",
         "test_data_fp16": "bert/data16",
         "dims": {"batch": [1, 8], "seq": 128},
+        "fix_dims": True,
+        "symbolic_shapes": True,
+        "fp16": {"io": "cast", "op_block_list": ["Softmax", "Exp"], "node_block_list": ["/head/Gemm"]},
         "tags": ["nlp", "gpu"],
         "tolerance": [
             {"rtol": 0.01, "precision": "fp16", "provider": "CUDAExecutionProvider", "output": "log*"},
@@ -155,6 +158,9 @@ def test_entry_reads_every_key(read: Read, tmp_path: Path) -> None:
         fp16_path=Path("/abs/fp16.onnx"),
         test_data_fp16=tmp_path / "bert/data16",
         dims={"batch": (1, 8), "seq": (128,)},
+        fix_dims=True,
+        symbolic_shapes=True,
+        fp16=Fp16Rule(io="cast", op_block_list=("Softmax", "Exp"), node_block_list=("/head/Gemm",)),
         tags=("nlp", "gpu"),
         tolerances=(
             ToleranceRule(tolerance=Tolerance(rtol=0.01), precision="fp16", provider="cuda", output="log*"),

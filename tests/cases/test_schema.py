@@ -9,7 +9,7 @@ from pytest_ortperf.cases.entry import DEFAULT_KEYS, ENTRY_KEYS, ORIGINAL_KEYS, 
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.model_list import TOP_KEYS, schema_text
 from pytest_ortperf.cases.names import RESERVED_TAGS
-from pytest_ortperf.cases.rules import INPUT_KEYS, SKIP_KEYS, TOLERANCE_KEYS, XFAIL_KEYS
+from pytest_ortperf.cases.rules import FP16_KEYS, INPUT_KEYS, SKIP_KEYS, TOLERANCE_KEYS, XFAIL_KEYS
 
 ENTRY = {"name": "a", "path": "a.onnx"}
 
@@ -34,6 +34,7 @@ def validator() -> jsonschema.Draft202012Validator:
         ("original_root", {ROOT_KEY}),
         ("tolerance", TOLERANCE_KEYS),
         ("input", INPUT_KEYS),
+        ("fp16", FP16_KEYS),
         ("skip", SKIP_KEYS),
         ("xfail", XFAIL_KEYS),
     ],
@@ -63,6 +64,8 @@ GOOD_LISTS = [
     [{**ENTRY, "inputs": {"x": {}, "y": {"low": -1, "fill": "uniform", "slices": ":, ::2", "shape": []}}}],
     [{**ENTRY, "xfail": {"reason": "r", "raises": "crash", "modes": ["validate"]}, "skip": ["r"]}],
     [{**ENTRY, "ep_options": {"cuda": {"a": 1, "b": True, "c": "x", "d": 0.5}}, "tags": ["gpu"]}],
+    [{**ENTRY, "fp16": {}, "fix_dims": False, "symbolic_shapes": True}],
+    {"defaults": {"fp16": {"io": "cast", "op_block_list": ["Softmax"], "node_block_list": []}}, "models": [ENTRY]},
 ]  # fmt: skip
 BAD_LISTS = [
     [],
@@ -112,6 +115,13 @@ BAD_LISTS = [
     [{**ENTRY, "xfail": {"reason": "r", "raises": "error"}}],
     [{**ENTRY, "xfail": {"reason": "r", "providers": []}}],
     [{**ENTRY, "timeout": 0}],
+    [{**ENTRY, "fix_dims": 1}],
+    [{**ENTRY, "symbolic_shapes": "true"}],
+    [{**ENTRY, "fp16": True}],
+    [{**ENTRY, "fp16": {"io": "fp16"}}],
+    [{**ENTRY, "fp16": {"op_block_list": "Softmax"}}],
+    [{**ENTRY, "fp16": {"node_block_list": ["a", "a"]}}],
+    [{**ENTRY, "fp16": {"blocked": []}}],
     [{**ENTRY, "outputs": "a"}],
     [{**ENTRY, "input_order": [""]}],
 ]

@@ -13,6 +13,7 @@ from pytest_ortperf.cases.names import name_issue
 from pytest_ortperf.cases.rules import (
     read_dims,
     read_ep_options,
+    read_fp16,
     read_inputs,
     read_skips,
     read_tags,
@@ -20,7 +21,15 @@ from pytest_ortperf.cases.rules import (
     read_xfails,
 )
 from pytest_ortperf.cases.sources import RAMP, Source, find_source
-from pytest_ortperf.cases.values import Reader, read_above_zero, read_object, read_path, read_text, read_texts
+from pytest_ortperf.cases.values import (
+    Reader,
+    read_above_zero,
+    read_flag,
+    read_object,
+    read_path,
+    read_text,
+    read_texts,
+)
 from pytest_ortperf.errors import ModelListError
 
 
@@ -48,6 +57,9 @@ def read_source(value: Any, place: Place) -> Source | None:
 DEFAULT_KEYS: Mapping[str, Reader] = {
     "tolerance": read_tolerances,
     "dims": read_dims,
+    "fix_dims": read_flag,
+    "symbolic_shapes": read_flag,
+    "fp16": read_fp16,
     "tags": read_tags,
     "ep_options": read_ep_options,
     "timeout": read_above_zero,

@@ -63,6 +63,23 @@ class InputRule:
     """Python slices applied to a stored input, such as `0:1` or `0:1, :, 2:`."""
 
 
+Fp16Io = Literal["keep", "cast"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fp16Rule:
+    """How to convert a model to fp16."""
+
+    io: Fp16Io | None = None
+    """Whether float32 inputs and outputs stay (`keep`) or become float16 (`cast`); `None` is *not given here*."""
+
+    op_block_list: tuple[str, ...] = ()
+    """Operator types that stay float32, besides those that the converter knows."""
+
+    node_block_list: tuple[str, ...] = ()
+    """Names of nodes that stay float32."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
     """A `skip` or `xfail` of a model list entry."""
@@ -75,6 +92,24 @@ class Condition:
     modes: tuple[str, ...] = ()
     raises_crash: bool = False
     """Only of `xfail`: a crash or time-out is expected too (`"raises": "crash"`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRule:
+    """Session settings and the provider they are for; `None` is *not given here*."""
+
+    provider: str | None = None
+    """Short name, such as `cuda`; `None` is every provider."""
+
+    graph_optimization: str | None = None
+    intra_op_threads: int | None = None
+    inter_op_threads: int | None = None
+    execution_mode: str | None = None
+    config: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    """Session config entries."""
+
+    custom_op_libraries: tuple[str, ...] = ()
+    """Paths; absolute once the list is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +132,13 @@ class Model:
     dims: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: EMPTY)
     """Values of symbolic dimensions; several values multiply the cases."""
 
+    fix_dims: bool = False
+    """Whether the values of `dims` are made static in the session."""
+
+    symbolic_shapes: bool = False
+    """Whether shapes are inferred symbolically before the session is created."""
+
+    fp16: Fp16Rule = field(default_factory=Fp16Rule)
     tags: tuple[str, ...] = ()
     tolerances: tuple[ToleranceRule, ...] = ()
     inputs: Mapping[str, InputRule] = field(default_factory=lambda: EMPTY)
@@ -111,6 +153,7 @@ class Model:
     ep_options: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: EMPTY)
     """Provider options by short provider name."""
 
+    session: tuple[SessionRule, ...] = ()
     skip: tuple[Condition, ...] = ()
     xfail: tuple[Condition, ...] = ()
     timeout_s: float | None = None

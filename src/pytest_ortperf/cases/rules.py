@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from pytest_ortperf.cases.issues import Place, unknown
 from pytest_ortperf.cases.matrix import MODES
-from pytest_ortperf.cases.model import Condition, Fill, InputRule, Tolerance, ToleranceRule
+from pytest_ortperf.cases.model import Condition, Fill, Fp16Io, Fp16Rule, InputRule, Tolerance, ToleranceRule
 from pytest_ortperf.cases.names import tag_issue
 from pytest_ortperf.cases.providers import PROVIDERS, find_provider
 from pytest_ortperf.cases.values import (
@@ -121,6 +121,18 @@ def _read_input(value: Any, place: Place) -> InputRule:
     if rule.fill != "uniform" and (rule.low is not None or rule.high is not None):
         place.report(f"low and high have no effect with fill {rule.fill!r}; remove them, or the fill")
     return rule
+
+
+FP16_KEYS: Mapping[str, Reader] = {
+    "io": choice_reader("io", get_args(Fp16Io)),
+    "op_block_list": read_texts,
+    "node_block_list": read_texts,
+}
+
+
+def read_fp16(value: Any, place: Place) -> Fp16Rule:
+    """Return how to convert a model to fp16."""
+    return Fp16Rule(**read_object(value, place, FP16_KEYS, 'an object such as {"io": "cast"}'))
 
 
 SKIP_KEYS: Mapping[str, Reader] = {

@@ -64,6 +64,13 @@ def as_number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def read_flag(value: Any, place: Place) -> bool:
+    """Return true or false."""
+    if not isinstance(value, bool):
+        place.wrong(value, "true or false")
+    return value is True
+
+
 def read_number(value: Any, place: Place) -> float | None:
     """Return a finite number."""
     number = as_number(value)
