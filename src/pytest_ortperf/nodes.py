@@ -118,6 +118,8 @@ class CaseItem(pytest.Item):
     def setup(self) -> None:
         self.start()
         self.run.journal.note(pid=os.getpid())
+        if self.run.runner != "none":
+            self.run.journal.catch_faults()
 
     def runtest(self) -> None:
         from pytest_ortperf.execution.execute import execute
@@ -132,12 +134,8 @@ class CaseItem(pytest.Item):
         return _Hooks(self)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        if isinstance(excinfo.value, CaseError):
-            return f"{self.case.case_id}: {excinfo.value}\n\n{self.rerun_advice}"
-        if isinstance(excinfo.value, SystemExit):
-            return (
-                f"{self.case.case_id}: asked the interpreter to exit with {excinfo.value.code!r}\n\n{self.rerun_advice}"
-            )
+        if isinstance(excinfo.value, CaseError | SystemExit):
+            return f"{error_text(excinfo.value)}\n\n{self.rerun_advice}"
         excinfo.traceback = excinfo.traceback.cut(path=__file__)
         return super().repr_failure(excinfo, style)
 
@@ -161,6 +159,15 @@ class _Hooks:
 
     def before_first_run(self, session: Any) -> None:
         self._item.ihook.pytest_ortperf_before_first_run(case=self._item.case, session=session)
+
+
+def error_text(error: BaseException) -> str:
+    """Return what an error says, for people; the headline above it names the case."""
+    if isinstance(error, CaseError):
+        return str(error)
+    if isinstance(error, SystemExit):
+        return f"asked the interpreter to exit with {error.code!r}"
+    return f"{type(error).__name__}: {error}"
 
 
 def applies(condition: Condition, case: Case) -> bool:

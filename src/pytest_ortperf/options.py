@@ -113,7 +113,12 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("threads", "intra-op threads of a session", "N", default_text="ONNX Runtime's choice"),
     Option("workspace", "where relative paths of model lists start", "DIR", default_text="the list's own folder"),
-    Option("timeout", "deadline of a case, kept by killing its process", "SECONDS", default_text="600"),
+    Option(
+        "timeout",
+        "deadline of a case, kept by killing its process; the model list may name another",
+        "SECONDS",
+        default_text="600",
+    ),
     Option(
         "isolation",
         "'forked': each case in a child process of its own; 'pool': validations share a child until one fails; "

@@ -14,8 +14,8 @@ from pytest_ortperf.cases.model import Condition
 from pytest_ortperf.cases.providers import PROVIDERS
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.child import ChildEnd
-from pytest_ortperf.execution.facts import Facts, Journal
-from pytest_ortperf.nodes import CaseItem, applies
+from pytest_ortperf.execution.facts import Facts, Journal, last_lines
+from pytest_ortperf.nodes import CaseItem, applies, error_text
 from pytest_ortperf.records.record import Failure, Latency, Record
 
 _NODEID = re.compile(
@@ -45,7 +45,8 @@ def settle(item: CaseItem, call: pytest.CallInfo[None], report: pytest.TestRepor
 
 def _judged(item: CaseItem, call: pytest.CallInfo[None], report: pytest.TestReport) -> dict[str, Any]:
     xfail = getattr(report, "wasxfail", None)
-    failure = None if call.excinfo is None else failure_of(item, call.excinfo.value)
+    captured = report.capstdout + report.capstderr
+    failure = None if call.excinfo is None else failure_of(item, call.excinfo.value, captured)
     if report.outcome == "skipped" and xfail is None:
         return {"outcome": "skipped", "reason": _skip_reason(report)}
     if xfail is not None:
@@ -57,13 +58,19 @@ def _judged(item: CaseItem, call: pytest.CallInfo[None], report: pytest.TestRepo
     return {"outcome": report.outcome, "failure": failure}
 
 
-def failure_of(item: CaseItem, error: BaseException) -> Failure:
-    """Return the failure that an exception of an item means."""
-    tail = item.run.journal.log_tail()
+def failure_of(item: CaseItem, error: BaseException, captured: str = "") -> Failure:
+    """Return the failure that an exception of an item means.
+
+    Args:
+        item: Whose.
+        error: What ended it.
+        captured: What pytest captured of its output; the log where the journal's is empty.
+    """
+    tail = item.run.journal.log_tail() or last_lines(captured)
     if isinstance(error, CaseError):
         return Failure(kind=error.kind, stage=error.stage, message=str(error), log_tail=tail)
     stage = item.facts.stage if item.facts else None
-    return Failure(kind="internal error", stage=stage, message=f"{type(error).__name__}: {error}", log_tail=tail)
+    return Failure(kind="internal error", stage=stage, message=error_text(error), log_tail=tail)
 
 
 def expected_failure(item: CaseItem) -> Condition | None:

@@ -24,7 +24,7 @@ from pytest_ortperf.records.reading import SCHEMA
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.store import RecordsFile, check_writable, new_run_id, records_path
 from pytest_ortperf.records.store import Run as StoredRun
-from pytest_ortperf.reporting import RECORD
+from pytest_ortperf.reporting import RECORD, tell_first_line
 from pytest_ortperf.reports.junit import properties
 from pytest_ortperf.run import Run
 
@@ -63,6 +63,7 @@ class Recorder:
         record = self._record_in(report)
         if is_case_id(report.nodeid):
             self._name_in_junit(report)
+            tell_first_line(report)
         yield
         if record is not None and self._problem is None:
             self._records.append(record)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, Self
 
 import pytest
 
@@ -18,6 +19,30 @@ Phase = Literal["setup", "call", "teardown"]
 Verdict = Literal["passed", "failed", "skipped"]
 
 LOG_SECTION = "log of the case (standard output and error, native code's too)"
+
+
+@dataclass(frozen=True, slots=True)
+class _Crash:
+    """As pytest's `ReprFileLocation`, without a place."""
+
+    message: str
+
+
+class FailureText(str):  # noqa: SLOT000 - `__new__` sets what pytest looks for
+    """A failure as plain text that also tells its first line, to pytest's short summary and to JUnit."""
+
+    reprcrash: _Crash
+
+    def __new__(cls, text: str) -> Self:
+        new = super().__new__(cls, text)
+        new.reprcrash = _Crash(text.strip().partition("\n")[0])
+        return new
+
+
+def tell_first_line(report: pytest.TestReport) -> None:
+    """Make the first line of a failure known; in the process that shows it, because text alone is carried there."""
+    if report.failed and type(report.longrepr) is str:
+        report.longrepr = FailureText(report.longrepr)
 
 
 def attach(item: CaseItem, report: pytest.TestReport) -> None:
@@ -39,7 +64,7 @@ def crash_reports(item: CaseItem, record: Record) -> tuple[pytest.TestReport, py
     properties and the record.
     """
     failure = record.failure
-    text = f"{item.case.case_id}: {failure.message if failure else record.outcome}\n\n{item.rerun_advice}"
+    text = f"{failure.message if failure else record.outcome}\n\n{item.rerun_advice}"
     call = _report(item, "call", "failed", text, duration=(record.duration_ns or 0) / 1e9)
     if record.outcome == "xfailed":
         call.outcome = "skipped"

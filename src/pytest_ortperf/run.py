@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_ortperf import options
 from pytest_ortperf.activation import is_worker, unusable_key
 from pytest_ortperf.nodes import CaseItem, ModelDirectory, ModelListFile, source_id
 from pytest_ortperf.records.host import onnxruntime_distributions
@@ -29,11 +30,12 @@ def start(config: pytest.Config) -> None:
         return
     from pytest_ortperf.isolation import runner_for
 
-    config.pluginmanager.register(runner_for(run), "ortperf-isolation")
+    # the recorder first: hooks run in the reverse order, and it has to see a crash as the runner has amended it
     if not is_worker(config):
         from pytest_ortperf.recorder import Recorder
 
         config.pluginmanager.register(Recorder(run), "ortperf-recorder")
+    config.pluginmanager.register(runner_for(run), "ortperf-isolation")
 
 
 class Run:
@@ -44,6 +46,7 @@ class Run:
         self.settings: RunSettings = read_settings(config)
         self.forked_problem = pytest_forked_problem(config)
         self._sources = set(self.settings.models)
+        self._sources_given = options.given(config, "models") is not None
         self._tags: set[str] = set()
 
     @cached_property
@@ -51,7 +54,7 @@ class Run:
         """Of the item that runs in this process or its child."""
         from pytest_ortperf.execution.facts import Journal
 
-        return Journal()
+        return Journal(captures=self.runner != "none")
 
     @property
     def runner(self) -> str:
@@ -87,7 +90,8 @@ class Run:
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         if file_path.suffix != ".json":
             return None
-        if file_path in self._sources or file_path.name == "models.json" or parent.session.isinitpath(file_path):
+        by_name = file_path.name == "models.json" and not self._sources_given
+        if by_name or file_path in self._sources or parent.session.isinitpath(file_path):
             nodeid = source_id(file_path, self.config.rootpath)
             collector = ModelListFile.from_parent(parent, path=file_path, run=self, nodeid=nodeid)
             self._mark_forked(collector)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import fcntl
+import io
 import json
 import os
 import tempfile
@@ -24,23 +27,39 @@ from pytest_ortperf.records.record import (
 
 LOG_TAIL_BYTE = 16_384
 LOG_TAIL_LINES = 40
+LOG_LINE_CHARACTERS = 500
+"""A line of the log's tail is cut there."""
+
+FAULT_LINES = 12
+"""Of Python's stack at a fatal signal: the innermost calls."""
 
 
 class Journal:
-    """Two files shared by the process that runs a case and the one that watches it.
+    """Three files shared by the process that runs a case and the one that watches it.
 
     They have no name (`tempfile.TemporaryFile`), so that nothing is left behind whatever dies. The child writes its
-    process id, each stage it enters and the samples so far; and its standard output and error go to the log.
+    process id, each stage it enters and the samples so far to the first; its standard output and error go to the
+    second, and Python's stack at a fatal signal to the third.
+
+    Args:
+        captures: Whether output goes to the log. Without a process of its own a case leaves it to pytest, so that
+            a debugger's prompt is seen.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, captures: bool = True) -> None:
+        self._captures = captures
         self._notes = _append_file()
         self._log = _append_file()
+        self._faults = _append_file()
 
     def reset(self) -> None:
-        """Empty both files for the next case."""
-        os.ftruncate(self._notes.fileno(), 0)
-        os.ftruncate(self._log.fileno(), 0)
+        """Empty all files for the next case."""
+        for file in (self._notes, self._log, self._faults):
+            os.ftruncate(file.fileno(), 0)
+
+    def catch_faults(self) -> None:
+        """Send the stack at a fatal signal here instead of the terminal; in the process of a case alone."""
+        faulthandler.enable(self._faults)
 
     def note(self, **entry: Any) -> None:
         """Append one entry, at once."""
@@ -57,19 +76,27 @@ class Journal:
         return next((entry[key] for entry in reversed(self.entries()) if key in entry), None)
 
     def log_tail(self) -> tuple[str, ...]:
-        """Return the last lines of the log, of 16 KiB at most."""
+        """Return the last lines of the log, of 16 KiB at most, long ones cut; then the stack at a fatal signal."""
         size = os.fstat(self._log.fileno()).st_size
         text = os.pread(self._log.fileno(), LOG_TAIL_BYTE, max(0, size - LOG_TAIL_BYTE)).decode(errors="replace")
-        return tuple(text.splitlines()[-LOG_TAIL_LINES:])
+        stack = os.pread(self._faults.fileno(), LOG_TAIL_BYTE, 0).decode(errors="replace").splitlines()
+        return (*last_lines(text), *stack[:FAULT_LINES])
 
     @contextmanager
     def capture_output(self) -> Iterator[None]:
-        """Send file descriptors 1 and 2, native code's too, to the log meanwhile."""
+        """Send standard output and error, Python's and native code's, to the log meanwhile."""
+        if not self._captures:
+            yield
+            return
         saved = os.dup(1), os.dup(2)
+        log = io.TextIOWrapper(
+            io.FileIO(self._log.fileno(), "w", closefd=False), "utf-8", "backslashreplace", write_through=True
+        )
         try:
             os.dup2(self._log.fileno(), 1)
             os.dup2(self._log.fileno(), 2)
-            yield
+            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+                yield
         finally:
             for target, source in enumerate(saved, 1):
                 os.dup2(source, target)
@@ -77,8 +104,17 @@ class Journal:
 
     def close(self) -> None:
         """Give the files back."""
-        self._notes.close()
-        self._log.close()
+        for file in (self._notes, self._log, self._faults):
+            file.close()
+
+
+def last_lines(text: str) -> tuple[str, ...]:
+    """Return the last lines of a text, long ones cut."""
+    lines = text.splitlines()[-LOG_TAIL_LINES:]
+    return tuple(
+        line if len(line) <= LOG_LINE_CHARACTERS else f"{line[:LOG_LINE_CHARACTERS]} ... ({len(line)} characters)"
+        for line in lines
+    )
 
 
 def _append_file() -> IO[bytes]:

@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+import pytest
+
+from plugin.project import Project
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Return an empty project; its runs are 80 columns wide and know nothing of a surrounding CI."""
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in ("CI", "BUILD_NUMBER", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "GITHUB_ACTIONS"):
+        monkeypatch.delenv(name, raising=False)
+    return Project(pytester)

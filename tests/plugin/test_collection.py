@@ -1,0 +1,205 @@
+"""What is collected, under which ids, and what selects it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from plugin.project import MODEL, Project
+
+BOTH = [
+    "models.json::bert::validate[cpu]",
+    "models.json::bert::benchmark[cpu]",
+    "models.json::resnet::validate[cpu]",
+    "models.json::resnet::benchmark[cpu]",
+]
+
+
+@pytest.fixture
+def two(project: Project) -> Project:
+    project.models({"name": "bert", "tags": ["language"]}, {"name": "resnet", "tags": ["vision"]})
+    return project
+
+
+def test_ids_name_list_model_mode_and_provider(two: Project) -> None:
+    assert two.collect(mode="both") == BOTH
+
+
+def test_ids_name_precision_and_dimensions_after_the_provider(project: Project) -> None:
+    project.models("a")
+    assert project.collect("--ortperf-ep=cpu,cuda", "--ortperf-fp16", "--ortperf-dim=batch=1,8") == [
+        f"models.json::a::validate[{provider}{precision}-batch={batch}]"
+        for provider in ("cpu", "cuda")
+        for precision in ("", "-fp16")
+        for batch in (1, 8)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("bert", [BOTH[0], BOTH[1]]),
+        ("bert and benchmark", [BOTH[1]]),
+        ("CPUExecutionProvider and resnet and validate", [BOTH[2]]),
+        ("vision", [BOTH[2], BOTH[3]]),
+        ("cpu and not language", [BOTH[2], BOTH[3]]),
+    ],
+)
+def test_keywords_hold_model_provider_mode_and_tags(two: Project, expression: str, expected: list[str]) -> None:
+    assert two.collect("-k", expression, mode="both") == expected
+
+
+def test_keywords_tell_providers_and_precisions_apart(two: Project) -> None:
+    found = two.collect("-k", "bert and cuda and fp16", "--ortperf-ep=cpu,cuda", "--ortperf-fp16")
+    assert found == ["models.json::bert::validate[cuda-fp16]"]
+
+
+def test_tags_are_markers_that_strict_markers_takes(two: Project) -> None:
+    assert two.collect("-m", "vision", "--strict-markers", "-W", "error") == ["models.json::resnet::validate[cpu]"]
+
+
+def test_an_item_can_be_asked_for_by_its_id(two: Project) -> None:
+    assert two.collect("models.json::bert::benchmark[cpu]", mode="both") == ["models.json::bert::benchmark[cpu]"]
+
+
+def test_collection_writes_no_results_and_imports_no_runtime(two: Project) -> None:
+    two.write(
+        "conftest.py",
+        "import sys\n"
+        "def pytest_sessionfinish():\n"
+        "    heavy = {'onnxruntime', 'onnx', 'numpy', 'pandas'} & set(sys.modules)\n"
+        "    print('heavy:', sorted(heavy))\n",
+    )
+    result = two.run("--collect-only", "-q", "-s")
+    assert result.exit_code == 0
+    assert "heavy: []" in result.out
+    assert not (two.path / "result").exists()
+
+
+def test_mode_on_the_command_line_collects_the_lists_instead_of_testpaths(two: Project) -> None:
+    two.write("tests/test_own.py", "def test_own(): pass\n")
+    two.write("pytest.ini", "[pytest]\ntestpaths = tests\n")
+    assert two.collect() == ["models.json::bert::validate[cpu]", "models.json::resnet::validate[cpu]"]
+
+
+def test_mode_in_the_ini_file_adds_the_lists_to_the_own_tests(two: Project) -> None:
+    two.write("tests/test_own.py", "def test_own(): pass\n")
+    two.write("pytest.ini", "[pytest]\ntestpaths = tests\nortperf_mode = validate\n")
+    assert two.collect(mode=None) == [
+        "tests/test_own.py::test_own",
+        "models.json::bert::validate[cpu]",
+        "models.json::resnet::validate[cpu]",
+    ]
+
+
+def test_file_arguments_win_over_the_default_list(two: Project) -> None:
+    other = two.models("other", name="lists/other.json")
+    assert two.collect(other) == ["lists/other.json::other::validate[cpu]"]
+
+
+def test_every_option_works_from_the_ini_file_alone(two: Project) -> None:
+    two.models("one", name="lists/first.json")
+    two.models("two", name="lists/second.json")
+    two.write(
+        "pytest.ini",
+        "[pytest]\n"
+        "ortperf_mode = both\n"
+        "ortperf_models = lists/first.json lists/second.json\n"
+        "ortperf_ep = cpu, cuda\n"
+        "ortperf_fp16 = true\n"
+        "ortperf_dim = batch=2\n",
+    )
+    expected = [
+        f"lists/{file}.json::{model}::{mode}[{provider}{precision}-batch=2]"
+        for file, model in (("first", "one"), ("second", "two"))
+        for mode in ("validate", "benchmark")
+        for provider in ("cpu", "cuda")
+        for precision in ("", "-fp16")
+    ]
+    assert sorted(two.collect(mode=None)) == sorted(expected)
+
+
+def test_the_command_line_wins_over_the_ini_file(two: Project) -> None:
+    two.write("pytest.ini", "[pytest]\nortperf_mode = both\nortperf_ep = cuda\n")
+    assert two.collect("--ortperf-ep=cpu", "-k", "bert") == ["models.json::bert::validate[cpu]"]
+
+
+def test_an_ini_value_that_is_no_choice_is_named(two: Project) -> None:
+    two.write("pytest.ini", "[pytest]\nortperf_mode = fast\n")
+    result = two.run(mode=None)
+    assert (result.exit_code, result.err.strip()) == (
+        4,
+        "ERROR: ortperf_mode = fast: choose from validate, benchmark, both",
+    )
+
+
+def test_a_list_without_a_mode_gets_a_hint(two: Project) -> None:
+    result = two.run("models.json", mode=None)
+    assert f"hint: {two.path / 'models.json'} looks like a model list; " in result.out
+    assert result.exit_code != 0
+
+
+def test_a_list_outside_the_root_directory_has_an_id_of_its_own(
+    project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = outside_list(project, tmp_path_factory)
+    (found,) = project.collect(f"--ortperf-models={outside}")
+    name, model, label = found.split("::")
+    assert (model, label) == ("far", "validate[cpu]")
+    assert name.startswith("models.json-")
+    assert len(name) == len("models.json-") + 6
+
+
+@pytest.mark.parametrize("args", [(), ("-n", "2")])
+def test_a_list_outside_the_root_directory_runs(
+    project: Project, tmp_path_factory: pytest.TempPathFactory, args: tuple[str, ...]
+) -> None:
+    result = project.run(f"--ortperf-models={outside_list(project, tmp_path_factory)}", *args)
+    assert (result.exit_code, result.outcomes) == (0, {"far::validate[cpu]": "passed"})
+
+
+def outside_list(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("elsewhere")
+    (folder / "m.onnx").write_bytes(MODEL)
+    path = folder / "models.json"
+    path.write_text('[{"name": "far", "path": "m.onnx"}]', encoding="utf-8")
+    (project.path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("args", [(), ("-n", "2")])
+def test_a_directory_of_models_runs_wherever_it_is(
+    project: Project, tmp_path_factory: pytest.TempPathFactory, args: tuple[str, ...]
+) -> None:
+    folder = tmp_path_factory.mktemp("zoo")
+    for place in (folder, project.path / "zoo"):
+        for name in ("first", "second"):
+            (place / name).mkdir(parents=True)
+            (place / name / "model.onnx").write_bytes(MODEL)
+    outside = project.run(f"--ortperf-models={folder}", *args)
+    assert (outside.exit_code, outside.outcomes) == (0, {f"{n}::validate[cpu]": "passed" for n in ("first", "second")})
+    inside = project.run("--ortperf-models=zoo", *args)
+    assert (inside.exit_code, inside.outcomes) == (0, {f"{n}::validate[cpu]": "passed" for n in ("first", "second")})
+    assert sorted(record["nodeid"] for record in inside.records) == [
+        "zoo::first::validate[cpu]",
+        "zoo::second::validate[cpu]",
+    ]
+
+
+def test_an_inactive_plugin_adds_nothing_and_imports_nothing_heavy(project: Project) -> None:
+    project.write(
+        "test_foreign.py",
+        "import sys\n"
+        "def test_nothing_heavy():\n"
+        "    ours = {name for name in sys.modules if name.startswith('pytest_ortperf')}\n"
+        "    assert not {'onnxruntime', 'onnx', 'numpy', 'pandas'} & set(sys.modules)\n"
+        "    assert ours <= {'pytest_ortperf', 'pytest_ortperf.plugin', 'pytest_ortperf.hooks',"
+        " 'pytest_ortperf.options'}, ours\n",
+    )
+    project.models("a")
+    result = project.run(mode=None)
+    assert result.exit_code == 0, result.out
+    lines = [line for line in result.out.splitlines() if "ortperf" in line and not line.startswith("plugins:")]
+    assert lines == [line for line in lines if line.startswith("rootdir:")]
+    assert sorted(path.name for path in project.path.iterdir() if "result" in path.name) == []
