@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from pytest_ortperf import options
-from pytest_ortperf.cases.providers import short_name
 from pytest_ortperf.errors import SettingsError
-from pytest_ortperf.records.host import onnxruntime_distributions, require_one_onnxruntime
-
-unusable_key = pytest.StashKey[dict[str, str]]()
-"""Under `--ortperf-ep=auto`: short name -> why it is left out. Known in the controller alone."""
+from pytest_ortperf.provider_choice import settle_providers
+from pytest_ortperf.records.host import require_one_onnxruntime
 
 
 def active(config: pytest.Config) -> bool:
@@ -41,7 +39,10 @@ def prepare(config: pytest.Config) -> None:
     _check_isolation(config)
     _group_by_model(config)
     _collect_model_lists(config)
-    _resolve_auto(config)
+    settle_providers(config)
+    stamp = datetime.now(UTC).astimezone().strftime("%Y%m%d-%H%M%S")
+    results = options.absolute(options.given(config, "results") or "result", config)
+    options.hand_on(config, "keep_folder", str(results / f"kept_{stamp}"))
 
 
 def _check_isolation(config: pytest.Config) -> None:
@@ -86,26 +87,3 @@ def _missing_list(path: Path, config: pytest.Config) -> str:
             f'of models), or create it: [{{"name": "mine", "path": "model.onnx"}}]'
         )
     return f"--ortperf-models: {path} does not exist; give a model list (JSON) or a directory of models"
-
-
-def _resolve_auto(config: pytest.Config) -> None:
-    names = options.split_names(options.given(config, "ep"))
-    if names and "auto" not in names:
-        return
-    usable, unusable = usable_providers()
-    config.stash[unusable_key] = unusable
-    others = [name for name in names if name != "auto"]
-    options.store(config, "ep", [*usable, *others])
-
-
-def usable_providers() -> tuple[list[str], dict[str, str]]:
-    """Return short names of the providers that take a node here, and why each other one does not."""
-    if set(onnxruntime_distributions()) == {"onnxruntime"} and os.uname().sysname == "Linux":
-        return ["cpu"], {}  # that wheel holds no other provider of nodes: no need to ask in a child
-    from pytest_ortperf.execution.probe import probe_providers
-
-    reasons = {short_name(full): reason for full, reason in probe_providers().items()}
-    return (
-        [name for name, reason in reasons.items() if reason is None],
-        {name: reason for name, reason in reasons.items() if reason is not None},
-    )

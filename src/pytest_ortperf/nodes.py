@@ -14,7 +14,7 @@ import pytest
 from pytest_ortperf.cases.matrix import Case, model_cases
 from pytest_ortperf.cases.model import Condition, Model
 from pytest_ortperf.cases.model_list import read_models
-from pytest_ortperf.errors import CaseError, ModelListError
+from pytest_ortperf.errors import CaseError, CaseSkipped, ModelListError
 
 if TYPE_CHECKING:
     from pytest_ortperf.execution.facts import Facts
@@ -126,7 +126,10 @@ class CaseItem(pytest.Item):
 
         if self.facts is None:
             raise RuntimeError(f"{self.nodeid}: runtest without setup")
-        execute(self.case, self.run.settings.execution, self.facts, self.hooks, validate_first=self.validate_first)
+        try:
+            execute(self.case, self.run.settings.execution, self.facts, self.hooks, validate_first=self.validate_first)
+        except CaseSkipped as error:
+            pytest.skip(str(error))
 
     @property
     def hooks(self) -> _Hooks:
@@ -144,8 +147,8 @@ class CaseItem(pytest.Item):
         """The command that runs this case again."""
         return f"run it again: {self.run.rerun_command(self)}"
 
-    def reportinfo(self) -> tuple[Path, None, str]:
-        return self.path, None, self.case.case_id
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, 0, self.case.case_id
 
 
 class _Hooks:

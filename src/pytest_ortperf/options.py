@@ -73,7 +73,47 @@ OPTIONS: tuple[Option, ...] = (
         "EP.KEY=VALUE",
         "linelist",
     ),
+    Option(
+        "plugin-ep",
+        "plugin execution provider: its full name, and its library or the Python module that brings it; repeatable. "
+        "Installed packages onnxruntime-ep-* and onnxruntime-qnn are found without it",
+        "NAME=LIBRARY_OR_MODULE",
+        "args",
+    ),
+    Option(
+        "device",
+        "device of a provider, such as cuda=1, openvino=GPU or qnn=npu; a number alone is the device id for every "
+        "provider that takes one; repeatable",
+        "[EP=]DEVICE",
+        "args",
+        default_text="the provider's first",
+    ),
+    Option(
+        "fallback",
+        "nodes on other providers than the one asked for: 'allow', 'fail', or the share in percent that is allowed. "
+        "A case none of whose nodes ran there always fails",
+        "{allow,fail,PERCENT}",
+        default_text="allow",
+    ),
     Option("fp16", "add an fp16 variant of every case", kind="bool", default_text="off"),
+    Option(
+        "fp16-io",
+        "float32 inputs and outputs of converted models: 'keep' leaves them, 'cast' makes them float16",
+        choices=("keep", "cast"),
+        default_text="the model list's, else keep",
+    ),
+    Option(
+        "cache",
+        "folder of converted models; they are found again by content, and never written beside yours",
+        "DIR",
+        default_text="$XDG_CACHE_HOME/pytest-ortperf, else ~/.cache/pytest-ortperf",
+    ),
+    Option(
+        "cache-size",
+        "what that folder may hold; beyond it goes what was used longest ago",
+        "GIB",
+        default_text="10",
+    ),
     Option(
         "reference-ep",
         "provider that gains are against",
@@ -92,6 +132,13 @@ OPTIONS: tuple[Option, ...] = (
         "NAME=VALUE[,VALUE...]",
         "args",
         default_text="the model list's, else 1",
+    ),
+    Option(
+        "fix-dims",
+        "make the values of dimensions static in the sessions, so that graph optimisation and the provider see "
+        "fixed shapes",
+        kind="bool",
+        default_text="the model list's, else off",
     ),
     Option("seed", "seed of generated inputs", "N", default_text="0"),
     Option("iterations", "timed iterations", "N", default_text="as many as fit --ortperf-max-time, at least 10"),
@@ -112,12 +159,34 @@ OPTIONS: tuple[Option, ...] = (
         default_text="all",
     ),
     Option("threads", "intra-op threads of a session", "N", default_text="ONNX Runtime's choice"),
+    Option("inter-op-threads", "threads that run operators at once, in parallel mode", "N", default_text="as above"),
+    Option(
+        "execution-mode",
+        "run operators one after another, or several at once",
+        choices=("sequential", "parallel"),
+        default_text="sequential",
+    ),
+    Option(
+        "session-config",
+        "session config entry, such as session.intra_op.allow_spinning=0; repeatable",
+        "KEY=VALUE",
+        "linelist",
+    ),
+    Option("custom-op-library", "shared library of custom operators; repeatable", "PATH", "args"),
     Option("workspace", "where relative paths of model lists start", "DIR", default_text="the list's own folder"),
     Option(
         "timeout",
         "deadline of a case, kept by killing its process; the model list may name another",
         "SECONDS",
         default_text="600",
+    ),
+    Option(
+        "keep",
+        "files of each case to keep in the results folder, separated by commas: 'log' (ONNX Runtime's verbose log), "
+        "'profile', 'graph' (the optimised graph); made in a session of their own after the measurement",
+        "KINDS",
+        "args",
+        default_text="none",
     ),
     Option(
         "isolation",
@@ -190,6 +259,17 @@ def on_command_line(config: pytest.Config, name: str) -> bool:
 def store(config: pytest.Config, name: str, value: Any) -> None:
     """Replace an option's value, so that pytest-xdist hands what the controller found to its workers."""
     setattr(config.option, _BY_NAME[name].ini, value)
+
+
+def hand_on(config: pytest.Config, name: str, value: Any) -> None:
+    """Keep what the controller found where pytest-xdist's workers find it too; builtins only."""
+    setattr(config.option, f"ortperf_found_{name}", value)
+
+
+def handed_on(config: pytest.Config, name: str, default: T) -> T:
+    """Return what the controller handed on under a name."""
+    value: T = getattr(config.option, f"ortperf_found_{name}", default)
+    return value
 
 
 def number(config: pytest.Config, name: str, convert: Callable[[str], T], *, least: float) -> T | None:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from pytest_ortperf import options
-from pytest_ortperf.activation import unusable_key
 from pytest_ortperf.errors import OrtPerfError, ResultsFileError
 from pytest_ortperf.execution.devices import nvml_gpus
 from pytest_ortperf.nodes import CaseItem
 from pytest_ortperf.outcome import is_case_id, record_of_lost_item
+from pytest_ortperf.provider_choice import left_out_key
 from pytest_ortperf.records.codec import from_dict
 from pytest_ortperf.records.environment import RunEnd, RunHeader
 from pytest_ortperf.records.host import collect_environment
@@ -108,7 +108,7 @@ class Recorder:
     def _make_header(self, run: str) -> RunHeader:
         settings = self._run.settings
         config = self._run.config
-        unusable: dict[str, str] = config.stash.get(unusable_key, {})
+        unusable: dict[str, str] = config.stash.get(left_out_key, {})
         return RunHeader(
             schema=SCHEMA,
             run=run,

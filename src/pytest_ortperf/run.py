@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_ortperf import options
-from pytest_ortperf.activation import is_worker, unusable_key
+from pytest_ortperf.activation import is_worker
+from pytest_ortperf.dimension_check import DimensionCheck
 from pytest_ortperf.nodes import CaseItem, ModelDirectory, ModelListFile, source_id
+from pytest_ortperf.provider_choice import left_out_key
 from pytest_ortperf.records.host import onnxruntime_distributions
 from pytest_ortperf.settings import RunSettings, read_settings
 
@@ -35,6 +36,7 @@ def start(config: pytest.Config) -> None:
         from pytest_ortperf.recorder import Recorder
 
         config.pluginmanager.register(Recorder(run), "ortperf-recorder")
+        config.pluginmanager.register(DimensionCheck(config, run.settings.axes.dims), "ortperf-dimension-check")
     config.pluginmanager.register(runner_for(run), "ortperf-isolation")
 
 
@@ -46,7 +48,6 @@ class Run:
         self.settings: RunSettings = read_settings(config)
         self.forked_problem = pytest_forked_problem(config)
         self._sources = set(self.settings.models)
-        self._sources_given = options.given(config, "models") is not None
         self._tags: set[str] = set()
 
     @cached_property
@@ -90,8 +91,7 @@ class Run:
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         if file_path.suffix != ".json":
             return None
-        by_name = file_path.name == "models.json" and not self._sources_given
-        if by_name or file_path in self._sources or parent.session.isinitpath(file_path):
+        if file_path in self._sources or file_path.name == "models.json" or parent.session.isinitpath(file_path):
             nodeid = source_id(file_path, self.config.rootpath)
             collector = ModelListFile.from_parent(parent, path=file_path, run=self, nodeid=nodeid)
             self._mark_forked(collector)
@@ -120,7 +120,7 @@ class Run:
             f"ortperf: {settings.mode}, providers: {names}, {runtime}, isolation: {self.isolation_text}",
             f"ortperf: results in {settings.results}",
         ]
-        unusable = self.config.stash.get(unusable_key, {})
+        unusable = self.config.stash.get(left_out_key, {})
         lines += [f"ortperf: left out: {name}: {reason}" for name, reason in unusable.items()]
         return lines
 

@@ -11,11 +11,12 @@ import pytest
 from pytest_ortperf import options
 from pytest_ortperf.cases.matrix import MODES, Axes
 from pytest_ortperf.cases.model import Tolerance
-from pytest_ortperf.cases.providers import GROUPS, Provider, find_provider
+from pytest_ortperf.cases.providers import GROUPS, PROVIDERS, Provider, find_provider
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.execution.settings import ExecutionSettings
 
 DEFAULT_TIMEOUT_S = 600.0
+KEEP_KINDS = ("log", "profile", "graph")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +101,8 @@ def _execution_settings(config: pytest.Config) -> ExecutionSettings:
         return options.number(config, name, float, least=0)
 
     workspace = options.given(config, "workspace")
+    cache = options.given(config, "cache")
+    cache_gib = options.number(config, "cache-size", float, least=0)
     given = {
         "input_source": options.given(config, "input"),
         "seed": options.number(config, "seed", int, least=0),
@@ -108,18 +111,44 @@ def _execution_settings(config: pytest.Config) -> ExecutionSettings:
         "max_time_s": options.number(config, "max-time", float, least=0.001),
         "graph_optimization": options.given(config, "graph-optimization"),
         "threads": options.number(config, "threads", int, least=1),
+        "inter_op_threads": options.number(config, "inter-op-threads", int, least=1),
+        "execution_mode": options.given(config, "execution-mode"),
+        "max_fallback_percent": _max_fallback(options.given(config, "fallback")),
+        "keep_folder": options.handed_on(config, "keep_folder", None),
+        "cache": None if cache is None else options.absolute(cache, config),
+        "cache_limit_byte": None if cache_gib is None else int(cache_gib * 2**30),
+        "fp16_io": options.given(config, "fp16-io"),
+        "fix_dims": options.given(config, "fix-dims"),
         "workspace": None if workspace is None else options.absolute(workspace, config),
     }
     return ExecutionSettings(
         tolerance=Tolerance(
             rtol=tolerance("rtol"), atol=tolerance("atol"), percent_mismatch=tolerance("percent-mismatch")
         ),
-        ep_options=_ep_options(options.given(config, "ep-option")),
+        ep_options=ep_options(config),
+        session_config=dict(
+            options.pairs(options.given(config, "session-config"), "--ortperf-session-config", "KEY=VALUE")
+        ),
+        custom_op_libraries=tuple(
+            str(options.absolute(path, config)) for path in options.given(config, "custom-op-library") or ()
+        ),
+        plugins=dict(
+            options.pairs(options.given(config, "plugin-ep"), "--ortperf-plugin-ep", "NAME=LIBRARY_OR_MODULE")
+        ),
+        devices=device_choices(config),
+        unusable=options.handed_on(config, "unusable", {}),
+        keep=_keep(options.given(config, "keep")),
         **{name: value for name, value in given.items() if value is not None},
     )
 
 
-def _ep_options(texts: Sequence[str] | None) -> Mapping[str, Mapping[str, str]]:
+def ep_options(config: pytest.Config) -> Mapping[str, Mapping[str, str]]:
+    """Return the provider options of the command line by short name.
+
+    Raises:
+        pytest.UsageError: If one is not of the form EP.KEY=VALUE or the provider is unknown.
+    """
+    texts = options.given(config, "ep-option")
     found: dict[str, dict[str, str]] = {}
     flag, form = "--ortperf-ep-option", "EP.KEY=VALUE, such as cuda.use_tf32=0"
     for name, value in options.pairs(texts, flag, form):
@@ -128,6 +157,45 @@ def _ep_options(texts: Sequence[str] | None) -> Mapping[str, Mapping[str, str]]:
             raise pytest.UsageError(f"{flag}: {name + '=' + value!r} is not of the form {form}")
         found.setdefault(_provider(provider, flag).name, {})[key] = value
     return found
+
+
+def device_choices(config: pytest.Config) -> Mapping[str, str]:
+    """Return the device chosen for each provider, by short name.
+
+    Raises:
+        pytest.UsageError: If the provider is unknown or takes no device.
+    """
+    found: dict[str, str] = {}
+    for text in options.given(config, "device") or ():
+        name, sign, value = text.rpartition("=")
+        if not sign:
+            found.update({row.name: value for row in PROVIDERS if row.device_option == "device_id"})
+        elif not name or not value:
+            raise pytest.UsageError(f"--ortperf-device: {text!r} is not of the form [EP=]DEVICE, such as cuda=1")
+        else:
+            found[_provider(name, "--ortperf-device").name] = value
+    return found
+
+
+def _max_fallback(text: str | None) -> float | None:
+    known = {None: None, "allow": 100.0, "fail": 0.0}
+    if text in known:
+        return known[text]
+    try:
+        share = float(text or "")
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 100:  # noqa: PLR2004 - percent
+        raise pytest.UsageError(f"--ortperf-fallback: {text!r} is none of allow, fail, or a percentage from 0 to 100")
+    return share
+
+
+def _keep(texts: Sequence[str] | None) -> frozenset[str]:
+    kinds = frozenset(options.split_names(texts))
+    unknown = sorted(kinds - set(KEEP_KINDS))
+    if unknown:
+        raise pytest.UsageError(f"--ortperf-keep: unknown {', '.join(unknown)}; choose from {', '.join(KEEP_KINDS)}")
+    return kinds
 
 
 def _dims(texts: Sequence[str] | None) -> Mapping[str, tuple[int, ...]]:

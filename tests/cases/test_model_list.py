@@ -66,7 +66,7 @@ def test_missing_models_are_not_looked_for(read: Read) -> None:
         (b'{"models": [{"source": "onnx-light:vgg19"}], "default": {}}', "unknown key 'default'; did you mean 'defaults'? Known keys are $schema, defaults, models"),
         (b'{"models": [{"source": "onnx-light:vgg19"}], "defaults": []}', "defaults: is []; it must be an object"),
         (b'{"models": [{"source": "onnx-light:vgg19"}], "$schema": 1}', '"$schema": is 1; it must be a text, the address of the schema'),
-        (b'{"models": [{"source": "onnx-light:vgg19"}], "defaults": {"name": "a"}}', "defaults: unknown key 'name'; known keys are tolerance, dims, fix_dims, symbolic_shapes, fp16, tags, ep_options, timeout, inputs, skip, xfail"),
+        (b'{"models": [{"source": "onnx-light:vgg19"}], "defaults": {"name": "a"}}', "defaults: unknown key 'name'; known keys are tolerance, dims, fix_dims, symbolic_shapes, fp16, tags, ep_options, timeout, inputs, session, skip, xfail"),
         (b'{"models": [{"source": "onnx-light:vgg19"}], "defaults": {"dims": {"b": -1}}}', "defaults.dims.b: is -1; it must be an integer above 0, or a list of different ones"),
         (b'[\n  {"name" "a"}\n]', "line 2, column 11: not JSON (Expecting ':' delimiter); JSON has no comments and no comma before a closing bracket"),
         (b'[{"name": "a", "path": "a", "name": "b"}]', "repeated key 'name' in {\"name\": \"b\", \"path\": \"a\"}; remove all but one"),
@@ -147,15 +147,15 @@ def test_any_json_gives_models_or_one_printable_error(read: Read, document: Any)
     assert all(line.isprintable() for line in outcome.split("\n"))
 
 
-def test_reading_imports_nothing_heavy() -> None:
+def test_reading_imports_nothing_heavy(tmp_path: Path) -> None:
     code = (
         f"import sys; sys.path[:0] = {sys.path!r};"
         "import pathlib, pytest_ortperf.cases.model_list as m;"
         "m.read_models(pathlib.Path('models.json'), workspace=None);"
         "print(sorted({'onnx', 'numpy', 'onnxruntime', 'pandas', 'pytest'} & sys.modules.keys()))"
     )
-    Path("models.json").write_text(json.dumps([{"source": "onnx-light:resnet50"}]))
+    (tmp_path / "models.json").write_text(json.dumps([{"source": "onnx-light:resnet50"}]))
 
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
 
     assert done.stdout == "[]\n"

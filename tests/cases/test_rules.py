@@ -1,8 +1,11 @@
 # ruff: noqa: E501 - a table of messages in full
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from pytest_ortperf.cases.model import Model, SessionRule
 
 PROVIDER_NAMES = (
     "cpu, cuda, tensorrt, nvtensorrtrtx, openvino, dml, migraphx, rocm, qnn, acl, armnn, xnnpack, coreml, "
@@ -37,6 +40,9 @@ IssuesOfEntry = Callable[..., list[str]]
         ("timeout", float("inf"), "timeout: is Infinity; it must be a number above 0"),
         ("timeout", 10**400, "timeout: is " + "1" + "0" * 56 + "...; it must be a number above 0"),
         ("tolerance", 1, 'tolerance: is 1; it must be an object such as {"rtol": 0.001}, or a list of them'),
+        ("session", 1, 'session: is 1; it must be an object such as {"intra_op_threads": 1}, or a list of them'),
+        ("session", {"intra_op_threads": 0}, "session.intra_op_threads: is 0; it must be an integer above 0"),
+        ("session", [{"execution_mode": "both"}], "session[0].execution_mode: unknown mode 'both'; known modes are sequential, parallel"),
         ("tolerance", {}, "tolerance: sets nothing; give at least one of rtol, atol, percent_mismatch"),
         ("tolerance", {"rtol": -1}, "tolerance.rtol: is -1; it must be a number, 0 or more"),
         ("tolerance", {"rtol": True}, "tolerance.rtol: is true; it must be a number, 0 or more"),
@@ -76,3 +82,29 @@ def test_wrong_value_is_named_with_what_is_allowed(
     issues_of_entry: IssuesOfEntry, key: str, value: Any, issue: str
 ) -> None:
     assert issues_of_entry(**{key: value}) == [issue]
+
+
+def test_session_rules_of_an_entry_stand_before_the_defaults(
+    read: Callable[..., tuple[Model, ...]], tmp_path: Path
+) -> None:
+    (model,) = read(
+        {
+            "defaults": {"session": {"graph_optimization": "basic"}},
+            "models": [
+                {
+                    "name": "a",
+                    "path": "a.onnx",
+                    "session": [
+                        {"provider": "CUDAExecutionProvider", "config": {"session.x": True}},
+                        {"custom_op_libraries": ["ops.so"], "inter_op_threads": 2, "execution_mode": "parallel"},
+                    ],
+                }
+            ],
+        }
+    )
+
+    assert model.session == (
+        SessionRule(provider="cuda", config={"session.x": "1"}),
+        SessionRule(custom_op_libraries=(str(tmp_path / "ops.so"),), inter_op_threads=2, execution_mode="parallel"),
+        SessionRule(graph_optimization="basic"),
+    )

@@ -9,7 +9,7 @@ from pytest_ortperf.cases.entry import DEFAULT_KEYS, ENTRY_KEYS, ORIGINAL_KEYS, 
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.model_list import TOP_KEYS, schema_text
 from pytest_ortperf.cases.names import RESERVED_TAGS
-from pytest_ortperf.cases.rules import FP16_KEYS, INPUT_KEYS, SKIP_KEYS, TOLERANCE_KEYS, XFAIL_KEYS
+from pytest_ortperf.cases.rules import FP16_KEYS, INPUT_KEYS, SESSION_KEYS, SKIP_KEYS, TOLERANCE_KEYS, XFAIL_KEYS
 
 ENTRY = {"name": "a", "path": "a.onnx"}
 
@@ -35,6 +35,7 @@ def validator() -> jsonschema.Draft202012Validator:
         ("tolerance", TOLERANCE_KEYS),
         ("input", INPUT_KEYS),
         ("fp16", FP16_KEYS),
+        ("session", SESSION_KEYS),
         ("skip", SKIP_KEYS),
         ("xfail", XFAIL_KEYS),
     ],

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pytest_ortperf.cases.issues import Place, shown_value
-from pytest_ortperf.cases.model import Model
+from pytest_ortperf.cases.model import Model, SessionRule
 from pytest_ortperf.cases.names import name_issue
 from pytest_ortperf.cases.rules import (
     read_dims,
     read_ep_options,
     read_fp16,
     read_inputs,
+    read_session,
     read_skips,
     read_tags,
     read_tolerances,
@@ -64,6 +66,7 @@ DEFAULT_KEYS: Mapping[str, Reader] = {
     "ep_options": read_ep_options,
     "timeout": read_above_zero,
     "inputs": read_inputs,
+    "session": read_session,
     "skip": read_skips,
     "xfail": read_xfails,
 }
@@ -163,6 +166,8 @@ class EntryReader:
 
     def _model(self, found: dict[str, Any], place: Place) -> Model:
         merged = _with_defaults(found, self.defaults)
+        if "session" in merged:
+            merged["session"] = tuple(_located(rule, self.base) for rule in merged["session"])
         values = {_FIELDS.get(key, key): value for key, value in merged.items()}
         return Model(**values, origin=f"{self.title}: {place.entry}")
 
@@ -175,6 +180,11 @@ def entry_label(index: int, value: Any) -> str:
         if name and isinstance(name, str):
             return f"{label} {name!r}"
     return label
+
+
+def _located(rule: SessionRule, base: Path) -> SessionRule:
+    libraries = tuple(str(base / library) for library in rule.custom_op_libraries)
+    return dataclasses.replace(rule, custom_op_libraries=libraries) if libraries else rule
 
 
 def _joined(folder: Path, path: str | None) -> Path | None:
@@ -228,5 +238,6 @@ _MERGERS: Mapping[str, Callable[[Any, Any], Any]] = {
     "tags": _merged_tags,
     "ep_options": _merged_options,
     "tolerance": _merged_rules,
+    "session": _merged_rules,
 }
 """How an entry and the defaults make one value; for all other keys the entry's stands alone."""

@@ -8,6 +8,10 @@ from typing import Literal
 from pytest_ortperf.errors import SettingsError
 
 DeviceKind = Literal["cpu", "gpu", "npu", "any"]
+HalfPrecision = Literal["native", "fp32", "unknown"]
+
+NEVER_RUN = "never run by this project"
+"""Of a row that nobody could try; it follows ONNX Runtime's documentation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,26 +29,44 @@ class Provider:
     companions: tuple[str, ...] = ()
     """Full names listed after it for the nodes it does not take."""
 
+    half_precision: HalfPrecision = "unknown"
+    """Whether it computes fp16 models in half precision, or in fp32 around casts."""
+
+    device_option: str | None = None
+    """Provider option that chooses the device, for `--ortperf-device`."""
+
+    seen: str = NEVER_RUN
+    """Where its row was tried, for the documentation."""
+
 
 _CUDA = "CUDAExecutionProvider"
 
 PROVIDERS: tuple[Provider, ...] = (
-    Provider("cpu", "CPUExecutionProvider", "cpu"),
-    Provider("cuda", _CUDA, "gpu"),
-    Provider("tensorrt", "TensorrtExecutionProvider", "gpu", "cuda", (_CUDA,)),
-    Provider("nvtensorrtrtx", "NvTensorRTRTXExecutionProvider", "gpu", "cuda", (_CUDA,)),
-    Provider("openvino", "OpenVINOExecutionProvider", "any"),
-    Provider("dml", "DmlExecutionProvider", "gpu"),
-    Provider("migraphx", "MIGraphXExecutionProvider", "gpu"),
-    Provider("rocm", "ROCMExecutionProvider", "gpu"),
-    Provider("qnn", "QNNExecutionProvider", "npu"),
+    Provider("cpu", "CPUExecutionProvider", "cpu", half_precision="fp32", seen="x86 CPU"),
+    Provider("cuda", _CUDA, "gpu", half_precision="native", device_option="device_id", seen="NVIDIA H200"),
+    Provider(
+        "tensorrt",
+        "TensorrtExecutionProvider",
+        "gpu",
+        "cuda",
+        (_CUDA,),
+        "native",
+        "device_id",
+        "only its absence: listed but not loadable, on an NVIDIA H200",
+    ),
+    Provider("nvtensorrtrtx", "NvTensorRTRTXExecutionProvider", "gpu", "cuda", (_CUDA,), "native", "device_id"),
+    Provider("openvino", "OpenVINOExecutionProvider", "any", device_option="device_type", seen="x86 CPU"),
+    Provider("dml", "DmlExecutionProvider", "gpu", half_precision="native", device_option="device_id"),
+    Provider("migraphx", "MIGraphXExecutionProvider", "gpu", half_precision="native", device_option="device_id"),
+    Provider("rocm", "ROCMExecutionProvider", "gpu", half_precision="native", device_option="device_id"),
+    Provider("qnn", "QNNExecutionProvider", "npu", seen="plugin, HTP emulated on an x86 CPU"),
     Provider("acl", "ACLExecutionProvider", "cpu"),
     Provider("armnn", "ArmNNExecutionProvider", "cpu"),
-    Provider("xnnpack", "XnnpackExecutionProvider", "cpu"),
+    Provider("xnnpack", "XnnpackExecutionProvider", "cpu", half_precision="fp32"),
     Provider("coreml", "CoreMLExecutionProvider", "any"),
     Provider("webgpu", "WebGpuExecutionProvider", "gpu"),
     Provider("dnnl", "DnnlExecutionProvider", "cpu"),
-    Provider("cann", "CANNExecutionProvider", "npu"),
+    Provider("cann", "CANNExecutionProvider", "npu", device_option="device_id"),
     Provider("vitisai", "VitisAIExecutionProvider", "npu"),
 )
 
@@ -68,7 +90,7 @@ def find_provider(text: str) -> Provider:
         return row
     if text.endswith("ExecutionProvider") and text.isidentifier():
         return Provider(text, text, "any")
-    known = ", ".join([*sorted(_BY_NAME), *sorted(GROUPS)])
+    known = ", ".join(sorted({*_BY_NAME, *GROUPS}))
     msg = (
         f"--ortperf-ep: unknown execution provider {text!r}. Known names: auto, {known}; "
         f"or give a full name that ends in ExecutionProvider."

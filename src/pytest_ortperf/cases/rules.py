@@ -8,7 +8,16 @@ from typing import Any, get_args
 
 from pytest_ortperf.cases.issues import Place, unknown
 from pytest_ortperf.cases.matrix import MODES
-from pytest_ortperf.cases.model import Condition, Fill, Fp16Io, Fp16Rule, InputRule, Tolerance, ToleranceRule
+from pytest_ortperf.cases.model import (
+    Condition,
+    Fill,
+    Fp16Io,
+    Fp16Rule,
+    InputRule,
+    SessionRule,
+    Tolerance,
+    ToleranceRule,
+)
 from pytest_ortperf.cases.names import tag_issue
 from pytest_ortperf.cases.providers import PROVIDERS, find_provider
 from pytest_ortperf.cases.values import (
@@ -225,3 +234,28 @@ def _option_text(value: Any, place: Place) -> str:
         return str(value)
     place.wrong(value, "a text, a finite number, true or false")
     return ""
+
+
+def _read_count(value: Any, place: Place) -> int:
+    if is_integer(value, at_least=1):
+        return int(value)
+    place.wrong(value, "an integer above 0")
+    return 0
+
+
+SESSION_KEYS: Mapping[str, Reader] = {
+    "provider": read_provider,
+    "graph_optimization": choice_reader("level", ["disable", "basic", "extended", "all"]),
+    "intra_op_threads": _read_count,
+    "inter_op_threads": _read_count,
+    "execution_mode": choice_reader("mode", ["sequential", "parallel"]),
+    "config": _read_options,
+    "custom_op_libraries": read_texts,
+}
+
+
+def read_session(value: Any, place: Place) -> tuple[SessionRule, ...]:
+    """Return one rule per object, in their order."""
+    what = 'an object such as {"intra_op_threads": 1}, or a list of them'
+    items = [(place if i is None else place.inside(i), item) for i, item in one_or_more(value)]
+    return tuple(SessionRule(**read_object(item, here, SESSION_KEYS, what)) for here, item in items)

@@ -51,7 +51,10 @@ class Child:
         self._status: int | None = None
 
     def ask(self, request: Any, timeout_s: float) -> Any | ChildEnd:
-        """Return the child's answer, or how it ended instead; at the deadline it is killed."""
+        """Return the child's answer, or how it ended instead; at the deadline it is killed.
+
+        A request is anything but `None`, which is how the child sees the end of its work.
+        """
         deadline = time.monotonic() + timeout_s
         try:
             _write(self._request_write, request)

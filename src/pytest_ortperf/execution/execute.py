@@ -16,10 +16,10 @@ from pytest_ortperf.execution.accuracy import choose_tolerance, compare
 from pytest_ortperf.execution.case_data import CaseData, batch_of, case_data, cast_like, tensor_facts
 from pytest_ortperf.execution.facts import Facts
 from pytest_ortperf.execution.latency import sample, warm_up
-from pytest_ortperf.execution.placement import read_placement, require_placement
-from pytest_ortperf.execution.precision import PreparedModel, prepare_model
+from pytest_ortperf.execution.opening import open_session
+from pytest_ortperf.execution.precision import PreparedModel, prepare_model, second_try
 from pytest_ortperf.execution.reference import cpu_reference
-from pytest_ortperf.execution.session import SessionHooks, create_session
+from pytest_ortperf.execution.session import SessionHooks
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.tensor_types import Value
 from pytest_ortperf.execution.values import Runner
@@ -72,8 +72,8 @@ class Execution:
         Raises:
             CaseError: The first thing that went wrong; all data sets are compared before a mismatch counts.
         """
-        prepared = self._prepare()
-        session = self._open(prepared)
+        self._prepare()
+        session = self._open()
         self._validate(session)
 
     def benchmark(self, *, validate_first: bool) -> None:
@@ -85,32 +85,35 @@ class Execution:
         Raises:
             CaseError: As `validate`.
         """
-        prepared = self._prepare()
-        session = self._open(prepared)
+        self._prepare()
+        session = self._open()
         if validate_first:
             self._validate(session)
         creation_ns = self._session_fact.creation_ns
         # two sessions at once would hold the memory twice
         del session
-        session = self._open(prepared)
+        session = self._open()
         second_ns = self._session_fact.creation_ns
         self._note_session(creation_ns=creation_ns, second_creation_ns=second_ns)
         self._time(session)
 
-    def _prepare(self) -> PreparedModel:
+    def _prepare(self) -> None:
         with self.facts.entering("precision" if self.case.precision else "model"):
-            prepared = prepare_model(self.case)
-        self.facts.model_fact = prepared.fact
-        return prepared
+            self._use(prepare_model(self.case, self.settings))
 
-    def _open(self, prepared: PreparedModel) -> onnxruntime.InferenceSession:
-        with self.facts.entering("session"):
-            created = create_session(prepared.source, self.case, self.settings, self.hooks)
-        self.facts.session = created.fact
-        with self.facts.entering("placement"):
-            self.facts.placement = read_placement(created.session)
-            require_placement(self.case, self.facts.placement)
-        return created.session
+    def _use(self, prepared: PreparedModel) -> None:
+        self._prepared = prepared
+        self.facts.model_fact = prepared.fact
+
+    def _open(self) -> onnxruntime.InferenceSession:
+        try:
+            return self._session_of(self._prepared)
+        except CaseError as error:
+            self._use(second_try(self._prepared, error, self.settings))
+        return self._session_of(self._prepared)
+
+    def _session_of(self, prepared: PreparedModel) -> onnxruntime.InferenceSession:
+        return open_session(prepared.source, self.case, self.settings, self.facts, self.hooks)
 
     def _validate(self, session: onnxruntime.InferenceSession) -> None:
         accuracy = []

@@ -1,8 +1,13 @@
-"""Which provider got which nodes, and whether the one asked for got any."""
+"""Which provider got which nodes, and whether the one asked for got enough of them."""
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import onnxruntime
 
@@ -10,38 +15,106 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.records.record import Placement
 
+FOLDED = "the graph folded to constants: no node is left to run on any provider"
+"""Reason of a case that is neither a fallback nor a measurement of its provider."""
+
+_SHOWN = 6
+
+
+def has_assignment_info() -> bool:
+    """Whether this ONNX Runtime tells placement itself (1.24 and later)."""
+    return hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info")
+
 
 def read_placement(session: onnxruntime.InferenceSession) -> Placement:
-    """Return the assignment of every node of the session's optimised graph.
+    """Return the assignment of every node of the session's graph.
 
     Source: `InferenceSession.get_provider_graph_assignment_info`, of a session made with the config entry
     `session.record_ep_graph_assignment_info` (ONNX Runtime 1.24 and later).
     """
-    nodes: Counter[str] = Counter()
-    op_types: dict[str, Counter[str]] = {}
-    for subgraph in session.get_provider_graph_assignment_info():
-        names = [node.op_type for node in subgraph.get_nodes()]
-        nodes[subgraph.ep_name] += len(names)
-        op_types.setdefault(subgraph.ep_name, Counter()).update(names)
-    return Placement(
-        nodes_by_provider=dict(nodes),
-        op_types_by_provider={name: dict(counts) for name, counts in op_types.items()},
-        source="assignment info",
+    return _counted(
+        (
+            (subgraph.ep_name, node.op_type)
+            for subgraph in session.get_provider_graph_assignment_info()
+            for node in subgraph.get_nodes()
+        ),
+        "assignment info",
     )
 
 
-def require_placement(case: Case, placement: Placement) -> None:
-    """Refuse a case whose provider got no node.
+def profile_options(options: onnxruntime.SessionOptions) -> Path:
+    """Have a session write a profile; return the folder it goes to."""
+    folder = Path(tempfile.mkdtemp(prefix="ortperf-profile-"))
+    options.enable_profiling = True
+    options.profile_file_prefix = str(folder / "profile")
+    return folder
+
+
+def placement_of_profile(text: str) -> Placement:
+    """Return the assignment from a profile of at least one run, for an ONNX Runtime older than 1.24.
+
+    Each node counts once, by its name, however often it ran; a subgraph that a provider took whole is one node there.
+
+    Args:
+        text: The JSON that `InferenceSession.end_profiling` names; one that was cut off is not read.
+    """
+    events: list[dict[str, Any]] = json.loads(text)
+    nodes = {
+        event["name"]: event["args"]
+        for event in events
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time") and "provider" in event.get("args", {})
+    }
+    return _counted(((args["provider"], args.get("op_name", "?")) for args in nodes.values()), "profile")
+
+
+def require_placement(case: Case, placement: Placement, max_fallback_percent: float) -> None:
+    """Refuse a case whose provider got no node, or fewer than it should.
+
+    Args:
+        case: Says which provider was asked for.
+        placement: What it got.
+        max_fallback_percent: Share of nodes that may lie elsewhere.
 
     Raises:
         CaseError: Stage `placement`, kind `fallback`. A graph without nodes (all folded to constants) passes.
     """
-    asked = case.provider.full_name
-    if placement.total_nodes == 0 or placement.nodes_by_provider.get(asked):
+    asked, total = case.provider.full_name, placement.total_nodes
+    there = placement.nodes_by_provider.get(asked, 0)
+    if total == 0:
         return
-    elsewhere = ", ".join(f"{count} on {name}" for name, count in sorted(placement.nodes_by_provider.items()))
-    raise CaseError(
-        f"asked for {asked}, 0 of {placement.total_nodes} nodes ran there ({elsewhere})",
-        stage="placement",
-        kind="fallback",
+    elsewhere = elsewhere_text(placement, asked)
+    if there == 0:
+        raise _fallback(f"asked for {asked}, 0 of {total} nodes ran there; {elsewhere}")
+    share = 100.0 * (total - there) / total
+    if share > max_fallback_percent:
+        raise _fallback(
+            f"asked for {asked}, {there} of {total} nodes ran there: {share:.3g} % elsewhere, "
+            f"{max_fallback_percent:g} % allowed by --ortperf-fallback; {elsewhere}"
+        )
+
+
+def elsewhere_text(placement: Placement, asked: str) -> str:
+    """Return which operator types went to other providers than the one asked for, most frequent first."""
+    others = {name: types for name, types in placement.op_types_by_provider.items() if name != asked}
+    return "; ".join(f"{name} got {_most(types)}" for name, types in sorted(others.items()))
+
+
+def _most(types: Mapping[str, int]) -> str:
+    ordered = sorted(types.items(), key=lambda item: (-item[1], item[0]))
+    shown = ", ".join(f"{count} {name}" for name, count in ordered[:_SHOWN])
+    return f"{shown} and {len(ordered) - _SHOWN} more types" if len(ordered) > _SHOWN else shown
+
+
+def _counted(assigned: Iterable[tuple[str, str]], source: str) -> Placement:
+    op_types: dict[str, Counter[str]] = {}
+    for provider, op_type in assigned:
+        op_types.setdefault(provider, Counter())[op_type] += 1
+    return Placement(
+        nodes_by_provider={name: counts.total() for name, counts in op_types.items()},
+        op_types_by_provider={name: dict(counts) for name, counts in op_types.items()},
+        source=source,
     )
+
+
+def _fallback(message: str) -> CaseError:
+    return CaseError(message, stage="placement", kind="fallback")

@@ -1,62 +1,137 @@
-"""Which execution providers take a node here, found out in a child that may crash."""
+"""Which execution providers can be used here, and why not the others: found out in children that may crash."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
 from pytest_ortperf.execution.child import Child, ChildEnd
 
+if TYPE_CHECKING:
+    from pytest_ortperf.execution.facts import Journal
+
 TIMEOUT_S = 120.0
-"""For all providers together; the first CUDA session of a machine takes seconds."""
+"""For one provider; the first CUDA session of a machine takes seconds."""
 
 NO_NODES = frozenset({"AzureExecutionProvider"})
 """Compiled into every wheel, takes no ordinary node."""
 
 
-def probe_providers() -> dict[str, str | None]:
-    """Return each provider of the installed ONNX Runtime by full name: `None` if usable, else why not."""
-    listing = Child(_list_providers)
-    try:
-        names = listing.ask(None, TIMEOUT_S)
-    finally:
-        listing.end()
-    if isinstance(names, ChildEnd):
-        return {}
-    return {name: _probe(name) for name in names if name not in NO_NODES}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A provider to try."""
+
+    full_name: str
+    options: Mapping[str, str]
+    plugins: Mapping[str, str]
+    device: str | None
 
 
-def _probe(name: str) -> str | None:
-    child = Child(_try_provider)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a tiny session with a provider showed."""
+
+    problem: str | None
+    """Why no session can be made on it, in ONNX Runtime's words; `None` if one can."""
+
+    takes_nodes: bool
+    """Whether it took the node of the tiny model. A provider that does not may still take a real model's."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether a session was made and its node landed there."""
+        return self.problem is None and self.takes_nodes
+
+    @property
+    def reason(self) -> str:
+        """Why it is not usable."""
+        return self.problem or "a session can be made, but a small model's nodes went to other providers"
+
+
+def compiled_in() -> list[str]:
+    """Return the providers of nodes that the installed ONNX Runtime has, by full name, best first."""
+    answer = _in_child(_list_providers, "all")
+    return [] if isinstance(answer, ChildEnd) else [name for name in answer if name not in NO_NODES]
+
+
+def probe(questions: Sequence[Question]) -> dict[str, Verdict]:
+    """Return the verdict of each provider by its full name; each is tried in a process of its own."""
+    return {question.full_name: _probe(question) for question in questions}
+
+
+def _probe(question: Question) -> Verdict:
+    answer = _in_child(try_provider, question)
+    if not isinstance(answer, ChildEnd):
+        verdict: Verdict = answer
+        return verdict
+    if answer.timed_out:
+        return Verdict(problem=f"no session within {TIMEOUT_S:g} s", takes_nodes=False)
+    how = f"signal {answer.signal}" if answer.signal else f"exit status {answer.exit_code}"
+    return Verdict(problem=f"making a session ended its process ({how})", takes_nodes=False)
+
+
+def _in_child(serve: Callable[[Any], Any], request: Any) -> Any:
+    child = Child(serve)
     try:
-        answer = child.ask(name, TIMEOUT_S)
+        return child.ask(request, TIMEOUT_S)
     finally:
         child.end()
-    if isinstance(answer, ChildEnd):
-        return f"its process ended (signal {answer.signal}, exit status {answer.exit_code})"
-    return answer if answer is None else str(answer)
 
 
-def _list_providers(_: None) -> list[str]:
+def _list_providers(_: str) -> list[str]:
     import onnxruntime
 
     return list(onnxruntime.get_available_providers())
 
 
-def _try_provider(name: str) -> str | None:
-    import onnxruntime
-    from onnx import TensorProto, helper
+def try_provider(question: Question) -> Verdict:
+    """Make a tiny session with a provider in this process; see where its nodes land."""
+    from pytest_ortperf.errors import CaseError
+    from pytest_ortperf.execution.facts import Journal
 
-    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])
-    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "probe", [value], [result])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    journal = Journal()
+    try:
+        with journal.capture_output():
+            landed = _landed(question, journal)
+    except CaseError as error:
+        return Verdict(problem=str(error), takes_nodes=False)
+    return Verdict(problem=None, takes_nodes=landed)
+
+
+def _landed(question: Question, journal: Journal) -> bool:
+    import onnxruntime
+
+    from pytest_ortperf.execution.ep_registry import providers_argument
+    from pytest_ortperf.execution.placement import has_assignment_info, read_placement
+    from pytest_ortperf.execution.session import make_session, require_active
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        onnxruntime.preload_dlls()
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    if "CUDA" in name or "Tensorrt" in name:
-        onnxruntime.preload_dlls()
-    try:
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=[name, "CPUExecutionProvider"], enable_fallback=0
-        )
-    except Exception as error:  # noqa: BLE001 - any of ONNX Runtime's unrelated classes is a reason
-        return f"{type(error).__name__}: {error}"
-    got = {subgraph.ep_name for subgraph in session.get_provider_graph_assignment_info()}
-    return None if name in got else f"a small model's node went to {', '.join(sorted(got))}"
+    wanted = {question.full_name: question.options}
+    wanted.setdefault("CPUExecutionProvider", {})
+    listed = providers_argument(options, list(wanted.items()), question.plugins, question.device)
+    session, _ = make_session(_tiny_model(), options, listed, question.full_name)
+    require_active(question.full_name, session.get_providers(), journal.log_tail)
+    if not has_assignment_info():
+        return True
+    return question.full_name in read_placement(session).nodes_by_provider
+
+
+def _tiny_model() -> bytes:
+    """Return a convolution and a Relu, which every provider for networks takes, with weights that cannot fold."""
+    from onnx import TensorProto, helper
+
+    def tensor(name: str, shape: list[int]) -> Any:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [4, 3, 3, 3], [0.01 * n for n in range(108)])
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], name="conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c"], ["y"], name="relu"),
+    ]
+    graph = helper.make_graph(nodes, "probe", [tensor("x", [1, 3, 8, 8])], [tensor("y", [1, 4, 8, 8])], [weights])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(model.SerializeToString())

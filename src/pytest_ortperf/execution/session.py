@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.cases.providers import Provider
+from pytest_ortperf.cases.providers import short_name
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.dimensions import fix_dimensions
+from pytest_ortperf.execution.ep_registry import providers_argument
+from pytest_ortperf.execution.runtime_log import reason, shortened
+from pytest_ortperf.execution.session_knobs import Knobs, knobs_of
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.records.record import SessionFact
 
@@ -43,87 +47,130 @@ class Created:
     fact: SessionFact
 
 
-def create_session(source: str | bytes, case: Case, settings: ExecutionSettings, hooks: SessionHooks) -> Created:
+def create_session(
+    source: str | bytes,
+    case: Case,
+    settings: ExecutionSettings,
+    hooks: SessionHooks,
+    *,
+    log: Callable[[], Sequence[str]] = tuple,
+) -> Created:
     """Create the session of a case.
+
+    Args:
+        source: Path or serialised model.
+        case: Says which provider.
+        settings: Options for every case.
+        hooks: The users'.
+        log: Returns what ONNX Runtime has printed so far; a reason is looked for there.
 
     Raises:
         CaseError: Stage `session`; kind `provider unavailable` if the provider is not there or could not load,
             `session error` in ONNX Runtime's own words for everything else.
     """
-    options = session_options(settings)
+    knobs = knobs_of(case, settings)
+    options = session_options(knobs)
+    fix_dimensions(options, case, settings)
     hooks.configure_session(options)
     wanted = requested_providers(case, settings)
-    _require_compiled_in(case.provider)
-    session, nanoseconds = _create(source, options, wanted, case.provider)
+    device = settings.devices.get(case.provider.name)
+    listed = providers_argument(options, wanted, settings.plugins, device)
+    session, nanoseconds = make_session(source, options, listed, case.provider.full_name)
     active = tuple(session.get_providers())
-    if case.provider.full_name not in active:
-        raise CaseError(
-            f"asked for {case.provider.full_name}, but the session has {', '.join(active)}: ONNX Runtime could not "
-            f"load that provider; the log below says why",
-            stage="session",
-            kind="provider unavailable",
-        )
+    require_active(case.provider.full_name, active, log)
     fact = SessionFact(
         requested_providers=tuple(name for name, _ in wanted),
         active_providers=active,
         provider_options={name: dict(given) for name, given in wanted if given},
-        graph_optimization=settings.graph_optimization,
-        intra_op_threads=settings.threads,
+        graph_optimization=knobs.graph_optimization,
+        intra_op_threads=knobs.intra_op_threads,
         creation_ns=nanoseconds,
     )
     return Created(session=session, fact=fact)
 
 
-def session_options(settings: ExecutionSettings) -> onnxruntime.SessionOptions:
-    """Return the options that the settings ask for; node placement is recorded."""
+def session_options(knobs: Knobs) -> onnxruntime.SessionOptions:
+    """Return the options that the knobs ask for; node placement is recorded."""
     options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = _LEVELS[settings.graph_optimization]
-    if settings.threads:
-        options.intra_op_num_threads = settings.threads
+    options.graph_optimization_level = _LEVELS[knobs.graph_optimization]
+    if knobs.intra_op_threads:
+        options.intra_op_num_threads = knobs.intra_op_threads
+    if knobs.inter_op_threads:
+        options.inter_op_num_threads = knobs.inter_op_threads
+    if knobs.execution_mode == "parallel":
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    for key, value in knobs.config.items():
+        options.add_session_config_entry(key, value)
+    for library in knobs.custom_op_libraries:
+        _load_custom_ops(options, library)
     return options
 
 
 def requested_providers(case: Case, settings: ExecutionSettings) -> list[tuple[str, Mapping[str, str]]]:
     """Return the provider list: the case's own with its options, its companions, and the CPU last."""
-
-    def given(name: str) -> dict[str, str]:
-        return {**case.model.ep_options.get(name, {}), **settings.ep_options.get(name, {})}
-
-    from pytest_ortperf.cases.providers import short_name
-
     names = [case.provider.full_name, *case.provider.companions]
     if CPU not in names:
         names.append(CPU)
-    return [(name, given(short_name(name))) for name in names]
+    return [(name, _given_options(short_name(name), case, settings)) for name in names]
 
 
-def _require_compiled_in(provider: Provider) -> None:
-    available = onnxruntime.get_available_providers()
-    if provider.full_name not in available:
-        raise CaseError(
-            f"{provider.full_name} is not part of this ONNX Runtime {onnxruntime.__version__}, which has "
-            f"{', '.join(available)}; install the distribution that has it, or drop {provider.name} "
-            f"from --ortperf-ep",
-            stage="session",
-            kind="provider unavailable",
-        )
+def _given_options(name: str, case: Case, settings: ExecutionSettings) -> dict[str, str]:
+    chosen = {}
+    key = case.provider.device_option
+    if (
+        name == case.provider.name
+        and key
+        and name in settings.devices
+        and case.provider.full_name not in settings.plugins
+    ):
+        chosen = {key: settings.devices[name]}
+    return {**chosen, **case.model.ep_options.get(name, {}), **settings.ep_options.get(name, {})}
 
 
-def _create(
-    source: str | bytes,
-    options: onnxruntime.SessionOptions,
-    wanted: list[tuple[str, Mapping[str, str]]],
-    provider: Provider,
-) -> tuple[onnxruntime.InferenceSession, int]:
-    names: list[Any] = [(name, dict(given)) for name, given in wanted]
-    start = time.perf_counter_ns()
+def require_active(asked: str, active: Sequence[str], log: Callable[[], Sequence[str]]) -> None:
+    """Refuse a session that ONNX Runtime made without the provider asked for.
+
+    Raises:
+        CaseError: Stage `session`, kind `provider unavailable`, with the loader's own reason where the log has it.
+    """
+    if asked in active:
+        return
+    why = reason(log()) or "ONNX Runtime's log does not say why"
+    raise CaseError(
+        f"asked for {asked}, but the session has only {', '.join(active)}: {why}",
+        stage="session",
+        kind="provider unavailable",
+    )
+
+
+def _load_custom_ops(options: onnxruntime.SessionOptions, library: str) -> None:
     try:
-        session = onnxruntime.InferenceSession(source, options, providers=names, enable_fallback=0)
+        options.register_custom_ops_library(library)
     except Exception as error:
         raise CaseError(
-            f"no session on {provider.full_name}: {type(error).__name__}: {str(error).strip()}",
+            f"custom-op library {library} could not be loaded: {shortened(str(error))}",
             stage="session",
             kind="session error",
+        ) from error
+
+
+def make_session(
+    source: str | bytes, options: onnxruntime.SessionOptions, providers: Any, asked: str
+) -> tuple[onnxruntime.InferenceSession, int]:
+    """Return a session and how long its creation took, in ns.
+
+    Raises:
+        CaseError: Stage `session`, in ONNX Runtime's words.
+    """
+    start = time.perf_counter_ns()
+    try:
+        session = onnxruntime.InferenceSession(source, options, providers=providers, enable_fallback=0)
+    except Exception as error:
+        why = reason([str(error)])
+        raise CaseError(
+            f"no session on {asked}: {type(error).__name__}: {shortened(str(error).strip())}",
+            stage="session",
+            kind="provider unavailable" if why and "load" in str(error) else "session error",
         ) from error
     return session, time.perf_counter_ns() - start

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pytest_ortperf.cases.model import EMPTY, Tolerance
+from pytest_ortperf.cases.model import EMPTY, Fp16Io, Tolerance
 
 InputSource = Literal["auto", "zoo", "random"]
 GraphOptimization = Literal["disable", "basic", "extended", "all"]
@@ -35,11 +35,48 @@ class ExecutionSettings:
     tolerance: Tolerance = field(default_factory=Tolerance)
     """Over those of the model list and the defaults by precision."""
 
-    graph_optimization: GraphOptimization = "all"
+    graph_optimization: GraphOptimization | None = None
+    """Over that of the model list; `None` leaves it to the list, else ONNX Runtime's `all`."""
+
     threads: int | None = None
-    """Intra-op threads; `None` is ONNX Runtime's default."""
+    """Intra-op threads, likewise."""
+
+    inter_op_threads: int | None = None
+    execution_mode: Literal["sequential", "parallel"] | None = None
+    session_config: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    """Session config entries, over those of the model list."""
+
+    custom_op_libraries: tuple[str, ...] = ()
+    plugins: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    """Full name of a plugin provider -> its library."""
+
+    devices: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    """Short name of a provider -> its device, as its option or plugin takes it."""
+
+    unusable: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    """Short name of a provider asked for -> why no session can be made on it here."""
+
+    max_fallback_percent: float = 100.0
+    """Share of nodes that may lie on other providers than the one asked for; all of them never may."""
+
+    keep: frozenset[str] = frozenset()
+    """Of `log`, `profile`, `graph`: files of each case to keep."""
+
+    keep_folder: Path | None = None
 
     ep_options: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: EMPTY)
     """Provider options by short name; over those of the model list, key by key."""
+
+    cache: Path | None = None
+    """Folder of converted models; `None` is the user's cache folder."""
+
+    cache_limit_byte: int = 10 * 2**30
+    """What the cache may hold; beyond it goes what was used longest ago."""
+
+    fp16_io: Fp16Io | None = None
+    """Over that of the model list; `None` leaves it to the list, else `keep`."""
+
+    fix_dims: bool = False
+    """Whether dimension values are made static in sessions, for all models."""
 
     workspace: Path | None = None

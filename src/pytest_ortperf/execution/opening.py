@@ -1,0 +1,79 @@
+"""A session on the provider asked for, with the proof of where its nodes are."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import onnxruntime
+
+from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.case_data import case_data
+from pytest_ortperf.execution.facts import Facts
+from pytest_ortperf.execution.placement import (
+    has_assignment_info,
+    placement_of_profile,
+    profile_options,
+    read_placement,
+    require_placement,
+)
+from pytest_ortperf.execution.session import SessionHooks, create_session
+from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.values import run
+from pytest_ortperf.records.record import Placement
+
+
+def open_session(
+    source: str | bytes, case: Case, settings: ExecutionSettings, facts: Facts, hooks: SessionHooks
+) -> onnxruntime.InferenceSession:
+    """Return the session of a case; what it is and where its nodes are goes to the facts.
+
+    Raises:
+        CaseError: Stage `session` or `placement`: no session, not on the provider asked for, or too little of it.
+    """
+    with facts.entering("session"):
+        _require_usable(case, settings)
+        created = create_session(source, case, settings, hooks, log=facts.journal.log_tail)
+    facts.session = created.fact
+    with facts.entering("placement"):
+        if has_assignment_info():
+            facts.placement = read_placement(created.session)
+        elif facts.placement is None:
+            facts.placement = _profiled(source, case, settings, hooks)
+        require_placement(case, facts.placement, settings.max_fallback_percent)
+    return created.session
+
+
+class ProfilingHooks:
+    """The users' hooks, and a profile written to a folder of its own."""
+
+    def __init__(self, hooks: SessionHooks) -> None:
+        self._hooks = hooks
+        self.folder = Path()
+
+    def configure_session(self, session_options: onnxruntime.SessionOptions) -> None:
+        self._hooks.configure_session(session_options)
+        self.folder = profile_options(session_options)
+
+    def before_first_run(self, session: onnxruntime.InferenceSession) -> None:
+        self._hooks.before_first_run(session)
+
+
+def _require_usable(case: Case, settings: ExecutionSettings) -> None:
+    problem = settings.unusable.get(case.provider.name)
+    if problem is not None:
+        raise CaseError(
+            f"{case.provider.full_name} cannot be used here: {problem}", stage="session", kind="provider unavailable"
+        )
+
+
+def _profiled(source: str | bytes, case: Case, settings: ExecutionSettings, hooks: SessionHooks) -> Placement:
+    """Run once in a session that writes a profile, for an ONNX Runtime that does not tell placement itself."""
+    profiling = ProfilingHooks(hooks)
+    session = create_session(source, case, settings, profiling).session
+    try:
+        run(session, None, next(iter(case_data(session, case, settings))).inputs)
+        return placement_of_profile(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    finally:
+        shutil.rmtree(profiling.folder, ignore_errors=True)

@@ -1,0 +1,91 @@
+"""Which providers a run uses: what was asked for, plugins that are installed, and what a probe says of each.
+
+Settled once, in the controller; workers find the answers among the options.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+
+import pytest
+
+from pytest_ortperf import options
+from pytest_ortperf.cases.providers import PROVIDERS, Provider
+from pytest_ortperf.execution.plugin_packages import PluginError, installed_plugins, plugin_library
+from pytest_ortperf.execution.probe import Question, Verdict, compiled_in, probe
+from pytest_ortperf.records.host import onnxruntime_distributions
+from pytest_ortperf.settings import device_choices, ep_options, providers
+
+left_out_key = pytest.StashKey[dict[str, str]]()
+"""Under `auto`: short name -> why it is left out. Known in the controller alone."""
+
+UNUSABLE = "unusable"
+"""Name under which workers find: short name of a provider asked for -> why no session can be made on it."""
+
+
+def settle_providers(config: pytest.Config) -> None:
+    """Replace `auto` by what is usable here, and find out why what was asked for by name is not.
+
+    Raises:
+        pytest.UsageError: If a provider, plugin or device is named that cannot be.
+    """
+    plugins = _plugins(config)
+    options.store(config, "plugin-ep", [f"{name}={library}" for name, library in plugins.items()])
+    names = options.split_names(options.given(config, "ep")) or ["auto"]
+    asked = providers([name for name in names if name != "auto"])
+    candidates = _candidates(plugins) if "auto" in names else ()
+    verdicts = probe(_questions(config, {row.name: row for row in (*candidates, *asked)}.values(), plugins))
+    left_out = {row.name: verdicts[row.full_name].reason for row in candidates if not _usable(row, verdicts)}
+    usable = [row.name for row in candidates if _usable(row, verdicts)]
+    options.store(config, "ep", list(dict.fromkeys([*usable, *(row.name for row in asked)])))
+    config.stash[left_out_key] = {
+        name: reason for name, reason in left_out.items() if name not in {r.name for r in asked}
+    }
+    problems = {row.name: verdicts[row.full_name].problem for row in asked if row.full_name in verdicts}
+    options.hand_on(config, UNUSABLE, {name: problem for name, problem in problems.items() if problem})
+
+
+def _plugins(config: pytest.Config) -> dict[str, str]:
+    flag, form = "--ortperf-plugin-ep", "NAME=LIBRARY_OR_MODULE"
+    found = installed_plugins()
+    for name, target in options.pairs(options.given(config, "plugin-ep"), flag, form):
+        full_name = providers([name])[0].full_name
+        try:
+            found[full_name] = plugin_library(target)
+        except PluginError as error:
+            raise pytest.UsageError(f"{flag}: {name}={target}: {error}") from error
+    return found
+
+
+def _candidates(plugins: Mapping[str, str]) -> tuple[Provider, ...]:
+    if set(onnxruntime_distributions()) == {"onnxruntime"} and sys.platform == "linux" and not plugins:
+        return providers(["cpu"])  # that wheel holds no other provider of nodes: no need to ask in a child
+    order = {row.full_name: position for position, row in enumerate(PROVIDERS)}
+    names = {*compiled_in(), *plugins}
+    return providers(sorted(names, key=lambda name: (order.get(name, len(order)), name)))
+
+
+def _questions(config: pytest.Config, rows: Iterable[Provider], plugins: Mapping[str, str]) -> list[Question]:
+    chosen, devices = ep_options(config), device_choices(config)
+    return [
+        Question(
+            full_name=row.full_name,
+            options={**device_option(row, devices, plugins), **chosen.get(row.name, {})},
+            plugins=plugins,
+            device=devices.get(row.name),
+        )
+        for row in rows
+        if row.name != "cpu"
+    ]
+
+
+def device_option(row: Provider, devices: Mapping[str, str], plugins: Mapping[str, str]) -> dict[str, str]:
+    """Return the provider option that chooses the device; none for a plugin, whose device is an object."""
+    if row.name in devices and row.device_option and row.full_name not in plugins:
+        return {row.device_option: devices[row.name]}
+    return {}
+
+
+def _usable(row: Provider, verdicts: Mapping[str, Verdict]) -> bool:
+    return row.full_name not in verdicts or verdicts[row.full_name].usable
