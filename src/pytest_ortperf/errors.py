@@ -17,6 +17,10 @@ class ResultsFileError(OrtPerfError):
     """A results folder or records file that cannot be written or read."""
 
 
+class CaseSkipped(OrtPerfError):
+    """A case that means nothing for its model; the text says why."""
+
+
 class CaseError(OrtPerfError):
     """A case that cannot go on; `stage` names where it ended.
 

@@ -11,6 +11,7 @@ import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.dimensions import fixes_dims
 from pytest_ortperf.execution.generated_inputs import generate_inputs
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.stored_data import DataSet, find_data_sets, read_inputs, read_outputs
@@ -80,7 +81,9 @@ def _stored(session: onnxruntime.InferenceSession, case: Case, data_set: DataSet
 
 
 def _generated(session: onnxruntime.InferenceSession, case: Case, settings: ExecutionSettings) -> CaseData:
-    inputs = generate_inputs(session.get_inputs(), model=case.model, dims=dict(case.dims), seed=settings.seed)
+    # static ones are in the inputs' shapes already
+    dims = {} if fixes_dims(case, settings) else dict(case.dims)
+    inputs = generate_inputs(session.get_inputs(), model=case.model, dims=dims, seed=settings.seed)
     references = None
     if case.model.stored_outputs and settings.input_source != "random" and not case.dims:
         outputs = DataSet(name=GENERATED, path=case.model.path.parent, inputs=(), outputs=case.model.stored_outputs)

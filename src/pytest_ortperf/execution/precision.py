@@ -1,71 +1,136 @@
-"""The model of a case in the precision it asks for."""
+"""The model of a case in the precision it asks for, and with the shapes that its provider needs."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
+from google.protobuf.message import DecodeError
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.artifact_cache import Artifact, ArtifactCache, default_folder
+from pytest_ortperf.execution.dimensions import require_dimensions
+from pytest_ortperf.execution.fp16 import CONVERTED, LARGEST, breaks_types, fp16_model, precision_error
 from pytest_ortperf.execution.model_file import check_model_file, inspect_precision
+from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.shape_inference import infer_shapes, wants_shape_inference
 from pytest_ortperf.records.record import ModelFact
 
-FP16_ON_CPU = "fp16 storage, fp32 compute"
-"""The CPU provider has no half-precision kernels for most operators: it casts around fp32 ones."""
+FP16_IN_FP32 = "fp16 storage, fp32 compute"
+"""Such a provider has no half-precision kernels for most operators: it casts around fp32 ones."""
+
+FP16_BY_OPTION = frozenset({"tensorrt"})
+"""Short names of providers that make fp16 of an fp32 model themselves."""
+
+BY_OPTION = "provider option"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedModel:
     """What a session is made of."""
 
-    source: str | bytes
-    """Path or serialised model, as `onnxruntime.InferenceSession` takes it."""
+    source: str
+    """Path, as `onnxruntime.InferenceSession` takes it."""
 
     fact: ModelFact
+    artifacts: tuple[Artifact, ...] = ()
+    """Keep what the session reads from being evicted."""
+
+    has_inferred_shapes: bool = False
 
 
-def prepare_model(case: Case) -> PreparedModel:
-    """Return the model as given, its stored fp16 twin, or one converted in memory.
+def prepare_model(case: Case, settings: ExecutionSettings) -> PreparedModel:
+    """Return the model as given, its stored fp16 twin, or one converted and cached.
 
     Raises:
-        CaseError: Stage `model` or `precision`.
+        CaseError: Stage `model`, `precision`, or `inputs` for a dimension that the model's entry invents.
+        CaseSkipped: If the model has not a dimension that the command line gives.
     """
-    if case.precision == "fp16":
-        return _fp16_model(case)
-    path = case.model.path
-    size = check_model_file(path, case.model)
-    precision = inspect_precision(path, size)
-    note = FP16_ON_CPU if precision == "fp16" and case.provider.name == "cpu" else None
-    return PreparedModel(source=str(path), fact=ModelFact(path=str(path), byte=size, precision=precision, note=note))
-
-
-def _fp16_model(case: Case) -> PreparedModel:
-    note = FP16_ON_CPU if case.provider.name == "cpu" else None
-    stored = case.model.fp16_path
+    stored = case.model.fp16_path if case.precision == "fp16" else None
     path = stored or case.model.path
     size = check_model_file(path, case.model)
-    how = "stored" if stored else "converted"
-    fact = ModelFact(path=str(path), byte=size, precision="fp16", fp16_from=how, note=note)
-    return PreparedModel(source=str(path) if stored else convert_to_fp16(path), fact=fact)
+    given = _as_given(path, size)
+    _require_dimensions(case, path, size)
+    if case.precision == "fp16" and stored is None:
+        prepared = _fp16(case, settings, given)
+    else:
+        prepared = _with_fact(given, fp16_from="stored" if stored else None)
+    if case.provider.half_precision == "fp32" and prepared.fact.precision == "fp16":
+        prepared = _noted(prepared, FP16_IN_FP32)
+    return _with_shapes(prepared, settings) if case.model.symbolic_shapes else prepared
 
 
-def convert_to_fp16(path: Path) -> bytes:
-    """Return the model with its float32 tensors as float16; inputs and outputs stay float32.
+def second_try(prepared: PreparedModel, error: CaseError, settings: ExecutionSettings) -> PreparedModel:
+    """Return what to make the session from after it could not be made: the model with inferred shapes.
 
     Raises:
-        CaseError: Stage `precision`, with the converter's own words.
+        CaseError: The error given, if inferred shapes are not what it asks for; of stage `precision` and with the
+            node's name, if it is the conversion that broke the model.
     """
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-
+    cause = str(error.__cause__ or error)
+    if prepared.fact.fp16_from == CONVERTED and breaks_types(cause):
+        raise precision_error(Path(prepared.fact.path), error.__cause__ or error) from error
+    if prepared.has_inferred_shapes or not wants_shape_inference(cause):
+        raise error
     try:
-        converted = convert_float_to_float16(onnx.load_model(path), keep_io_types=True)
-        return bytes(converted.SerializeToString())
-    except Exception as error:
+        return _with_shapes(prepared, settings)
+    except CaseError as failed:
+        raise CaseError(f"{error}\n{failed}", stage=error.stage, kind=error.kind) from error
+
+
+def cache_of(settings: ExecutionSettings) -> ArtifactCache:
+    """Return the cache that the settings choose."""
+    return ArtifactCache(settings.cache or default_folder(), settings.cache_limit_byte)
+
+
+def _as_given(path: Path, size: int) -> PreparedModel:
+    fact = ModelFact(path=str(path), byte=size, precision=inspect_precision(path, size))
+    return PreparedModel(source=str(path), fact=fact)
+
+
+def _require_dimensions(case: Case, path: Path, size: int) -> None:
+    try:
+        require_dimensions(case, path)
+    except DecodeError as error:
         raise CaseError(
-            f"{path} could not be converted to fp16 ({type(error).__name__}: {error}); "
-            f"give a converted model as fp16_path in the model list",
-            stage="precision",
-            kind="precision error",
+            f"{path} is no ONNX model, or is cut short ({size} bytes): it does not parse; write or download it again",
+            stage="model",
+            kind="model error",
         ) from error
+
+
+def _fp16(case: Case, settings: ExecutionSettings, given: PreparedModel) -> PreparedModel:
+    if case.provider.name in FP16_BY_OPTION and given.fact.precision != "fp16":
+        return _with_fact(given, fp16_from=BY_OPTION)
+    rule = dataclasses.replace(case.model.fp16, io=settings.fp16_io or case.model.fp16.io)
+    twin = fp16_model(Path(given.source), rule, cache_of(settings))
+    how = twin.facts["how"]
+    if how != CONVERTED:
+        return _noted(_with_fact(given, fp16_from=how), twin.note)
+    fact = ModelFact(path=str(twin.model), byte=twin.model.stat().st_size, precision="fp16", fp16_from=how)
+    prepared = PreparedModel(source=str(twin.model), fact=fact, artifacts=(twin,))
+    clipped = twin.facts["clipped"]
+    return _noted(prepared, twin.note, f"{clipped} values clipped to ±{LARGEST:.0f}" if clipped else None)
+
+
+def _with_shapes(prepared: PreparedModel, settings: ExecutionSettings) -> PreparedModel:
+    inferred = infer_shapes(Path(prepared.source), cache_of(settings))
+    again = dataclasses.replace(
+        prepared,
+        source=str(inferred.model),
+        artifacts=(*prepared.artifacts, inferred),
+        has_inferred_shapes=True,
+    )
+    return _noted(again, inferred.facts["note"], inferred.note)
+
+
+def _with_fact(prepared: PreparedModel, *, fp16_from: str | None) -> PreparedModel:
+    return dataclasses.replace(prepared, fact=dataclasses.replace(prepared.fact, fp16_from=fp16_from))
+
+
+def _noted(prepared: PreparedModel, *notes: str | None) -> PreparedModel:
+    known = (prepared.fact.note, *notes)
+    note = "; ".join(dict.fromkeys(text for text in known if text)) or None
+    return dataclasses.replace(prepared, fact=dataclasses.replace(prepared.fact, note=note))

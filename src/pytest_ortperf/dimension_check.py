@@ -1,0 +1,52 @@
+"""`--ortperf-dim` with a name that no model has: one failure for the run, where each case is only skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator
+
+import pytest
+
+from pytest_ortperf.cases.dimensions import lacking_in
+from pytest_ortperf.reporting import RECORD
+
+
+class DimensionCheck:
+    """Registered in the controller, which sees the record of every case."""
+
+    def __init__(self, config: pytest.Config, names: Collection[str]) -> None:
+        self._config = config
+        self._lacked = dict.fromkeys(names, 0)
+        self._had: set[str] = set()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        record = getattr(report, RECORD, None)
+        if record is None:
+            return
+        lacking = lacking_in(record["reason"] or "") if record["outcome"] == "skipped" else ()
+        for name in self._lacked:
+            if name in lacking:
+                self._lacked[name] += 1
+            elif not lacking:
+                self._had.add(name)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        result = yield
+        for name, count in self._lacked.items():
+            if count and name not in self._had:
+                self._report(name)
+        return result
+
+    def _report(self, name: str) -> None:
+        flag = f"--ortperf-dim={name}"
+        text = f"--ortperf-dim: no model that was run has a dimension {name!r}; the skipped cases say what they have"
+        for when, outcome in (("call", "failed"), ("teardown", "passed")):
+            report = pytest.TestReport(
+                nodeid=flag,
+                location=("", None, flag),
+                keywords={},
+                outcome=outcome,  # type: ignore[arg-type]
+                longrepr=text if outcome == "failed" else None,
+                when=when,  # type: ignore[arg-type]
+            )
+            self._config.hook.pytest_runtest_logreport(report=report)

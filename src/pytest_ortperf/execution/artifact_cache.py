@@ -1,0 +1,227 @@
+"""Models made from users' models, by content: each made once, whole or not at all, and not kept for ever.
+
+A folder per artifact, named by the hash of everything it depends on. `filelock` lets one process make it; a shared
+`flock` on its facts file, held by whoever uses it, keeps it from eviction.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+MODEL = "model.onnx"
+"""What an artifact's model is called."""
+
+_FACTS = "facts.json"
+_MAKING = "making-"
+_ABANDONED_S = 86_400.0
+"""What a killed process began to make is removed after this long."""
+
+_UNUSABLE = {
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EEXIST,
+    errno.EIO,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
+"""What tells that a folder cannot be written, whatever is written."""
+
+Make = Callable[[Path], Mapping[str, Any]]
+"""Writes an artifact's files into the folder it is given; returns what to remember of it, fit for JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
+class Artifact:
+    """Files in the cache; they stay as long as this object is alive."""
+
+    folder: Path
+    facts: Mapping[str, Any]
+    note: str | None = None
+    """Why it is not where it was asked for."""
+
+    @property
+    def model(self) -> Path:
+        """Its model file, if it has one."""
+        return self.folder / MODEL
+
+
+class ArtifactCache:
+    """Artifacts by key, below one folder."""
+
+    def __init__(self, folder: Path, limit_byte: int, note: str | None = None) -> None:
+        self.folder = folder
+        self.limit_byte = limit_byte
+        self.note = note
+        """Why this is not the folder asked for."""
+
+    def get(self, key: Mapping[str, Any], make: Make) -> Artifact:
+        """Return the artifact of a key, made now if there is none.
+
+        Args:
+            key: Everything the artifact depends on, fit for JSON: hashes, settings, versions.
+            make: How to make it; what it raises comes through, and nothing is kept.
+        """
+        name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+        try:
+            artifact, made = self._found_or_made(name, make)
+            if made:
+                self._evict()
+        except OSError as error:
+            if error.errno not in _UNUSABLE or self.note is not None:
+                raise
+            return self._elsewhere(error).get(key, make)
+        return artifact
+
+    def memo_path(self, path: Path) -> Path:
+        """Return where facts about a user's file are remembered."""
+        return self.folder / "files" / f"{hashlib.sha256(str(path).encode()).hexdigest()}.json"
+
+    def _found_or_made(self, name: str, make: Make) -> tuple[Artifact, bool]:
+        folder = self._entries / name
+        with self._lock(name):
+            made = not (folder / _FACTS).exists()
+            if made:
+                self._make(folder, make)
+            return self._held(folder), made
+
+    def _make(self, folder: Path, make: Make) -> None:
+        # on the same file system, so that the rename is one step
+        work = Path(tempfile.mkdtemp(prefix=_MAKING, dir=self._entries))
+        try:
+            facts = make(work)
+            write_whole(work / _FACTS, json.dumps(dict(facts)))
+            for path in work.iterdir():
+                _sync(path)
+            _sync(work)
+            shutil.rmtree(folder, ignore_errors=True)  # what a killed process did not finish removing
+            work.rename(folder)
+            _sync(self._entries)
+        except BaseException:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+
+    def _held(self, folder: Path) -> Artifact:
+        descriptor = os.open(folder / _FACTS, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        with contextlib.suppress(PermissionError):  # another user's, shared with us for reading
+            os.utime(folder / _FACTS)
+        artifact = Artifact(folder=folder, facts=json.loads((folder / _FACTS).read_text("utf-8")), note=self.note)
+        weakref.finalize(artifact, os.close, descriptor).atexit = False
+        return artifact
+
+    @property
+    def _entries(self) -> Path:
+        folder = self.folder / "artifacts"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _lock(self, name: str) -> filelock.BaseFileLock:
+        folder = self.folder / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return filelock.FileLock(folder / f"{name}.lock")
+
+    def _evict(self) -> None:
+        """Remove what was used longest ago until the limit holds; what is in use stays."""
+        with self._lock("evict"):
+            _remove_abandoned(self._entries)
+            entries = sorted(_entries_in(self._entries))
+            total = sum(byte for _, byte, _ in entries)
+            for _, byte, folder in entries:
+                if total <= self.limit_byte:
+                    return
+                if self._removed(folder):
+                    total -= byte
+
+    def _removed(self, folder: Path) -> bool:
+        try:
+            with self._lock(folder.name).acquire(blocking=False), (folder / _FACTS).open("rb") as facts:
+                fcntl.flock(facts, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # without its facts it is no artifact, whenever the rest goes
+                (folder / _FACTS).unlink()
+                shutil.rmtree(folder)
+        except (filelock.Timeout, OSError):  # somebody is making, using or removing it
+            return False
+        return True
+
+    def _elsewhere(self, error: OSError) -> ArtifactCache:
+        folder = temporary_folder()
+        note = f"cache folder {self.folder} cannot be used ({error.strerror}); {folder} is used instead"
+        return ArtifactCache(folder, self.limit_byte, note)
+
+
+def default_folder() -> Path:
+    """Return the folder of the user's caches that is ours."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    # the XDG rules: a relative path counts as none
+    base = Path(given) if given.startswith("/") else Path.home() / ".cache"
+    return base / "pytest-ortperf"
+
+
+def temporary_folder() -> Path:
+    """Return this user's folder among the temporary ones; it is bounded as the real cache is.
+
+    One for all processes of the user: each case runs in a process of its own, and one that crashes cleans up nothing.
+    """
+    folder = Path(tempfile.gettempdir()) / f"pytest-ortperf-cache-{os.getuid()}"
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700)
+    with contextlib.suppress(OSError):
+        status = folder.lstat()
+        if folder.is_dir() and not folder.is_symlink() and status.st_uid == os.getuid():
+            folder.chmod(0o700)
+            return folder
+    return Path(tempfile.mkdtemp(prefix="pytest-ortperf-cache-"))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a reader sees all of it or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=_MAKING, dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).rename(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _entries_in(folder: Path) -> Iterator[tuple[float, int, Path]]:
+    """Yield last use, size in bytes and folder of each artifact that is complete."""
+    for entry in folder.iterdir():
+        with contextlib.suppress(OSError):  # removed meanwhile
+            yield (entry / _FACTS).stat().st_mtime, sum(path.stat().st_size for path in entry.iterdir()), entry
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for work in folder.glob(f"{_MAKING}*"):
+        with contextlib.suppress(OSError):  # finished meanwhile
+            if time.time() - work.stat().st_mtime > _ABANDONED_S:
+                shutil.rmtree(work)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

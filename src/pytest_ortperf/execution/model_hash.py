@@ -1,0 +1,93 @@
+"""What a model file and its external data hold, as one hash each; read once as long as they stay the same."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from pytest_ortperf.execution.artifact_cache import ArtifactCache, write_whole
+
+_SETTLED_NS = 2_000_000_000
+"""A file changed less than this long ago may change again within one tick of its file system's clock."""
+
+
+def content_key(path: Path, cache: ArtifactCache) -> dict[str, str | None]:
+    """Return the SHA-256 of a model file and of each of its external data files, by name; `None` for a missing one.
+
+    Raises:
+        OSError: If the model file cannot be read.
+        google.protobuf.message.DecodeError: If it is no ONNX model.
+    """
+    found = _remembered(path, cache, external=True)
+    key: dict[str, str | None] = {"model": found["sha256"]}
+    for name in found["external"]:
+        try:
+            key[f"external {name}"] = _remembered(path.parent / name, cache, external=False)["sha256"]
+        except OSError:  # whoever loads the model says so, and what is allowed
+            key[f"external {name}"] = None
+    return key
+
+
+def external_files(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Return the external data files that a model names, relative to its folder, each once."""
+    names = (
+        entry.value
+        for tensor in tensors(model.graph)
+        if tensor.data_location == onnx.TensorProto.EXTERNAL
+        for entry in tensor.external_data
+        if entry.key == "location"
+    )
+    return tuple(dict.fromkeys(names))
+
+
+def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """Yield a graph and the graphs inside its nodes, such as the branches of an `If`."""
+    yield graph
+    for attribute in _attributes(graph):
+        for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+            yield from graphs(inner)
+
+
+def tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Yield the initialisers of a graph and the tensors in its nodes' attributes, inner graphs included."""
+    for inner in graphs(graph):
+        yield from inner.initializer
+        for attribute in _attributes(inner):
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+
+
+def _attributes(graph: onnx.GraphProto) -> Iterator[onnx.AttributeProto]:
+    for node in graph.node:
+        yield from node.attribute
+
+
+def _remembered(path: Path, cache: ArtifactCache, *, external: bool) -> dict[str, Any]:
+    memo = cache.memo_path(path)
+    state = _state(path)
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        old: dict[str, Any] = json.loads(memo.read_text("utf-8"))
+        if old["state"] == state and len(old["sha256"]) == hashlib.sha256().digest_size * 2:
+            return old
+    settled = time.time_ns() - max(state[1], state[2]) > _SETTLED_NS
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    names = external_files(onnx.load_model(path, load_external_data=False)) if external else ()
+    found = {"path": str(path), "state": state, "sha256": digest, "external": list(names)}
+    if settled and _state(path) == state:
+        with contextlib.suppress(OSError):  # an unusable cache folder: the artifact's own writing says so
+            write_whole(memo, json.dumps(found))
+    return found
+
+
+def _state(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
