@@ -15,6 +15,7 @@ from pytest_ortperf.cases.providers import PROVIDERS
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.child import ChildEnd
 from pytest_ortperf.execution.facts import Facts, Journal, last_lines
+from pytest_ortperf.execution.runtime_log import clean
 from pytest_ortperf.nodes import CaseItem, applies, error_text
 from pytest_ortperf.records.record import Failure, Latency, Record
 
@@ -160,6 +161,8 @@ def _measured(facts: Facts | None) -> dict[str, Any]:
         "inputs": facts.inputs,
         "latencies": facts.latencies,
         "accuracy": facts.accuracy,
+        "kept": dict(facts.kept),
+        "log": tuple(clean(facts.journal.log_tail())),
     }
 
 

@@ -15,6 +15,7 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.accuracy import choose_tolerance, compare
 from pytest_ortperf.execution.case_data import CaseData, batch_of, case_data, cast_like, tensor_facts
 from pytest_ortperf.execution.facts import Facts
+from pytest_ortperf.execution.inspection import keep_files
 from pytest_ortperf.execution.latency import sample, warm_up
 from pytest_ortperf.execution.opening import open_session
 from pytest_ortperf.execution.precision import PreparedModel, prepare_model, second_try
@@ -51,10 +52,13 @@ def execute(
     """
     execution = Execution(case, settings, facts, hooks)
     with facts.journal.capture_output():
-        if case.mode == "validate":
-            execution.validate()
-        else:
-            execution.benchmark(validate_first=validate_first)
+        try:
+            if case.mode == "validate":
+                execution.validate()
+            else:
+                execution.benchmark(validate_first=validate_first)
+        finally:
+            execution.keep_files()
 
 
 class Execution:
@@ -65,6 +69,7 @@ class Execution:
         self.settings = settings
         self.facts = facts
         self.hooks = hooks
+        self._prepared: PreparedModel | None = None
 
     def validate(self) -> None:
         """Compare the outputs of every data set with their references.
@@ -97,6 +102,15 @@ class Execution:
         self._note_session(creation_ns=creation_ns, second_creation_ns=second_ns)
         self._time(session)
 
+    def keep_files(self) -> None:
+        """Write the files that were asked for, of a failed case too: that is when they are read."""
+        if not self.settings.keep or self._prepared is None:
+            return
+        try:
+            self.facts.kept = keep_files(self._prepared.source, self.case, self.settings, self.hooks)
+        except (CaseError, OSError) as error:
+            self.facts.kept = {"refused": str(error)}
+
     def _prepare(self) -> None:
         with self.facts.entering("precision" if self.case.precision else "model"):
             self._use(prepare_model(self.case, self.settings))
@@ -106,11 +120,14 @@ class Execution:
         self.facts.model_fact = prepared.fact
 
     def _open(self) -> onnxruntime.InferenceSession:
+        if self._prepared is None:
+            raise RuntimeError("no model prepared yet")
         try:
             return self._session_of(self._prepared)
         except CaseError as error:
-            self._use(second_try(self._prepared, error, self.settings))
-        return self._session_of(self._prepared)
+            prepared = second_try(self._prepared, error, self.settings)
+        self._use(prepared)
+        return self._session_of(prepared)
 
     def _session_of(self, prepared: PreparedModel) -> onnxruntime.InferenceSession:
         return open_session(prepared.source, self.case, self.settings, self.facts, self.hooks)

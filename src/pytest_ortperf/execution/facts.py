@@ -8,12 +8,14 @@ import fcntl
 import io
 import json
 import os
+import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO, Any
 
 from pytest_ortperf.records.record import (
@@ -82,6 +84,12 @@ class Journal:
         stack = os.pread(self._faults.fileno(), LOG_TAIL_BYTE, 0).decode(errors="replace").splitlines()
         return (*last_lines(text), *stack[:FAULT_LINES])
 
+    def save_log(self, path: Path) -> None:
+        """Write the whole log to a file."""
+        with path.open("wb") as target:
+            os.lseek(self._log.fileno(), 0, os.SEEK_SET)
+            shutil.copyfileobj(self._log, target)
+
     @contextmanager
     def capture_output(self) -> Iterator[None]:
         """Send standard output and error, Python's and native code's, to the log meanwhile."""
@@ -139,6 +147,7 @@ class Facts:
     inputs: tuple[TensorFact, ...] = ()
     latencies: tuple[Latency, ...] = ()
     accuracy: tuple[DataSetAccuracy, ...] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
 
     @contextmanager
     def entering(self, stage: str) -> Iterator[None]:

@@ -238,3 +238,9 @@ class Record:
 
     accuracy: tuple[DataSetAccuracy, ...] = ()
     """One per data set; empty if nothing was compared."""
+
+    log: tuple[str, ...] = ()
+    """Last lines that ONNX Runtime and the rest of the process printed, without colours."""
+
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """Files kept by request: `log`, `profile`, `graph` -> path; `refused` -> why one could not be made."""
