@@ -1,0 +1,161 @@
+"""What collecting costs: 10,000 cases beside pytest's own parametrised functions, and the plugin where it is not used.
+
+All sides in turns, as whole commands.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from measuring import Finished, Report, Target, in_turns, parser, ratio, run_command, spread, table
+
+PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q")
+OURS, THEIRS = "cases of a model list", "pytest's parametrised functions"
+PRESENT, BLOCKED = "plugin installed, not asked for", "plugin blocked"
+RATIO_LIMIT, PEAK_LIMIT_MIB, COST_LIMIT_MS = 2.0, 150.0, 30.0
+
+FUNCTIONS = """import pytest
+
+
+@pytest.mark.parametrize("number", range({cases}))
+def test_case(number):
+    pass
+"""
+FOREIGN_TEXT = (
+    "`pytest -q` in a project with one test of its own, {rounds} rounds in turns; the median difference is "
+    "{cost:.1f} ms."
+)
+FOREIGN_TEST = "def test_one():\n    pass\n"
+FOREIGN_CONFTEST = """import sys
+
+
+def pytest_unconfigure():
+    heavy = sorted({"onnxruntime", "onnx", "numpy", "pandas"} & set(sys.modules))
+    print("imported:", ", ".join(heavy) or "none")
+"""
+
+
+def write_projects(folder: Path, cases: int) -> dict[str, Path]:
+    """Write a project a side; return their folders."""
+    projects = {name: folder / name for name in ("list", "functions", "foreign")}
+    for project in projects.values():
+        project.mkdir()
+        (project / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    entries = [{"name": f"model{number}", "path": f"model{number}.onnx"} for number in range(cases)]
+    (projects["list"] / "models.json").write_text(json.dumps({"models": entries}), encoding="utf-8")
+    (projects["functions"] / "test_cases.py").write_text(FUNCTIONS.format(cases=cases), encoding="utf-8")
+    (projects["foreign"] / "test_foreign.py").write_text(FOREIGN_TEST, encoding="utf-8")
+    (projects["foreign"] / "conftest.py").write_text(FOREIGN_CONFTEST, encoding="utf-8")
+    return projects
+
+
+def run_pytest(folder: Path, options: Sequence[str], expected: str) -> Finished:
+    """Run pytest to its end; what it prints must hold a text, or it did something else."""
+    ended = run_command([*PYTEST, *options], folder=folder)
+    if ended.status or expected not in ended.output:
+        tail = "\n".join(ended.output.splitlines()[-20:])
+        raise SystemExit(f"pytest {' '.join(options)} ended with {ended.status}, expected {expected!r}:\n{tail}")
+    return ended
+
+
+def imported(output: str) -> str:
+    """Return what the foreign project's `conftest.py` printed."""
+    return next(line for line in output.splitlines() if line.startswith("imported: ")).removeprefix("imported: ")
+
+
+def collecting_table(runs: Mapping[str, list[Finished]]) -> str:
+    """Return wall time, ratio and peak memory of both collections."""
+    seconds = {name: [run.seconds for run in done] for name, done in runs.items()}
+    rows = [
+        [
+            name,
+            f"{statistics.median(values):.2f}",
+            spread(values, 2),
+            f"{ratio(values, seconds[THEIRS]):.2f}",
+            f"{max(run.peak_mib for run in runs[name]):.0f}",
+        ]
+        for name, values in seconds.items()
+    ]
+    return table(["", "median, s", "spread, s", "ratio", "peak memory, MiB"], rows)
+
+
+def foreign_table(runs: Mapping[str, list[Finished]]) -> str:
+    """Return wall time of a foreign project's one test with and without the plugin."""
+    rows = [
+        [
+            name,
+            f"{statistics.median(run.seconds for run in done) * 1e3:.0f}",
+            spread([run.seconds * 1e3 for run in done], 0),
+            imported(done[0].output),
+        ]
+        for name, done in runs.items()
+    ]
+    return table(["", "median, ms", "spread, ms", "of the heavy packages imported"], rows)
+
+
+def cost_ms(runs: Mapping[str, list[Finished]]) -> float:
+    """Return the median difference of the rounds in ms."""
+    pairs = zip(runs[PRESENT], runs[BLOCKED], strict=True)
+    return statistics.median(present.seconds - blocked.seconds for present, blocked in pairs) * 1e3
+
+
+def targets(collecting: Mapping[str, list[Finished]], foreign: Mapping[str, list[Finished]]) -> list[Target]:
+    """Return the promises."""
+    times = ratio(*([run.seconds for run in collecting[name]] for name in (OURS, THEIRS)))
+    peak = max(run.peak_mib for run in collecting[OURS])
+    cost = cost_ms(foreign)
+    heavy = sorted({imported(run.output) for run in foreign[PRESENT]})
+    return [
+        Target(f"collecting takes at most {RATIO_LIMIT:g} times pytest's own", f"{times:.2f}", times <= RATIO_LIMIT),
+        Target(f"it needs at most {PEAK_LIMIT_MIB:g} MiB", f"{peak:.0f} MiB", peak <= PEAK_LIMIT_MIB),
+        Target(f"a foreign project pays less than {COST_LIMIT_MS:g} ms", f"{cost:.1f} ms", cost < COST_LIMIT_MS),
+        Target("and imports none of the heavy packages", "; ".join(heavy), heavy == ["none"]),
+    ]
+
+
+def main() -> int:
+    """Run all, print the report, return the exit status."""
+    made = parser(__doc__, rounds=5)
+    made.add_argument("--cases", type=int, default=10_000, help="default %(default)s")
+    made.add_argument(
+        "--foreign-repeat", type=int, default=30, help="rounds in the foreign project; default %(default)s"
+    )
+    given = made.parse_args()
+    report = Report("Collection")
+    with tempfile.TemporaryDirectory(prefix="ortperf-collection-") as temporary:
+        projects = write_projects(Path(temporary), given.cases)
+        options = ("--collect-only", "--ortperf-mode=validate", "--ortperf-ep=cpu")
+        collected = f"{given.cases} tests collected"
+        collecting_sides: dict[str, Callable[[], Finished]] = {
+            OURS: functools.partial(run_pytest, projects["list"], options, collected),
+            THEIRS: functools.partial(run_pytest, projects["functions"], ("--collect-only",), collected),
+        }
+        foreign_sides: dict[str, Callable[[], Finished]] = {
+            PRESENT: functools.partial(run_pytest, projects["foreign"], (), "1 passed"),
+            BLOCKED: functools.partial(run_pytest, projects["foreign"], ("-p", "no:ortperf"), "1 passed"),
+        }
+        collecting = in_turns(collecting_sides, given.repeat)
+        foreign = in_turns(foreign_sides, given.foreign_repeat)
+    report.sections = [
+        f"`pytest --collect-only -q` of {given.cases} cases, {given.repeat} rounds in turns.",
+        collecting_table(collecting),
+        FOREIGN_TEXT.format(rounds=given.foreign_repeat, cost=cost_ms(foreign)),
+        foreign_table(foreign),
+    ]
+    report.targets = targets(collecting, foreign)
+    report.data = {
+        side: {name: [run.seconds for run in done] for name, done in runs.items()}
+        for side, runs in (("collecting", collecting), ("foreign", foreign))
+    }
+    report.finish(given.output)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
