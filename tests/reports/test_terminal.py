@@ -178,10 +178,19 @@ def test_a_run_that_broke_off_says_so() -> None:
 
 def test_files_are_named_in_their_folder() -> None:
     files = (Path("result/records_1.jsonl"), Path("result/benchmark_fail_1.csv"), Path("/else/other.csv"))
-    assert [text for text, _ in lines(make_run(), width=60, files=files)][-2:] == [
+    assert [text for text, _ in lines(make_run(), width=60, files=files)][-4:] == [
         "results in result:",
-        "  records_1.jsonl, benchmark_fail_1.csv, /else/other.csv",
+        "  records_1.jsonl",
+        "  /else/other.csv",
+        "  benchmark_fail_1.csv",
     ]
+
+
+def test_tables_of_a_run_are_named_together() -> None:
+    files = [Path(f"result/{name}_20261123-1.csv") for name in ("benchmark_fail", "benchmark_op_metrics")]
+    assert [text for text, _ in lines(make_run(), width=60, files=files)][-1] == (
+        "  benchmark_{fail, op_metrics}_20261123-1.csv"
+    )
 
 
 def test_two_hundred_models_fit_the_width() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +14,8 @@ from pytest_ortperf.reports.columns import runtime_version
 from pytest_ortperf.reports.latency_text import latency_lines
 from pytest_ortperf.reports.rows import Rows, sorted_rows
 from pytest_ortperf.reports.text_table import cut
+
+_CSV_NAME = re.compile(r"benchmark_(?P<kind>[a-z_]+)_(?P<run>[0-9-]+)\.csv")
 
 Markup = Mapping[str, bool]
 Line = tuple[str, Markup]
@@ -126,8 +129,25 @@ def _files(files: Sequence[Path], results: Path, width: int) -> list[Line]:
     if not files:
         return []
     names = [str(path.relative_to(results)) if path.is_relative_to(results) else str(path) for path in files]
-    lines = _wrapped([", ".join(names)], width - 2)
+    lines = _wrapped(_joined_kinds(names), width - 2)
     return [(f"results in {results}:", PLAIN), *((f"  {line}", PLAIN) for line in lines)]
+
+
+def _joined_kinds(names: Sequence[str]) -> list[str]:
+    """Return the names, the CSV files of one run as one: `benchmark_{fail, success}_<run>.csv`."""
+    kinds: dict[str, list[str]] = {}
+    others = []
+    for name in names:
+        match = _CSV_NAME.fullmatch(name)
+        if match:
+            kinds.setdefault(match["run"], []).append(match["kind"])
+        else:
+            others.append(name)
+    joined = [
+        f"benchmark_{{{', '.join(found)}}}_{run}.csv" if len(found) > 1 else f"benchmark_{found[0]}_{run}.csv"
+        for run, found in kinds.items()
+    ]
+    return [*others, *joined]
 
 
 def _wrapped(texts: Iterable[str], width: int) -> list[str]:
