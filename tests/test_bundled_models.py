@@ -152,9 +152,7 @@ def test_quantised_logits_are_exact(level: str) -> None:
 
     outputs = run_session(session, read_tensors(folder / "test_data_set_0", "input"))
 
-    np.testing.assert_array_equal(
-        outputs["logits"], read_tensors(folder / "test_data_set_0", "output")["logits"]
-    )
+    np.testing.assert_array_equal(outputs["logits"], read_tensors(folder / "test_data_set_0", "output")["logits"])
 
 
 def test_flipping_the_sign_of_one_weight_shows(folder: Path) -> None:

@@ -62,8 +62,7 @@ def test_text_files_end_with_one_newline_and_no_line_with_a_space() -> None:
     wrong = [
         name
         for name, text in tracked_texts()
-        if text
-        and (not text.endswith("\n") or text.endswith("\n\n") or re.search(r"[ \t]$", text, re.MULTILINE))
+        if text and (not text.endswith("\n") or text.endswith("\n\n") or re.search(r"[ \t]$", text, re.MULTILINE))
     ]
     assert wrong == []
 
@@ -99,9 +98,7 @@ def test_changelog_goes_from_unreleased_down_to_versions_that_exist() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     first, *released = re.findall(r"^## (.*)$", text, re.MULTILINE)
     assert first == "[Unreleased]"
-    assert [
-        heading for heading in released if not re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", heading)
-    ] == []
+    assert [heading for heading in released if not re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", heading)] == []
     numbers = [tuple(map(int, re.findall(r"\d+", heading)[:3])) for heading in released]
     assert numbers == sorted(numbers, reverse=True)
     assert all(number <= tuple(map(int, PROJECT["version"].split("."))) for number in numbers)

@@ -78,9 +78,7 @@ class Folder:
         """Do what the comment says; return what is wrong, as sybil wants it."""
         form = comment_before(example)
         if form is None:
-            return (
-                "the block needs a comment in the line before it, in one of the forms at the top of this file"
-            )
+            return "the block needs a comment in the line before it, in one of the forms at the top of this file"
         if form["run"]:
             return self.run(example.parsed, form)
         if form["file"]:
@@ -100,9 +98,7 @@ class Folder:
     def run(self, text: str, form: re.Match[str]) -> str | None:
         """Run the commands of a block and compare what they print."""
         for command, expected in commands(text):
-            if command.startswith(("pytest", "ortperf")) and not entry_points(
-                group="pytest11", name="ortperf"
-            ):
+            if command.startswith(("pytest", "ortperf")) and not entry_points(group="pytest11", name="ortperf"):
                 pytest.skip("pytest-ortperf is not installed in this environment")
             done = subprocess.run(
                 ["/bin/sh", "-c", command],
@@ -178,9 +174,7 @@ def test_a_block_without_comment_is_refused(tmp_path: Path) -> None:
 
 
 def test_blocks_take_effect_in_order_in_one_folder(tmp_path: Path) -> None:
-    text = (
-        "<!-- file: a.txt -->\n```json\n[1]\n```\n\n<!-- run -->\n```console\n$ cat a.txt\n[1]\n$ true\n```\n"
-    )
+    text = "<!-- file: a.txt -->\n```json\n[1]\n```\n\n<!-- run -->\n```console\n$ cat a.txt\n[1]\n$ true\n```\n"
     assert write_and_evaluate(tmp_path, text) == ["file: a.txt", "cat a.txt", "true"]
 
 
@@ -192,9 +186,7 @@ def test_blocks_take_effect_in_order_in_one_folder(tmp_path: Path) -> None:
         ("run, exit 3", "$ echo 2\n2\n", "$ echo 2\nexit status 0\n2\n"),
     ],
 )
-def test_a_command_that_does_something_else_fails(
-    tmp_path: Path, comment: str, block: str, message: str
-) -> None:
+def test_a_command_that_does_something_else_fails(tmp_path: Path, comment: str, block: str, message: str) -> None:
     with pytest.raises(SybilFailure) as caught:
         write_and_evaluate(tmp_path, f"<!-- {comment} -->\n```console\n{block}```\n")
     assert str(caught.value).endswith(message)
