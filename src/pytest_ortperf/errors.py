@@ -17,7 +17,7 @@ class ResultsFileError(OrtPerfError):
     """A results folder or records file that cannot be written or read."""
 
 
-class CaseSkipped(OrtPerfError):
+class CaseSkipped(OrtPerfError):  # noqa: N818 - not an error of anything
     """A case that means nothing for its model; the text says why."""
 
 

@@ -60,7 +60,7 @@ def tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
     for inner in graphs(graph):
         yield from inner.initializer
         for attribute in _attributes(inner):
-            if attribute.HasField("t"):
+            if attribute.type == onnx.AttributeProto.TENSOR:
                 yield attribute.t
             yield from attribute.tensors
 

@@ -12,7 +12,8 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.artifact_cache import Artifact, ArtifactCache, default_folder
 from pytest_ortperf.execution.dimensions import require_dimensions
-from pytest_ortperf.execution.fp16 import CONVERTED, LARGEST, breaks_types, fp16_model, precision_error
+from pytest_ortperf.execution.fp16 import CONVERTED, breaks_types, fp16_model, precision_error
+from pytest_ortperf.execution.fp16_graph import LARGEST
 from pytest_ortperf.execution.model_file import check_model_file, inspect_precision
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.shape_inference import infer_shapes, wants_shape_inference
@@ -33,6 +34,9 @@ class PreparedModel:
 
     source: str
     """Path, as `onnxruntime.InferenceSession` takes it."""
+
+    given: Path
+    """The user's file that it comes from."""
 
     fact: ModelFact
     artifacts: tuple[Artifact, ...] = ()
@@ -71,7 +75,7 @@ def second_try(prepared: PreparedModel, error: CaseError, settings: ExecutionSet
     """
     cause = str(error.__cause__ or error)
     if prepared.fact.fp16_from == CONVERTED and breaks_types(cause):
-        raise precision_error(Path(prepared.fact.path), error.__cause__ or error) from error
+        raise precision_error(prepared.given, error.__cause__ or error) from error
     if prepared.has_inferred_shapes or not wants_shape_inference(cause):
         raise error
     try:
@@ -87,7 +91,7 @@ def cache_of(settings: ExecutionSettings) -> ArtifactCache:
 
 def _as_given(path: Path, size: int) -> PreparedModel:
     fact = ModelFact(path=str(path), byte=size, precision=inspect_precision(path, size))
-    return PreparedModel(source=str(path), fact=fact)
+    return PreparedModel(source=str(path), given=path, fact=fact)
 
 
 def _require_dimensions(case: Case, path: Path, size: int) -> None:
@@ -105,12 +109,12 @@ def _fp16(case: Case, settings: ExecutionSettings, given: PreparedModel) -> Prep
     if case.provider.name in FP16_BY_OPTION and given.fact.precision != "fp16":
         return _with_fact(given, fp16_from=BY_OPTION)
     rule = dataclasses.replace(case.model.fp16, io=settings.fp16_io or case.model.fp16.io)
-    twin = fp16_model(Path(given.source), rule, cache_of(settings))
+    twin = fp16_model(given.given, rule, cache_of(settings))
     how = twin.facts["how"]
     if how != CONVERTED:
         return _noted(_with_fact(given, fp16_from=how), twin.note)
     fact = ModelFact(path=str(twin.model), byte=twin.model.stat().st_size, precision="fp16", fp16_from=how)
-    prepared = PreparedModel(source=str(twin.model), fact=fact, artifacts=(twin,))
+    prepared = dataclasses.replace(given, source=str(twin.model), fact=fact, artifacts=(twin,))
     clipped = twin.facts["clipped"]
     return _noted(prepared, twin.note, f"{clipped} values clipped to ±{LARGEST:.0f}" if clipped else None)
 
