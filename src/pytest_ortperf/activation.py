@@ -59,10 +59,13 @@ def _check_isolation(config: pytest.Config) -> None:
 
 
 def _group_by_model(config: pytest.Config) -> None:
-    # loadgroup puts @group into ids and hangs when a worker crashes; loadscope groups by model with clean ids
+    # loadgroup puts @group into ids and hangs when a worker crashes; loadscope groups by model with clean ids, but
+    # gives an item that took its worker along to the next worker: where that can happen, items go out one by one
+    from pytest_ortperf.settings import isolation
+
     option = config.option
     if getattr(option, "numprocesses", None) and getattr(option, "dist", None) == "no" and not option.distload:
-        option.dist = "loadscope"
+        option.dist = "load" if isolation(config) == "none" else "loadscope"
 
 
 def _collect_model_lists(config: pytest.Config) -> None:

@@ -256,6 +256,18 @@ def on_command_line(config: pytest.Config, name: str) -> bool:
     return getattr(config.option, _BY_NAME[name].ini, None) is not None
 
 
+def flags(config: pytest.Config, *, without: frozenset[str]) -> list[str]:
+    """Return the options of the command line as they are typed, but for those named."""
+    found = []
+    for option in OPTIONS:
+        value = getattr(config.option, option.ini, None)
+        if value is None or option.name in without:
+            continue
+        values = value if isinstance(value, list) else [value]
+        found += [option.flag if each is True else f"{option.flag}={each}" for each in values]
+    return found
+
+
 def store(config: pytest.Config, name: str, value: Any) -> None:
     """Replace an option's value, so that pytest-xdist hands what the controller found to its workers."""
     setattr(config.option, _BY_NAME[name].ini, value)

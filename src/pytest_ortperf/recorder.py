@@ -65,9 +65,10 @@ class Recorder:
             self._name_in_junit(report)
             tell_first_line(report)
         yield
-        if record is not None and self._problem is None:
+        if record is not None:
             self._records.append(record)
-            self._write(record)
+            if self._problem is None:
+                self._write(record)
 
     def _record_in(self, report: pytest.TestReport) -> Record | None:
         data = getattr(report, RECORD, None)
@@ -97,7 +98,14 @@ class Recorder:
         except ResultsFileError as error:
             # to measure on would lose all that follows; what is known so far is shown at the end
             self._problem = str(error)
-            self._session.shouldstop = f"results cannot be written: {error}"
+            self._stop(f"results cannot be written: {error}")
+
+    def _stop(self, reason: str) -> None:
+        self._session.shouldstop = reason
+        distributed = self._run.config.pluginmanager.getplugin("dsession")
+        if distributed is not None:
+            # pytest-xdist's controller looks at its own flag alone
+            distributed.shouldstop = reason
 
     def _open(self) -> RecordsFile:
         folder = self._run.settings.results
@@ -123,7 +131,7 @@ class Recorder:
         )
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, exitstatus: int) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         if self._header is None or self._file is None:
             return
         self._end = RunEnd(
@@ -140,6 +148,8 @@ class Recorder:
             self._written = [self._file.path, *write_tables(self._stored(), self._run.settings.results)]
         except (ResultsFileError, OSError) as error:
             self._problem = self._problem or str(error)
+        if self._problem:
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._header is None:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from pytest_ortperf.execution.facts import Journal
 
 
+_NOT_AGAIN = frozenset({"mode", "models", "ep", "fp16", "dim", "reference-ep", "results", "label"})
+"""Options that the command of one case names itself, or that do not change it."""
+
+
 def start(config: pytest.Config) -> None:
     """Register what an active run consists of."""
     run = Run(config)
@@ -85,7 +89,8 @@ class Run:
         fp16 = ["--ortperf-fp16"] if item.case.precision else []
         dims = [f"--ortperf-dim={name}={value}" for name, value in item.case.dims]
         provider = f"--ortperf-ep={item.case.provider.name}"
-        return shlex.join(["pytest", mode, *models, provider, *fp16, *dims, f"{path}::{item.case.case_id}"])
+        others = options.flags(self.config, without=_NOT_AGAIN)
+        return shlex.join(["pytest", mode, *models, provider, *fp16, *dims, *others, f"{path}::{item.case.case_id}"])
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -1,0 +1,139 @@
+"""Runs that are cut off: what was measured is on disk, and no process is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from plugin.project import PLAIN, Project, read_records
+
+CONFTEST = """
+import os, pathlib, time
+
+def pytest_ortperf_before_first_run(case, session):
+    if case.model.name == "hangs":
+        pathlib.Path(__file__).with_name("pid").write_text(f"{os.getpid()}\\n")
+        time.sleep(1000)
+"""
+WAIT_S = 40
+
+
+@pytest.fixture
+def hanging(project: Project) -> Project:
+    project.write("conftest.py", CONFTEST)
+    project.models("good", "hangs", "never")
+    return project
+
+
+class Started:
+    """A pytest run in a process group of its own that has come to the item that hangs."""
+
+    def __init__(self, project: Project, *args: str) -> None:
+        self.project = project
+        command = [sys.executable, "-m", "pytest", *PLAIN, "--ortperf-mode=validate", *args]
+        with (project.path / "out").open("w") as out:
+            self.process = subprocess.Popen(
+                command, cwd=project.path, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        pid_file = project.path / "pid"
+        wait_for(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"), "the item to hang")
+        wait_for(self.has_a_record, "the record of the first item")
+        self.child = int(pid_file.read_text())
+
+    def has_a_record(self) -> bool:
+        files = list((self.project.path / "result").glob("records_*.jsonl"))
+        return any('"type":"record"' in path.read_text() for path in files)
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the end; return exit code and output."""
+        code = self.process.wait(WAIT_S)
+        return code, (self.project.path / "out").read_text()
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    end = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < end, f"waited {WAIT_S} s for {what}"
+        time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that waits for its parent to look at it does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+FORKED, POOL, OWN, WORKER = (
+    ("--ortperf-isolation=forked",),
+    ("--ortperf-isolation=pool",),
+    ("-p", "no:forked"),
+    ("-n", "1"),
+)
+TERMINAL, ALONE = True, False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize(
+    ("args", "whole_group"),
+    [
+        (FORKED, TERMINAL),
+        (POOL, ALONE),
+        (WORKER, TERMINAL),
+        *(
+            pytest.param(args, whole_group, marks=pytest.mark.slow)
+            for args, whole_group in [
+                (FORKED, ALONE),
+                (POOL, TERMINAL),
+                (OWN, TERMINAL),
+                (OWN, ALONE),
+                (WORKER, ALONE),
+            ]
+        ),
+    ],
+)
+def test_ctrl_c_ends_with_summary_and_tables(hanging: Project, args: tuple[str, ...], *, whole_group: bool) -> None:
+    run = Started(hanging, *args)
+    if whole_group:
+        os.killpg(run.process.pid, signal.SIGINT)
+    else:
+        os.kill(run.process.pid, signal.SIGINT)
+    code, out = run.end()
+    assert code == 2, out
+    assert "KeyboardInterrupt" in out
+    assert "= ortperf =" in out
+    assert " 1 passed in " in out.partition("= ortperf =")[2]
+    results = hanging.path / "result"
+    (path,) = results.glob("records_*.jsonl")
+    records, end = read_records(path)
+    assert records[0]["case_id"] == "good::validate[cpu]"
+    assert end
+    assert end["exit_status"] == 2
+    assert len(list(results.glob("benchmark_success_*.csv"))) == 1
+    wait_for(lambda: not is_alive(run.child), "the child to end")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize(
+    "args",
+    [FORKED, pytest.param(POOL, marks=pytest.mark.slow), pytest.param(OWN, marks=pytest.mark.slow), WORKER],
+)
+def test_a_killed_controller_leaves_whole_records_and_no_orphan(hanging: Project, args: tuple[str, ...]) -> None:
+    run = Started(hanging, *args)
+    os.kill(run.process.pid, signal.SIGKILL)
+    code, _ = run.end()
+    assert code == -signal.SIGKILL
+    (path,) = (hanging.path / "result").glob("records_*.jsonl")
+    records, end = read_records(path)
+    assert [record["case_id"] for record in records] == ["good::validate[cpu]"]
+    assert end is None
+    wait_for(lambda: not is_alive(run.child), "the child to end")

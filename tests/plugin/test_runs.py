@@ -1,0 +1,298 @@
+"""Items that run: selection, order, expected failures, hooks, the command that runs one again."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from plugin.project import Project, tensor
+
+QUICK = ("--ortperf-iterations=3", "--ortperf-warmup=1")
+
+
+def wrong(project: Project) -> dict[str, str]:
+    """Write test data whose stored output is wrong; return the entry that names it."""
+    project.write("wrong/test_data_set_0/input_0.pb", tensor([[1, 2, 3]], "x"))
+    project.write("wrong/test_data_set_0/output_0.pb", tensor([[2, 4, 7]], "y"))
+    return {"name": "wrong", "test_data": "wrong"}
+
+
+def test_both_validates_first_and_skips_the_benchmark_of_what_is_wrong(project: Project) -> None:
+    project.models("right", wrong(project))
+    result = project.run("-rs", *QUICK, "--junit-xml=j.xml", mode="both")
+    assert result.exit_code == 1
+    assert result.outcomes == {
+        "right::validate[cpu]": "passed",
+        "right::benchmark[cpu]": "passed",
+        "wrong::validate[cpu]": "failed",
+        "wrong::benchmark[cpu]": "skipped",
+    }
+    failed, skipped = result.records[2:]
+    assert failed["failure"]["kind"] == "result accuracy issue"
+    assert skipped["reason"] == f"validation failed: {failed['failure']['message']}"
+    suite = project.junit()
+    assert [suite.get(key) for key in ("tests", "failures", "skipped")] == ["4", "1", "1"]
+    assert len({case.get("name") for case in suite}) == 4
+    (latency,) = result.records[1]["latencies"]
+    assert (len(latency["samples_ns"]), latency["warmup_iterations"]) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("-k", "benchmark"),
+        ("-n", "2", "--dist", "load", "-k", "benchmark"),
+        ("--ortperf-isolation=pool", "-k", "benchmark"),
+    ],
+)
+def test_a_benchmark_without_its_validation_validates_by_itself(project: Project, args: tuple[str, ...]) -> None:
+    project.models("right", wrong(project))
+    result = project.run(*QUICK, *args, mode="both")
+    assert result.outcomes == {"right::benchmark[cpu]": "passed", "wrong::benchmark[cpu]": "failed"}
+    records = result.by_model
+    assert records["wrong"]["failure"]["kind"] == "result accuracy issue"
+    assert (records["wrong"]["latencies"], len(records["right"]["latencies"])) == ([], 1)
+    assert [data["reference"] for data in records["wrong"]["accuracy"]] == ["stored"]
+
+
+def test_a_benchmark_before_its_validation_validates_by_itself(project: Project) -> None:
+    project.models(wrong(project))
+    project.write("conftest.py", "def pytest_collection_modifyitems(items):\n    items.reverse()\n")
+    result = project.run(*QUICK, mode="both")
+    assert result.outcomes == {"wrong::benchmark[cpu]": "failed", "wrong::validate[cpu]": "failed"}
+
+
+def test_records_are_the_same_with_two_workers(project: Project) -> None:
+    project.models("a", {"name": "b", "tags": ["vision"]}, wrong(project), {"name": "c", "skip": "not now"})
+    one, two = project.run(), project.run("-n", "2")
+    assert {record["worker"] for record in one.records} == {None}
+    assert {record["worker"] for record in two.records} <= {"gw0", "gw1"}
+    assert sorted(map(comparable, one.records)) == sorted(map(comparable, two.records))
+    assert one.end
+    assert two.end
+    assert one.end["exit_status"] == two.end["exit_status"] == 1
+
+
+def comparable(record: dict[str, object]) -> str:
+    """Return what does not depend on time or worker."""
+    left_out = {"started", "duration_ns", "stage_ns", "worker", "session"}
+    return repr({key: value for key, value in record.items() if key not in left_out})
+
+
+def test_skip_and_xfail_of_the_list_are_outcomes_with_their_reasons(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        "import os, signal\n"
+        "def pytest_ortperf_before_first_run(case, session):\n"
+        "    if case.model.name.startswith('dies'):\n"
+        "        os.kill(os.getpid(), signal.SIGSEGV)\n",
+    )
+    project.models(
+        {"name": "skipped", "skip": "too slow"},
+        {**wrong(project), "xfail": "known to be wrong"},
+        {"name": "dies_unexpectedly", "xfail": "a plain xfail covers no crash"},
+        {"name": "dies_as_told", "xfail": {"reason": "known crash", "raises": "crash"}},
+        {"name": "works", "xfail": "was broken"},
+    )
+    result = project.run("--junit-xml=j.xml")
+    found = {name: (record["outcome"], record["reason"]) for name, record in result.by_model.items()}
+    assert found == {
+        "skipped": ("skipped", "too slow"),
+        "wrong": ("xfailed", "known to be wrong"),
+        "dies_unexpectedly": ("crashed", None),
+        "dies_as_told": ("xfailed", "known crash"),
+        "works": ("xpassed", "was broken"),
+    }
+    assert result.counts == {"failed": 1, "skipped": 1, "xfailed": 2, "xpassed": 1}
+    assert result.by_model["dies_as_told"]["failure"]["signal"] == 11
+
+
+def test_first_failure_ends_the_run_and_last_failed_runs_it_again(project: Project) -> None:
+    project.models("a", wrong(project), "z")
+    first = project.run("-x", "-p", "cacheprovider")
+    assert first.outcomes == {"a::validate[cpu]": "passed", "wrong::validate[cpu]": "failed"}
+    again = project.run("--lf", "-p", "cacheprovider")
+    assert again.outcomes == {"wrong::validate[cpu]": "failed"}
+
+
+def test_the_command_of_a_failure_runs_that_case_again(project: Project) -> None:
+    project.write("lists/m.onnx", (project.path / "m.onnx").read_bytes())
+    listed = project.models({"name": "a b", "path": "gone.onnx"}, "fine", name="lists/my models.json")
+    result = project.run(listed, "--ortperf-dim=batch=2", "--ortperf-seed=7", "--ortperf-label=who=me")
+    (command,) = re.findall("run it again: (.*)", result.out)
+    assert shlex.split(command) == [
+        "pytest",
+        "--ortperf-mode=validate",
+        "--ortperf-ep=cpu",
+        "--ortperf-dim=batch=2",
+        "--ortperf-seed=7",
+        "lists/my models.json::a b::validate[cpu-batch=2]",
+    ]
+    again = project.run(*shlex.split(command)[1:], mode=None)
+    assert again.outcomes == {"a b::validate[cpu-batch=2]": "failed"}
+
+
+def test_hooks_of_conftest_act_on_options_and_session(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        "import pathlib\n"
+        "def note(*words):\n"
+        "    with pathlib.Path('notes').open('a') as file: print(*words, file=file)\n"
+        "def pytest_ortperf_configure_session(case, session_options):\n"
+        "    session_options.optimized_model_filepath = case.model.name + '.optimised.onnx'\n"
+        "def pytest_ortperf_before_first_run(case, session):\n"
+        "    note(case.case_id, [meta.name for meta in session.get_inputs()])\n",
+    )
+    project.models("a")
+    result = project.run()
+    assert result.exit_code == 0
+    assert (project.path / "notes").read_text() == "a::validate[cpu] ['x']\n"
+    assert (project.path / "a.optimised.onnx").stat().st_size > 0
+
+
+def test_an_error_in_a_hook_fails_the_item_with_its_traceback(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        "def pytest_ortperf_before_first_run(case, session):\n    print('here')\n    raise ValueError('my mistake')\n",
+    )
+    project.models("a")
+    result = project.run()
+    (record,) = result.records
+    assert (record["outcome"], record["failure"]["kind"]) == ("failed", "internal error")
+    assert record["failure"]["message"] == "ValueError: my mistake"
+    assert record["failure"]["log_tail"] == ["here"]
+    assert "raise ValueError('my mistake')" in result.out
+
+
+def test_without_isolation_cases_run_in_pytests_own_process(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        "import os\n"
+        "main = os.getpid()\n"
+        "def pytest_ortperf_before_first_run(case, session):\n"
+        "    assert os.getpid() == main\n"
+        "    os.write(2, b'native words')\n"
+        "    assert case.model.name == 'a', 'not b'\n",
+    )
+    project.models("a", "b")
+    result = project.run("--ortperf-isolation=none", "-W", "error")
+    assert result.outcomes == {"a::validate[cpu]": "passed", "b::validate[cpu]": "failed"}
+    assert {record["isolation"] for record in result.records} == {"none"}
+    assert result.records[1]["failure"]["log_tail"] == ["native words"]
+
+
+def test_a_worker_that_dies_with_its_item_leaves_a_record(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        "import os, signal\n"
+        "def pytest_ortperf_before_first_run(case, session):\n"
+        "    if case.model.name == 'dies': os.kill(os.getpid(), signal.SIGSEGV)\n",
+    )
+    project.models("a", "dies", "z")
+    result = project.run("--ortperf-isolation=none", "-n", "2", "--junit-xml=j.xml")
+    assert result.exit_code == 1
+    assert {name: record["outcome"] for name, record in result.by_model.items()} == {
+        "a": "passed",
+        "dies": "crashed",
+        "z": "passed",
+    }
+    suite = project.junit()
+    assert sorted(case.get("name", "") for case in suite) == [
+        f"models.json::{m}::validate[cpu]" for m in ("a", "dies", "z")
+    ]
+
+
+@pytest.mark.parametrize("args", [("-p", "no:xdist"), ("-p", "no:terminal"), ("-p", "no:junitxml")])
+def test_a_run_works_without_another_plugin(project: Project, args: tuple[str, ...]) -> None:
+    project.models("a")
+    result = project.run(*args)
+    assert (result.exit_code, result.outcomes) == (0, {"a::validate[cpu]": "passed"})
+    assert result.err == ""
+
+
+def test_the_timeout_of_a_model_wins_over_that_of_the_run(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        "import time\ndef pytest_ortperf_before_first_run(case, session):\n    time.sleep(1)\n",
+    )
+    project.models({"name": "patient", "timeout": 30}, "hasty")
+    result = project.run("--ortperf-timeout=0.5")
+    assert {name: record["outcome"] for name, record in result.by_model.items()} == {
+        "patient": "passed",
+        "hasty": "timed_out",
+    }
+
+
+def test_samples_of_a_crashed_benchmark_are_in_its_record(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        "import os, threading\n"
+        "def pytest_ortperf_before_first_run(case, session):\n"
+        "    threading.Timer(1.5, os.abort).start()\n",
+    )
+    project.models("a")
+    result = project.run("--ortperf-max-time=30", mode="benchmark")
+    (record,) = result.records
+    assert (record["outcome"], record["failure"]["stage"], record["failure"]["signal"]) == ("crashed", "timing", 6)
+    (latency,) = record["latencies"]
+    assert len(latency["samples_ns"]) > 10
+    assert latency["warmup_iterations"] >= 3
+
+
+def test_the_terminal_is_quiet_about_what_goes_well(project: Project) -> None:
+    project.models("a", "b")
+    quiet = project.run("-q").out.splitlines()
+    assert quiet[:3] == [
+        "..                                                                       [100%]",
+        "=================================== ortperf ====================================",
+        quiet[2],
+    ]
+    assert re.fullmatch(r"2 models, 2 cases: 2 passed in \d+\.\d s", quiet[2])
+    verbose = project.run("-v").out
+    assert "models.json::a::validate[cpu] PASSED" in verbose
+    assert "ortperf: validate, providers: cpu, onnxruntime" in verbose
+    assert f"ortperf: results in {project.path / 'result'}" in verbose
+    assert (
+        max(len(line) for line in verbose.splitlines() if str(project.path) not in line and "python" not in line) <= 95
+    )
+
+
+def test_breakpoint_and_pdb_work_without_isolation(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write(
+        "conftest.py",
+        "def pytest_ortperf_before_first_run(case, session):\n    secret = case.model.name * 2\n    1 / 0\n",
+    )
+    project.models("ab")
+    result = run_with_input(project, monkeypatch, "p secret\nq\n", "--pdb")
+    assert "ZeroDivisionError" in result
+    assert "'abab'" in result
+    project.write(
+        "conftest.py",
+        "def pytest_ortperf_before_first_run(case, session):\n    secret = case.model.name * 2\n    breakpoint()\n",
+    )
+    result = run_with_input(project, monkeypatch, "p secret\nc\n", "--ortperf-isolation=none")
+    assert "'abab'" in result
+    assert "1 passed" in result
+
+
+def run_with_input(project: Project, monkeypatch: pytest.MonkeyPatch, text: str, *args: str) -> str:
+    """Return the output of a run in which somebody types."""
+    monkeypatch.chdir(project.path)
+    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider", "--ortperf-mode=validate"]
+    done = subprocess.run([*command, *args], input=text, capture_output=True, text=True, check=False, timeout=60)
+    return done.stdout
+
+
+def test_results_go_where_pytest_was_started(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.models("a")
+    (project.path / "sub").mkdir()
+    project.write("pytest.ini", "[pytest]\n")
+    monkeypatch.chdir(project.path / "sub")
+    result = project.run()
+    assert result.outcomes == {"a::validate[cpu]": "passed"}
+    assert [path.parent for path in project.path.rglob("records_*")] == [Path(project.path / "sub" / "result")]
