@@ -28,7 +28,7 @@ html_title = f"{project} {release}"
 def options_page() -> str:
     """Return each option as a definition: flag, ini twin, meaning, default."""
     # Imported here, because a build that cannot import the package must fail with that reason.
-    from pytest_ortperf.options import OPTIONS  # noqa: PLC0415
+    from pytest_ortperf.options import OPTIONS
 
     entries = []
     for option in OPTIONS:
@@ -41,16 +41,42 @@ def options_page() -> str:
 
 def failures_page() -> str:
     """Return the words that a failure's `kind` and `stage` are taken from."""
-    from pytest_ortperf.records.record import FAILURE_KINDS, STAGES  # noqa: PLC0415
+    from pytest_ortperf.records.record import FAILURE_KINDS, STAGES
 
     kinds = ", ".join(f"`{kind}`" for kind in FAILURE_KINDS)
     stages = ", ".join(f"`{stage}`" for stage in STAGES)
     return f"Kinds: {kinds}.\n\nStages, in the order of the flow: {stages}.\n"
 
 
+KINDS = {
+    "bool": "true, false",
+    "int": "whole number",
+    "size": "bytes",
+    "pointer": "address",
+    "absent": "C and C++ only",
+}
+
+
+def provider_options_page() -> str:
+    """Return a table of options per provider."""
+    from pytest_ortperf.cases.provider_option_tables import TABLES
+    from pytest_ortperf.cases.providers import find_provider
+
+    parts = []
+    for name, table in TABLES.items():
+        title = find_provider(name).full_name.removesuffix("ExecutionProvider").replace("Tensorrt", "TensorRT")
+        rows = ["| option | value | default | since | |", "|---|---|---|---|---|"]
+        for row in table.options.values():
+            value = ", ".join(f"`{choice}`" for choice in row.choices) or KINDS.get(row.kind, row.kind)
+            since = ".".join(map(str, row.first)) if row.first else ""
+            rows.append(f"| `{row.key}` | {value} | {row.default} | {since} | {row.note} |")
+        parts.append("\n".join([f"## {title}\n", *rows, ""]))
+    return "\n".join(parts)
+
+
 def column_lists() -> dict[str, str]:
     """Return the column names of each table as a sentence, by the table's name."""
-    from pytest_ortperf.reports import columns  # noqa: PLC0415
+    from pytest_ortperf.reports import columns
 
     tables = {
         "fail": columns.FAIL,
@@ -66,7 +92,11 @@ def column_lists() -> dict[str, str]:
 def write_generated(_app: Sphinx) -> None:
     """Write the pages that are not written by hand, for the pages that include them."""
     GENERATED.mkdir(parents=True, exist_ok=True)
-    pages = {"options": options_page(), "failures": failures_page()}
+    pages = {
+        "options": options_page(),
+        "failures": failures_page(),
+        "provider_options": provider_options_page(),
+    }
     pages |= {f"columns_{name}": text + "\n" for name, text in column_lists().items()}
     for name, text in pages.items():
         (GENERATED / f"{name}.md").write_text(text, encoding="utf-8")

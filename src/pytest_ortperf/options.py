@@ -173,6 +173,14 @@ OPTIONS: tuple[Option, ...] = (
         "linelist",
     ),
     Option("custom-op-library", "shared library of custom operators; repeatable", "PATH", "args"),
+    Option(
+        "trt-cache",
+        "how long TensorRT's engines and timings are kept: 'off' builds them in each session; 'run' shows the time to "
+        "build as the difference between first and second session creation; 'persistent' finds them again in later "
+        "runs of the same model, options, versions and GPU",
+        choices=("off", "run", "persistent"),
+        default_text="run",
+    ),
     Option("workspace", "where relative paths of model lists start", "DIR", default_text="the list's own folder"),
     Option(
         "timeout",

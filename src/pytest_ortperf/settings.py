@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from pytest_ortperf import options
 from pytest_ortperf.cases.matrix import MODES, Axes
 from pytest_ortperf.cases.model import Tolerance
+from pytest_ortperf.cases.provider_options import check_option, installed_onnxruntime
 from pytest_ortperf.cases.providers import GROUPS, PROVIDERS, Provider, find_provider
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.execution.settings import ExecutionSettings
@@ -110,6 +113,8 @@ def _execution_settings(config: pytest.Config) -> ExecutionSettings:
         "warmup": options.number(config, "warmup", int, least=0),
         "max_time_s": options.number(config, "max-time", float, least=0.001),
         "graph_optimization": options.given(config, "graph-optimization"),
+        "trt_cache": options.given(config, "trt-cache"),
+        "trt_cache_folder": run_cache_folder(options.given(config, "trt-cache")),
         "threads": options.number(config, "threads", int, least=1),
         "inter_op_threads": options.number(config, "inter-op-threads", int, least=1),
         "execution_mode": options.given(config, "execution-mode"),
@@ -146,7 +151,7 @@ def ep_options(config: pytest.Config) -> Mapping[str, Mapping[str, str]]:
     """Return the provider options of the command line by short name.
 
     Raises:
-        pytest.UsageError: If one is not of the form EP.KEY=VALUE or the provider is unknown.
+        pytest.UsageError: If one is not of the form EP.KEY=VALUE, or provider, key or value cannot be used.
     """
     texts = options.given(config, "ep-option")
     found: dict[str, dict[str, str]] = {}
@@ -155,8 +160,18 @@ def ep_options(config: pytest.Config) -> Mapping[str, Mapping[str, str]]:
         provider, dot, key = name.partition(".")
         if not dot or not key:
             raise pytest.UsageError(f"{flag}: {name + '=' + value!r} is not of the form {form}")
-        found.setdefault(_provider(provider, flag).name, {})[key] = value
+        row = _provider(provider, flag)
+        try:
+            found.setdefault(row.name, {})[key] = check_option(row.name, key, value, installed_onnxruntime())
+        except SettingsError as error:
+            raise pytest.UsageError(f"{flag}: {error}") from error
     return found
+
+
+def run_cache_folder(mode: str | None) -> Path | None:
+    """Return a name for the folder of engines that end with the run; it is made when the first one is built."""
+    token = secrets.token_hex(8)  # nobody else can have made it before
+    return Path(tempfile.gettempdir()) / f"ortperf-tensorrt-{token}" if mode in {None, "run"} else None
 
 
 def device_choices(config: pytest.Config) -> Mapping[str, str]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from pytest_ortperf.cases import sources
 from pytest_ortperf.cases.entry import ENTRY_KEYS
-from pytest_ortperf.cases.model import Condition, Fp16Rule, InputRule, Model, Tolerance, ToleranceRule
+from pytest_ortperf.cases.model import Condition, DimRange, Fp16Rule, InputRule, Model, Tolerance, ToleranceRule
 
 ENTRY = {"name": "a", "path": "a.onnx"}
 
@@ -133,7 +133,7 @@ def test_entry_reads_every_key(read: Read, tmp_path: Path) -> None:
         },
         "input_order": ["ids", "mask"],
         "outputs": ["logits"],
-        "ep_options": {"trt": {"trt_fp16_enable": True, "a": False, "b": 2, "c": 0.5, "d": "x=1,y"}},
+        "ep_options": {"ov": {"enable": True, "a": False, "b": 2, "c": 0.5, "d": "x=1,y"}},
         "skip": "too large",
         "xfail": [
             "sometimes",
@@ -173,7 +173,7 @@ def test_entry_reads_every_key(read: Read, tmp_path: Path) -> None:
         },
         input_order=("ids", "mask"),
         outputs=("logits",),
-        ep_options={"tensorrt": {"trt_fp16_enable": "1", "a": "0", "b": "2", "c": "0.5", "d": "x=1,y"}},
+        ep_options={"openvino": {"enable": "1", "a": "0", "b": "2", "c": "0.5", "d": "x=1,y"}},
         skip=(Condition(reason="too large"),),
         xfail=(
             Condition(reason="sometimes"),
@@ -194,7 +194,7 @@ def test_defaults_fill_what_an_entry_leaves_out(read: Read) -> None:
         "tolerance": {"rtol": 0.1},
         "dims": {"batch": 1, "seq": 2},
         "tags": ["all", "nlp"],
-        "ep_options": {"cuda": {"a": 1, "b": 1}, "cpu": {"c": 1}},
+        "ep_options": {"rocm": {"a": 1, "b": 1}, "cpu": {"c": 1}},
         "timeout": 5,
         "inputs": {"*": {"high": 1}},
         "skip": "later",
@@ -206,7 +206,7 @@ def test_defaults_fill_what_an_entry_leaves_out(read: Read) -> None:
         "tolerance": {"rtol": 0.2},
         "dims": {"batch": 8},
         "tags": ["nlp", "own"],
-        "ep_options": {"CUDAExecutionProvider": {"b": 2}, "dml": {"d": 2}},
+        "ep_options": {"ROCMExecutionProvider": {"b": 2}, "dml": {"d": 2}},
         "timeout": 6,
         "inputs": {"x": {"high": 2}},
         "skip": [],
@@ -223,7 +223,7 @@ def test_defaults_fill_what_an_entry_leaves_out(read: Read) -> None:
         tolerances=(rule,),
         dims={"batch": (1,), "seq": (2,)},
         tags=("all", "nlp"),
-        ep_options={"cuda": {"a": "1", "b": "1"}, "cpu": {"c": "1"}},
+        ep_options={"rocm": {"a": "1", "b": "1"}, "cpu": {"c": "1"}},
         timeout_s=5.0,
         inputs={"*": InputRule(high=1.0)},
         skip=(Condition(reason="later"),),
@@ -236,10 +236,17 @@ def test_defaults_fill_what_an_entry_leaves_out(read: Read) -> None:
         tolerances=(ToleranceRule(tolerance=Tolerance(rtol=0.2)), rule),
         dims={"batch": (8,)},
         tags=("all", "nlp", "own"),
-        ep_options={"cuda": {"a": "1", "b": "2"}, "cpu": {"c": "1"}, "dml": {"d": "2"}},
+        ep_options={"rocm": {"a": "1", "b": "2"}, "cpu": {"c": "1"}, "dml": {"d": "2"}},
         timeout_s=6.0,
         inputs={"x": InputRule(high=2.0)},
     )
+
+
+def test_range_of_a_dimension_runs_with_its_best_size(read: Read) -> None:
+    (model,) = read([{**ENTRY, "dims": {"batch": {"min": 1, "opt": 8, "max": 32}, "seq": [64, 128]}}])
+
+    assert model.dims == {"batch": (8,), "seq": (64, 128)}
+    assert model.dim_ranges == {"batch": DimRange(min=1, opt=8, max=32)}
 
 
 def test_defaults_are_shared_not_copied(read: Read) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from pytest_ortperf.cases.dimension_rules import RANGE_KEYS
 from pytest_ortperf.cases.entry import DEFAULT_KEYS, ENTRY_KEYS, ORIGINAL_KEYS, ROOT_KEY
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.model_list import TOP_KEYS, schema_text
@@ -35,6 +36,7 @@ def validator() -> jsonschema.Draft202012Validator:
         ("tolerance", TOLERANCE_KEYS),
         ("input", INPUT_KEYS),
         ("fp16", FP16_KEYS),
+        ("dim_range", RANGE_KEYS),
         ("session", SESSION_KEYS),
         ("skip", SKIP_KEYS),
         ("xfail", XFAIL_KEYS),
@@ -64,7 +66,8 @@ GOOD_LISTS = [
     [{**ENTRY, "tolerance": [{"rtol": 0, "output": "*"}, {"percent_mismatch": 100}]}],
     [{**ENTRY, "inputs": {"x": {}, "y": {"low": -1, "fill": "uniform", "slices": ":, ::2", "shape": []}}}],
     [{**ENTRY, "xfail": {"reason": "r", "raises": "crash", "modes": ["validate"]}, "skip": ["r"]}],
-    [{**ENTRY, "ep_options": {"cuda": {"a": 1, "b": True, "c": "x", "d": 0.5}}, "tags": ["gpu"]}],
+    [{**ENTRY, "ep_options": {"rocm": {"a": 1, "b": True, "c": "x", "d": 0.5}}, "tags": ["gpu"]}],
+    [{**ENTRY, "dims": {"b": {"min": 1, "opt": 8, "max": 32}}}],
     [{**ENTRY, "fp16": {}, "fix_dims": False, "symbolic_shapes": True}],
     {"defaults": {"fp16": {"io": "cast", "op_block_list": ["Softmax"], "node_block_list": []}}, "models": [ENTRY]},
 ]  # fmt: skip
@@ -95,6 +98,8 @@ BAD_LISTS = [
     [{**ENTRY, "path": 1}],
     [{**ENTRY, "expect": {}}],
     [{**ENTRY, "dims": {"b": 0}}],
+    [{**ENTRY, "dims": {"b": {"min": 1, "max": 2}}}],
+    [{**ENTRY, "dims": {"b": {"min": 0, "opt": 1, "max": 2}}}],
     [{**ENTRY, "dims": {"b": []}}],
     [{**ENTRY, "dims": {"b": [1, 1]}}],
     [{**ENTRY, "tags": ["xfail"]}],

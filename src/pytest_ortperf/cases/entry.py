@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pytest_ortperf.cases.dimension_rules import read_dims, split_ranges
 from pytest_ortperf.cases.issues import Place, shown_value
 from pytest_ortperf.cases.model import Model, SessionRule
 from pytest_ortperf.cases.names import name_issue
+from pytest_ortperf.cases.provider_option_rules import read_ep_options
 from pytest_ortperf.cases.rules import (
-    read_dims,
-    read_ep_options,
     read_fp16,
     read_inputs,
     read_session,
@@ -166,6 +166,7 @@ class EntryReader:
 
     def _model(self, found: dict[str, Any], place: Place) -> Model:
         merged = _with_defaults(found, self.defaults)
+        merged |= split_ranges(merged.get("dims", {}))
         if "session" in merged:
             merged["session"] = tuple(_located(rule, self.base) for rule in merged["session"])
         values = {_FIELDS.get(key, key): value for key, value in merged.items()}

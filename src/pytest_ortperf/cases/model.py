@@ -81,6 +81,15 @@ class Fp16Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DimRange:
+    """Sizes that a symbolic dimension may have, for providers that build for a range; cases run with `opt`."""
+
+    min: int
+    opt: int
+    max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
     """A `skip` or `xfail` of a model list entry."""
 
@@ -131,6 +140,9 @@ class Model:
 
     dims: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: EMPTY)
     """Values of symbolic dimensions; several values multiply the cases."""
+
+    dim_ranges: Mapping[str, DimRange] = field(default_factory=lambda: EMPTY)
+    """Of those in `dims` that were given as a range."""
 
     fix_dims: bool = False
     """Whether the values of `dims` are made static in the session."""

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["bool", "int", "size", "enum", "text", "path", "shapes", "pointer"]
+Kind = Literal["bool", "int", "size", "enum", "text", "path", "shapes", "pointer", "absent"]
 
+# `absent` is for C and C++ alone: Python's parser refuses it whatever its value
 TABLE_VERSION = (1, 31)
 """Of the newest ONNX Runtime whose options are below; a newer one may have more."""
 
-_C_ONLY = "ONNX Runtime takes it from C and C++ alone, not from Python; leave it out"
+_NO_ADDRESS = "an address means nothing in the process that runs a case; leave it out"
 _NO_GRAPH = "a CUDA graph needs inputs and outputs bound to the device, which is not available yet; leave it out"
 _NO_EFFECT_11 = "no effect with TensorRT 11 and later"
 
@@ -62,7 +63,7 @@ CUDA = OptionTable(
     "0",
     _rows(
         _O("device_id", "int", "0", low=0),
-        _O("has_user_compute_stream", "bool", "0", first=(1, 16), refused=_C_ONLY),
+        _O("has_user_compute_stream", "bool", "0", first=(1, 16), refused=_NO_ADDRESS),
         _O("user_compute_stream", "pointer", "0", first=(1, 18)),
         _O("gpu_mem_limit", "size", "all", "of the arena, in bytes; not of the whole process"),
         _O(
@@ -96,7 +97,7 @@ CUDA = OptionTable(
         _O("sdpa_kernel", "int", "0", "bits of the attention kernels allowed; 0 is all", (1, 19), low=0),
         _O("fuse_conv_bias", "bool", "0", first=(1, 20)),
         _O("enable_cudnn", "bool", "1", "1.24 does not have it, 1.30 does", (1, 25)),
-        _O("default_memory_arena_cfg", "pointer", "0", refused=_C_ONLY),
+        _O("default_memory_arena_cfg", "absent", "0"),
     ),
 )
 """Its parser takes 1, 0, True, False, true and false."""
@@ -106,7 +107,7 @@ TENSORRT = OptionTable(
     "False",
     _rows(
         _O("device_id", "int", "0", low=0),
-        _O("has_user_compute_stream", "bool", "False", first=(1, 16), refused=_C_ONLY),
+        _O("has_user_compute_stream", "absent", "False", first=(1, 16)),
         _O("user_compute_stream", "pointer", "0", first=(1, 18)),
         _O("trt_max_partition_iterations", "int", "1000", low=1),
         _O("trt_min_subgraph_size", "int", "1", low=1),
@@ -124,10 +125,10 @@ TENSORRT = OptionTable(
         _O("trt_engine_cache_prefix", "text", "none", first=(1, 18)),
         _O("trt_weight_stripped_engine_enable", "bool", "False", first=(1, 19)),
         _O("trt_onnx_model_folder_path", "path", "none", first=(1, 19)),
-        _O("trt_onnx_bytestream", "pointer", "0", first=(1, 19), refused=_C_ONLY),
-        _O("trt_onnx_bytestream_size", "size", "0", first=(1, 19), refused=_C_ONLY),
-        _O("trt_external_data_bytestream", "pointer", "0", first=(1, 23), refused=_C_ONLY),
-        _O("trt_external_data_bytestream_size", "size", "0", first=(1, 23), refused=_C_ONLY),
+        _O("trt_onnx_bytestream", "absent", "0", first=(1, 19)),
+        _O("trt_onnx_bytestream_size", "absent", "0", first=(1, 19)),
+        _O("trt_external_data_bytestream", "absent", "0", first=(1, 23)),
+        _O("trt_external_data_bytestream_size", "absent", "0", first=(1, 23)),
         _O("trt_engine_decryption_enable", "bool", "False"),
         _O("trt_engine_decryption_lib_path", "path", "none"),
         _O("trt_force_sequential_engine_build", "bool", "False"),
@@ -153,7 +154,7 @@ TENSORRT = OptionTable(
         _O("trt_engine_hw_compatible", "bool", "False", first=(1, 19)),
         _O("trt_op_types_to_exclude", "text", "none", "operator types with commas between", (1, 21)),
         _O("trt_preview_features", "text", "none", first=(1, 22)),
-        _O("trt_load_user_initializer", "bool", "False", first=(1, 23), refused=_C_ONLY),
+        _O("trt_load_user_initializer", "absent", "False", first=(1, 23)),
     ),
 )
 """Python's parser of these takes True, true, False and false alone."""

@@ -105,7 +105,7 @@ def _numbers(onnxruntime: str | None) -> tuple[int, int] | None:
 
 
 def _unknown_text(name: str, key: str, table: OptionTable) -> str:
-    near = difflib.get_close_matches(key, table.options, n=1, cutoff=0.7)
+    near = difflib.get_close_matches(key, table.options, n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"known options are {', '.join(table.options)}"
     return f"unknown {name} option '{key}'; {hint}"
 
@@ -172,6 +172,10 @@ def _read_pointer(what: str, value: str, _: ProviderOption, __: OptionTable) -> 
     return value
 
 
+def _read_absent(what: str, *_: object) -> str:
+    raise SettingsError(f"{what} cannot be used: ONNX Runtime takes it from C and C++ alone; leave it out")
+
+
 _READERS: Mapping[str, Callable[[str, str, ProviderOption, OptionTable], str]] = {
     "bool": _read_bool,
     "int": _read_int,
@@ -181,6 +185,7 @@ _READERS: Mapping[str, Callable[[str, str, ProviderOption, OptionTable], str]] =
     "path": _read_text,
     "shapes": _read_shapes,
     "pointer": _read_pointer,
+    "absent": _read_absent,
 }
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from pytest_ortperf.cases.issues import Place, unknown
+from pytest_ortperf.cases.issues import Place
 from pytest_ortperf.cases.matrix import MODES
 from pytest_ortperf.cases.model import (
     Condition,
@@ -19,14 +19,14 @@ from pytest_ortperf.cases.model import (
     ToleranceRule,
 )
 from pytest_ortperf.cases.names import tag_issue
-from pytest_ortperf.cases.providers import PROVIDERS, find_provider
+from pytest_ortperf.cases.provider_option_rules import read_options, read_provider
 from pytest_ortperf.cases.values import (
     Reader,
-    as_number,
     choice_reader,
     is_integer,
     list_reader,
     one_or_more,
+    read_count,
     read_number,
     read_object,
     read_percent,
@@ -34,26 +34,10 @@ from pytest_ortperf.cases.values import (
     read_texts,
     read_zero_or_more,
 )
-from pytest_ortperf.errors import SettingsError
 
 _PRECISION = re.compile(r"[a-z][a-z0-9_]*")
 _SLICE = r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(:\s*(-?0*[1-9]\d*)?\s*)?"
 _SLICES = re.compile(rf"{_SLICE}(,{_SLICE})*")
-
-
-def read_provider(value: Any, place: Place) -> str:
-    """Return the short name of a provider."""
-    name = read_text(value, place)
-    if not name:
-        return ""
-    try:
-        return find_provider(name).name
-    except SettingsError:  # its text speaks of the command line
-        place.report(
-            unknown("provider", name, [row.name for row in PROVIDERS])
-            + "; or a full name that ends in ExecutionProvider"
-        )
-        return ""
 
 
 def read_precision(value: Any, place: Place) -> str:
@@ -178,23 +162,6 @@ def _read_conditions(value: Any, place: Place, keys: Mapping[str, Reader]) -> tu
     return tuple(conditions)
 
 
-def read_dims(value: Any, place: Place) -> Mapping[str, tuple[int, ...]]:
-    """Return the values of each dimension; a single one becomes a tuple of one."""
-    if not isinstance(value, dict):
-        place.wrong(value, 'an object of values by dimension name, such as {"batch": [1, 8]}')
-        return {}
-    return {name: _read_sizes(sizes, place.inside(name)) for name, sizes in value.items()}
-
-
-def _read_sizes(value: Any, place: Place) -> tuple[int, ...]:
-    sizes = value if isinstance(value, list) else [value]
-    wrong = not all(is_integer(size, at_least=1) for size in sizes)
-    if wrong or not sizes or len(set(sizes)) < len(sizes):
-        place.wrong(value, "an integer above 0, or a list of different ones")
-        return ()
-    return tuple(sizes)
-
-
 def read_tags(value: Any, place: Place) -> tuple[str, ...]:
     """Return the tags, each a valid name of a pytest marker."""
     tags = read_texts(value, place)
@@ -205,51 +172,13 @@ def read_tags(value: Any, place: Place) -> tuple[str, ...]:
     return tags
 
 
-def read_ep_options(value: Any, place: Place) -> Mapping[str, Mapping[str, str]]:
-    """Return provider options by short name; true and false become 1 and 0, as ONNX Runtime spells them."""
-    if not isinstance(value, dict):
-        place.wrong(value, 'an object of options by provider, such as {"cuda": {"device_id": 0}}')
-        return {}
-    options: dict[str, Mapping[str, str]] = {}
-    for key, item in value.items():
-        here = place.inside(key)
-        name = read_provider(key, here)
-        if name in options:
-            here.report(f"the provider {name!r} is given twice; put all its options under one name")
-        options[name] = _read_options(item, here)
-    return options
-
-
-def _read_options(value: Any, place: Place) -> Mapping[str, str]:
-    if not isinstance(value, dict):
-        place.wrong(value, "an object of option values")
-        return {}
-    return {key: _option_text(item, place.inside(key)) for key, item in value.items()}
-
-
-def _option_text(value: Any, place: Place) -> str:
-    if isinstance(value, bool):
-        return "1" if value else "0"
-    if isinstance(value, str) or as_number(value) is not None:
-        return str(value)
-    place.wrong(value, "a text, a finite number, true or false")
-    return ""
-
-
-def _read_count(value: Any, place: Place) -> int:
-    if is_integer(value, at_least=1):
-        return int(value)
-    place.wrong(value, "an integer above 0")
-    return 0
-
-
 SESSION_KEYS: Mapping[str, Reader] = {
     "provider": read_provider,
     "graph_optimization": choice_reader("level", ["disable", "basic", "extended", "all"]),
-    "intra_op_threads": _read_count,
-    "inter_op_threads": _read_count,
+    "intra_op_threads": read_count,
+    "inter_op_threads": read_count,
     "execution_mode": choice_reader("mode", ["sequential", "parallel"]),
-    "config": _read_options,
+    "config": read_options,
     "custom_op_libraries": read_texts,
 }
 

@@ -71,6 +71,14 @@ def read_flag(value: Any, place: Place) -> bool:
     return value is True
 
 
+def read_count(value: Any, place: Place) -> int:
+    """Return an integer above 0."""
+    if is_integer(value, at_least=1):
+        return int(value)
+    place.wrong(value, "an integer above 0")
+    return 0
+
+
 def read_number(value: Any, place: Place) -> float | None:
     """Return a finite number."""
     number = as_number(value)

@@ -11,6 +11,7 @@ from pytest_ortperf.cases.model import EMPTY, Fp16Io, Tolerance
 
 InputSource = Literal["auto", "zoo", "random"]
 GraphOptimization = Literal["disable", "basic", "extended", "all"]
+TensorrtCache = Literal["off", "run", "persistent"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,12 @@ class ExecutionSettings:
     """Of `log`, `profile`, `graph`: files of each case to keep."""
 
     keep_folder: Path | None = None
+
+    trt_cache: TensorrtCache = "run"
+    """How long TensorRT's engines and timings are kept: not at all, for the run, or for good."""
+
+    trt_cache_folder: Path | None = None
+    """Where; `None` is nowhere for `run`, and the user's own cache folder for `persistent`."""
 
     ep_options: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: EMPTY)
     """Provider options by short name; over those of the model list, key by key."""

@@ -47,6 +47,9 @@ class Environment:
     onnxruntime_distribution: str | None = None
     """`onnxruntime-gpu 1.31.1`."""
 
+    environment_variables: Mapping[str, str] = field(default_factory=dict)
+    """Those that change what is measured, such as `CUDA_VISIBLE_DEVICES`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunHeader:

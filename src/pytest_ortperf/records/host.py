@@ -17,6 +17,7 @@ from pytest_ortperf.records.distributions import (
 )
 from pytest_ortperf.records.environment import Environment, GpuFact
 from pytest_ortperf.records.libraries import read_cuda, read_cudnn, read_driver, read_tensorrt, read_text
+from pytest_ortperf.records.variables import recorded_environment
 
 __all__ = ["GpuSurvey", "collect_environment", "onnxruntime_distributions", "require_one_onnxruntime"]
 
@@ -84,6 +85,7 @@ def collect_environment(
         python=platform.python_version(),
         packages=packages,
         onnxruntime_distribution=", ".join(runtimes) or None,
+        environment_variables=recorded_environment(os.environ),
     )
 
 

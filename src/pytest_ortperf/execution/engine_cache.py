@@ -1,0 +1,130 @@
+"""Where TensorRT keeps engines and timings: nowhere, for the run, or for good under a key that no change survives."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.execution.devices import nvml_gpus
+from pytest_ortperf.execution.dimensions import fixes_dims
+from pytest_ortperf.execution.model_hash import content_key
+from pytest_ortperf.execution.precision import cache_of
+from pytest_ortperf.execution.session_knobs import knobs_of
+from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.tensorrt_libraries import tensorrt_version
+from pytest_ortperf.records.host import collect_environment
+
+_NOT_OF_THE_ENGINE = frozenset(
+    {
+        "trt_context_memory_sharing_enable",
+        "trt_cuda_graph_enable",
+        "trt_detailed_build_log",
+        "trt_dump_ep_context_model",
+        "trt_dump_subgraphs",
+        "trt_engine_cache_enable",
+        "trt_engine_cache_path",
+        "trt_engine_cache_prefix",
+        "trt_ep_context_embed_mode",
+        "trt_ep_context_file_path",
+        "trt_force_sequential_engine_build",
+        "trt_timing_cache_enable",
+        "trt_timing_cache_path",
+    }
+)
+"""Options that leave the engine as it is; any other, one we do not know included, gives another engine."""
+
+_KEY_CHARACTERS = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Builder:
+    """What builds an engine: an engine of another one is never looked for."""
+
+    onnxruntime: str | None
+    tensorrt: str | None
+    cuda: str | None
+    driver: str | None
+    gpus: tuple[str, ...]
+    """Names of all GPUs, which fix their compute capabilities."""
+
+    visible: str | None
+    """`CUDA_VISIBLE_DEVICES`: it decides which GPU a device id means."""
+
+
+def cache_options(
+    source: str | bytes, case: Case, settings: ExecutionSettings, options: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the cache options of a case; the folders exist then.
+
+    Args:
+        source: The model that the session is made of.
+        case: In mode `run` its engines are its own: else the validation's would make the benchmark's session warm.
+        settings: Which cache, and where.
+        options: All other provider options of the case.
+    """
+    if settings.trt_cache == "off" or (settings.trt_cache == "run" and settings.trt_cache_folder is None):
+        return {"trt_engine_cache_enable": "False", "trt_timing_cache_enable": "False"}
+    if settings.trt_cache == "run" and settings.trt_cache_folder is not None:
+        engines = timings = settings.trt_cache_folder / _hash(case.case_id)
+    else:
+        base = settings.trt_cache_folder or cache_of(settings).folder / "tensorrt"
+        builder = this_builder(settings.workspace)
+        model = model_key(source, case, settings)
+        engines = base / "engines" / engine_key(model, builder, options)
+        timings = base / "timings" / _hash(dataclasses.asdict(builder))
+    for folder in (engines, timings):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return {
+        "trt_engine_cache_enable": "True",
+        "trt_engine_cache_path": str(engines),
+        "trt_timing_cache_enable": "True",
+        "trt_timing_cache_path": str(timings),
+    }
+
+
+def engine_key(model: Mapping[str, object], builder: Builder, options: Mapping[str, str]) -> str:
+    """Return the name of the folder for the engines of one model, builder and set of options."""
+    of_engine = {key: value for key, value in options.items() if key not in _NOT_OF_THE_ENGINE}
+    return _hash({"model": dict(model), "builder": dataclasses.asdict(builder), "options": of_engine})
+
+
+def model_key(source: str | bytes, case: Case, settings: ExecutionSettings) -> dict[str, object]:
+    """Return the model's content, its external data's, and what else changes the graph that TensorRT gets."""
+    if isinstance(source, bytes):
+        content: Mapping[str, str | None] = {"model": hashlib.sha256(source).hexdigest()}
+    else:
+        content = content_key(Path(source), cache_of(settings))
+    fixed = dict(case.dims) if fixes_dims(case, settings) else {}
+    return {**content, "graph optimisation": knobs_of(case, settings).graph_optimization, "fixed dimensions": fixed}
+
+
+@functools.cache
+def this_builder(workspace: Path | None) -> Builder:
+    """Return what would build an engine here; TensorRT's version is that of the library that loads."""
+    environment = collect_environment(nvml_gpus(), workspace=workspace)
+    return Builder(
+        onnxruntime=environment.onnxruntime_distribution,
+        tensorrt=tensorrt_version() or environment.tensorrt,
+        cuda=environment.cuda,
+        driver=environment.driver,
+        gpus=tuple(gpu.name for gpu in environment.gpus),
+        visible=os.environ.get("CUDA_VISIBLE_DEVICES"),
+    )
+
+
+def remove_run_cache(settings: ExecutionSettings) -> None:
+    """Remove the engines and timings of a run that keeps them no longer than itself."""
+    if settings.trt_cache == "run" and settings.trt_cache_folder is not None:
+        shutil.rmtree(settings.trt_cache_folder, ignore_errors=True)
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:_KEY_CHARACTERS]
