@@ -29,7 +29,7 @@ def test_case(number):
 """
 FOREIGN_TEXT = (
     "`pytest -q` in a project with one test of its own, {rounds} rounds in turns; the median difference is "
-    "{cost:.1f} ms."
+    "{wall:.1f} ms, of the CPU times {cpu:.1f} ms."
 )
 FOREIGN_TEST = "def test_one():\n    pass\n"
 FOREIGN_CONFTEST = """import sys
@@ -78,11 +78,12 @@ def collecting_table(runs: Mapping[str, list[Finished]]) -> str:
             f"{statistics.median(values):.2f}",
             spread(values, 2),
             f"{ratio(values, seconds[THEIRS]):.2f}",
+            f"{ratio(_cpu(runs[name]), _cpu(runs[THEIRS])):.2f}",
             f"{max(run.peak_mib for run in runs[name]):.0f}",
         ]
         for name, values in seconds.items()
     ]
-    return table(["", "median, s", "spread, s", "ratio", "peak memory, MiB"], rows)
+    return table(["", "median, s", "spread, s", "ratio", "ratio of CPU times", "peak memory, MiB"], rows)
 
 
 def foreign_table(runs: Mapping[str, list[Finished]]) -> str:
@@ -92,24 +93,33 @@ def foreign_table(runs: Mapping[str, list[Finished]]) -> str:
             name,
             f"{statistics.median(run.seconds for run in done) * 1e3:.0f}",
             spread([run.seconds * 1e3 for run in done], 0),
+            f"{statistics.median(_cpu(done)) * 1e3:.0f}",
             imported(done[0].output),
         ]
         for name, done in runs.items()
     ]
-    return table(["", "median, ms", "spread, ms", "of the heavy packages imported"], rows)
+    return table(["", "median, ms", "spread, ms", "CPU, ms", "of the heavy packages imported"], rows)
 
 
-def cost_ms(runs: Mapping[str, list[Finished]]) -> float:
-    """Return the median difference of the rounds in ms."""
-    pairs = zip(runs[PRESENT], runs[BLOCKED], strict=True)
-    return statistics.median(present.seconds - blocked.seconds for present, blocked in pairs) * 1e3
+def cost_ms(present: Sequence[float], blocked: Sequence[float]) -> float:
+    """Return the median difference of the rounds in ms, of times in s."""
+    pairs = zip(present, blocked, strict=True)
+    return statistics.median(one - other for one, other in pairs) * 1e3
+
+
+def _seconds(runs: Sequence[Finished]) -> list[float]:
+    return [run.seconds for run in runs]
+
+
+def _cpu(runs: Sequence[Finished]) -> list[float]:
+    return [run.cpu_seconds for run in runs]
 
 
 def targets(collecting: Mapping[str, list[Finished]], foreign: Mapping[str, list[Finished]]) -> list[Target]:
     """Return the promises."""
-    times = ratio(*([run.seconds for run in collecting[name]] for name in (OURS, THEIRS)))
+    times = ratio(_seconds(collecting[OURS]), _seconds(collecting[THEIRS]))
     peak = max(run.peak_mib for run in collecting[OURS])
-    cost = cost_ms(foreign)
+    cost = cost_ms(_seconds(foreign[PRESENT]), _seconds(foreign[BLOCKED]))
     heavy = sorted({imported(run.output) for run in foreign[PRESENT]})
     return [
         Target(f"collecting takes at most {RATIO_LIMIT:g} times pytest's own", f"{times:.2f}", times <= RATIO_LIMIT),
@@ -145,12 +155,19 @@ def main() -> int:
     report.sections = [
         f"`pytest --collect-only -q` of {given.cases} cases, {given.repeat} rounds in turns.",
         collecting_table(collecting),
-        FOREIGN_TEXT.format(rounds=given.foreign_repeat, cost=cost_ms(foreign)),
+        FOREIGN_TEXT.format(
+            rounds=given.foreign_repeat,
+            wall=cost_ms(_seconds(foreign[PRESENT]), _seconds(foreign[BLOCKED])),
+            cpu=cost_ms(_cpu(foreign[PRESENT]), _cpu(foreign[BLOCKED])),
+        ),
         foreign_table(foreign),
     ]
     report.targets = targets(collecting, foreign)
     report.data = {
-        side: {name: [run.seconds for run in done] for name, done in runs.items()}
+        side: {
+            name: [{"seconds": run.seconds, "cpu_seconds": run.cpu_seconds} for run in done]
+            for name, done in runs.items()
+        }
         for side, runs in (("collecting", collecting), ("foreign", foreign))
     }
     report.finish(given.output)

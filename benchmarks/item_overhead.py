@@ -157,15 +157,15 @@ def item_times(times: Mapping[str, Mapping[str, int]], stages_ns: Mapping[str, i
 
 
 def times_table(items: Mapping[str, list[ItemTime]]) -> str:
-    """Return medians in ms; of the overhead the 90th percentile too."""
+    """Return medians in ms; of the overhead the 10th and 90th percentile too."""
     rows = []
     for name, found in items.items():
         overheads = [item.overhead for item in found]
         parts = [statistics.median(getattr(item, part) for item in found) for part in ("wall", "stages")]
-        cells = [*parts, statistics.median(overheads), percentile(overheads, 90)]
+        cells = [*parts, statistics.median(overheads), percentile(overheads, 10), percentile(overheads, 90)]
         cells += [statistics.median(getattr(item, part) for item in found) for part in ("start", "inside", "end")]
         rows.append([name, str(len(found)), *(f"{cell:.2f}" for cell in cells)])
-    heads = ["median, ms", "items", "wall", "stages", "overhead", "p90", "start", "inside", "end"]
+    heads = ["median, ms", "items", "wall", "stages", "overhead", "p10", "p90", "start", "inside", "end"]
     return table(heads, rows)
 
 
