@@ -30,7 +30,7 @@ _RECIPE = 2
 _NODE = re.compile(r"""[Nn]ode \(([^()]+)\)|In Node, \("([^"]+)"|node (?:with )?name:? '?([^\s',:)]+)""")
 """How onnx and ONNX Runtime name a node in their messages."""
 
-_LOADING = re.compile(r"Load model from \S+ failed:")
+_LOADING = re.compile(r"Load model from .+? failed:")
 
 
 def fp16_model(path: Path, rule: Fp16Rule, cache: ArtifactCache) -> Artifact:
