@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_ortperf import options
 from pytest_ortperf.activation import is_worker
 from pytest_ortperf.dimension_check import DimensionCheck
 from pytest_ortperf.nodes import CaseItem, ModelDirectory, ModelListFile, source_id
@@ -52,6 +53,7 @@ class Run:
         self.settings: RunSettings = read_settings(config)
         self.forked_problem = pytest_forked_problem(config)
         self._sources = set(self.settings.models)
+        self._sources_given = options.given(config, "models") is not None
         self._tags: set[str] = set()
 
     @cached_property
@@ -96,7 +98,8 @@ class Run:
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         if file_path.suffix != ".json":
             return None
-        if file_path in self._sources or file_path.name == "models.json" or parent.session.isinitpath(file_path):
+        by_name = file_path.name == "models.json" and not self._sources_given
+        if by_name or file_path in self._sources or parent.session.isinitpath(file_path):
             nodeid = source_id(file_path, self.config.rootpath)
             collector = ModelListFile.from_parent(parent, path=file_path, run=self, nodeid=nodeid)
             self._mark_forked(collector)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_ortperf.execution.case_data import CaseData, batch_of, cast_floats, cast_like, tensor_facts
+
+
+@dataclass
+class Meta:
+    name: str
+    type: str = "tensor(float)"
+    shape: Any = ()
+
+
+class Session:
+    """The part of an inference session that is asked for its inputs."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def get_inputs(self) -> list[Meta]:
+        return [Meta(name) for name in self._names]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "expected"),
+    [
+        ({"x": (8, 3)}, 8),
+        ({"x": (8, 3), "y": (8, 1, 2)}, 8),
+        ({"x": (8, 3), "lengths": (5,)}, 8),
+        ({"x": (8, 3), "y": (4, 3)}, None),
+        ({"lengths": (5,), "scalar": ()}, None),
+        ({}, None),
+    ],
+)
+def test_the_batch_is_the_leading_dimension_that_all_agree_on(shapes: Any, expected: int | None) -> None:
+    inputs = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    assert batch_of(Session(*shapes), inputs) == expected
+
+
+def test_facts_of_inputs_name_type_shape_and_origin() -> None:
+    data = CaseData(
+        name="test_data_set_0",
+        origin="stored",
+        inputs={"x": np.zeros((2, 3), np.float16), "s": [np.zeros(1)]},
+        references=None,
+    )
+    assert [(each.name, each.dtype, each.shape, each.origin) for each in tensor_facts(data)] == [
+        ("x", "float16", (2, 3), "stored"),
+        ("s", "list", None, "stored"),
+    ]
+
+
+def test_only_floats_are_cast_to_what_the_model_declares() -> None:
+    values = {"x": np.ones(2, np.float16), "i": np.ones(2, np.int32), "other": np.ones(2, np.float16)}
+    cast = cast_floats(values, [Meta("x"), Meta("i", "tensor(float)")])
+    assert {name: str(value.dtype) for name, value in cast.items() if isinstance(value, np.ndarray)} == {
+        "x": "float32",
+        "i": "int32",
+        "other": "float16",
+    }
+
+
+def test_references_are_cast_like_the_outputs_they_belong_to() -> None:
+    references = {"y": np.ones(2, np.float32), "z": np.ones(2, np.float32)}
+    cast = cast_like(references, {"y": np.ones(2, np.float16)})
+    assert [str(cast[name].dtype) for name in ("y", "z")] == ["float16", "float32"]

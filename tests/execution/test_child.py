@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_ortperf.execution.child import Child, ChildEnd
+
+LONG_S = 30
+
+
+@pytest.fixture
+def child_of() -> Iterator[Callable[[Callable[[Any], Any]], Child]]:
+    children = []
+
+    def make(serve: Callable[[Any], Any]) -> Child:
+        children.append(Child(serve))
+        return children[-1]
+
+    yield make
+    for child in children:
+        child.end()
+
+
+def test_a_child_answers_one_request_after_the_other(child_of: Callable[[Callable[[Any], Any]], Child]) -> None:
+    child = child_of(lambda request: (request * 2, os.getpid()))
+    assert child.ask("a", LONG_S) == ("aa", child.pid)
+    assert child.ask([1], LONG_S) == ([1, 1], child.pid)
+
+
+def test_requests_and_answers_may_be_larger_than_a_pipe(child_of: Callable[[Callable[[Any], Any]], Child]) -> None:
+    data = os.urandom(3_000_000)
+    assert child_of(lambda request: request + request).ask(data, LONG_S) == data + data
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        (lambda _: os.kill(os.getpid(), signal.SIGTERM), ChildEnd(signal=15, exit_code=None)),
+        (lambda _: os.kill(os.getpid(), signal.SIGKILL), ChildEnd(signal=9, exit_code=None)),
+        (lambda _: os._exit(0), ChildEnd(signal=None, exit_code=0)),
+        (lambda _: os._exit(4), ChildEnd(signal=None, exit_code=4)),
+        (lambda _: sys.exit(3), ChildEnd(signal=None, exit_code=70)),
+        (lambda _: lambda: None, ChildEnd(signal=None, exit_code=70)),  # cannot be pickled
+    ],
+)
+def test_a_death_is_told_as_it_was(
+    child_of: Callable[[Callable[[Any], Any]], Child], end: Callable[[Any], Any], expected: ChildEnd
+) -> None:
+    assert child_of(end).ask("go", LONG_S) == expected
+
+
+@pytest.mark.parametrize(
+    "hang",
+    [lambda _: time.sleep(1000), lambda _: ctypes.PyDLL(None).sleep(1000)],
+    ids=["python", "native with the GIL"],
+)
+def test_the_deadline_ends_a_child_that_hangs(
+    child_of: Callable[[Callable[[Any], Any]], Child], hang: Callable[[Any], Any]
+) -> None:
+    child = child_of(hang)
+    start = time.monotonic()
+    assert child.ask("go", 0.2) == ChildEnd(signal=9, exit_code=None, timed_out=True)
+    assert 0.2 <= time.monotonic() - start < 5
+    with pytest.raises(ProcessLookupError):
+        os.kill(child.pid, 0)
+
+
+def test_a_grandchild_that_keeps_the_pipe_open_does_not_hide_a_death(
+    child_of: Callable[[Callable[[Any], Any]], Child],
+) -> None:
+    def leave_one_behind(_: Any) -> None:
+        if os.fork() == 0:
+            time.sleep(3)
+            os._exit(0)
+        os._exit(5)
+
+    start = time.monotonic()
+    assert child_of(leave_one_behind).ask("go", LONG_S) == ChildEnd(signal=None, exit_code=5)
+    assert time.monotonic() - start < 2.5
+
+
+def test_a_child_that_died_between_requests_is_told(child_of: Callable[[Callable[[Any], Any]], Child]) -> None:
+    child = child_of(lambda request: request)
+    assert child.ask(1, LONG_S) == 1
+    os.kill(child.pid, signal.SIGTERM)
+    assert child.ask(2, LONG_S) == ChildEnd(signal=15, exit_code=None)
+
+
+def test_the_end_leaves_no_process_and_no_open_file(child_of: Callable[[Callable[[Any], Any]], Child]) -> None:
+    before = open_files()
+    child = child_of(lambda request: request)
+    child.ask(1, LONG_S)
+    child.end()
+    child.end()
+    with pytest.raises(ProcessLookupError):
+        os.kill(child.pid, 0)
+    assert open_files() == before
+
+
+def open_files() -> int:
+    """Return how many files this process has open; 0 where the system does not tell."""
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.exists() else 0
