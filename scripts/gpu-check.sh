@@ -54,12 +54,13 @@ read_arguments() {
 
 # What every call of pytest on the networks has. It runs beside them: the checkout's own pytest settings do not count.
 ortperf() {
-  local results=$1 commit
+  local results=$1 commit labels=()
   shift
-  commit=$(git -C "$root" rev-parse --short=12 HEAD 2>/dev/null) || commit=unknown
+  # where the checkout came without .git, the variables of a CI system may tell
+  commit=$(git -C "$root" rev-parse HEAD 2>/dev/null) && labels=(--ortperf-label="commit=$commit")
   touch "$work/models/pytest.ini"
   (cd "$work/models" && "$python" -m pytest -p no:cacheprovider --durations=5 --ortperf-timeout=60 \
-    --ortperf-results="$work/results/$results" --ortperf-label="commit=$commit" "$@")
+    --ortperf-results="$work/results/$results" "${labels[@]}" "$@")
 }
 
 check_records() { "$python" "$root/scripts/check_records.py" "$work/results/$1" "${@:2}"; }
