@@ -61,7 +61,7 @@ class Runner:
     def begin(self, item: CaseItem) -> None:
         """Make ready for one item, in the process that will watch it."""
         if not self._ready:
-            prepare_process()
+            prepare_process(uses_cuda=_uses_cuda(self.run))
             self._ready = True
         self.run.journal.reset()
         self.validations.instruct(item)
@@ -246,13 +246,20 @@ def _phase(item: pytest.Item, when: str, **extra: Any) -> pytest.TestReport:
     return report
 
 
-def prepare_process() -> None:
-    """Import what cases need, load CUDA's libraries where they are, and make forks cheap."""
+def _uses_cuda(run: Run) -> bool:
+    unusable = run.settings.execution.unusable
+    rows = [row for row in run.settings.axes.providers if row.name not in unusable]
+    return any("CUDAExecutionProvider" in (row.full_name, *row.companions) for row in rows)
+
+
+def prepare_process(*, uses_cuda: bool) -> None:
+    """Import what cases need, load CUDA's libraries where a provider uses them, and make forks cheap."""
     import onnxruntime
 
     import pytest_ortperf.execution.execute  # noqa: F401 - children find it imported
 
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+    if uses_cuda:
+        # prints a line for each library that it does not find
         onnxruntime.preload_dlls()
     gc.collect()
     gc.freeze()

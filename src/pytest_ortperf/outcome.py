@@ -30,7 +30,8 @@ _HINTS: dict[int, str] = {
 
 def record_of(item: CaseItem, outcome: str, *, failure: Failure | None = None, reason: str | None = None) -> Record:
     """Return the record of an item from what its facts hold."""
-    return Record(**_identity(item), **_measured(item.facts), outcome=outcome, failure=failure, reason=reason)
+    known = item.facts.reason if item.facts else None
+    return Record(**_identity(item), **_measured(item.facts), outcome=outcome, failure=failure, reason=reason or known)
 
 
 def settle(item: CaseItem, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:

@@ -74,6 +74,7 @@ def _questions(config: pytest.Config, rows: Iterable[Provider], plugins: Mapping
             options={**device_option(row, devices, plugins), **chosen.get(row.name, {})},
             plugins=plugins,
             device=devices.get(row.name),
+            workspace=options.given(config, "workspace"),
         )
         for row in rows
         if row.name != "cpu"

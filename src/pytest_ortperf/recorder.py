@@ -132,6 +132,10 @@ class Recorder:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if any(row.name == "tensorrt" for row in self._run.settings.axes.providers):
+            from pytest_ortperf.execution.engine_cache import remove_run_cache
+
+            remove_run_cache(self._run.settings.execution)
         if self._header is None or self._file is None:
             return
         self._end = RunEnd(

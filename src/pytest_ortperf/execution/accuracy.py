@@ -16,6 +16,7 @@ from pytest_ortperf.records.record import OutputAccuracy
 _SINGLE = Tolerance(rtol=1e-3, atol=1e-5, percent_mismatch=0.0)
 _DEFAULTS = {
     "fp16": Tolerance(rtol=1e-2, atol=1e-3, percent_mismatch=0.0),
+    "tf32": Tolerance(rtol=1e-2, atol=1e-3, percent_mismatch=0.0),
     "mixed": Tolerance(rtol=1e-2, atol=1e-3, percent_mismatch=0.0),
     "bf16": Tolerance(rtol=1.6e-2, atol=1e-2, percent_mismatch=0.0),
 }
@@ -28,20 +29,25 @@ _Limits: TypeAlias = tuple[float, float]
 
 
 def choose_tolerance(
-    model: Model, *, precision: str | None, provider: str, output: str, command_line: Tolerance
+    model: Model,
+    *,
+    precision: str | None,
+    provider: str,
+    output: str,
+    command_line: Tolerance,
 ) -> Tolerance:
     """Return the tolerance of one output, each field from the first that gives it.
 
     In order: the command line; the model's rules that apply, as listed; the default of the precision. The
     defaults: fp32, int8 and unknown rtol 1e-3 (that of the onnx project's backend test runner), atol 1e-5;
     fp16 and mixed rtol 1e-2, about ten roundings of float16 (2**-10 each), atol 1e-3; bf16 rtol 1.6e-2, two
-    roundings of bfloat16 (2**-7 each, and what `torch.testing.assert_close` takes for it), atol 1e-2. No
-    element may lie outside.
+    roundings of bfloat16 (2**-7 each, and what `torch.testing.assert_close` takes for it), atol 1e-2; fp32
+    where the provider may compute in TF32, which has float16's mantissa, as fp16. No element may lie outside.
 
     Args:
         model: Has the rules.
-        precision: As asked for, or else the model's own: `fp32`, `fp16`, `bf16`, `int8`, `mixed`; `None` if
-            unknown.
+        precision: As asked for, or else the model's own: `fp32`, `tf32` (fp32 that may be computed so; rules for
+            fp32 apply), `fp16`, `bf16`, `int8`, `mixed`; `None` if unknown.
         provider: Short name, such as `cuda`.
         output: The output's name.
         command_line: What options give.
@@ -49,10 +55,11 @@ def choose_tolerance(
     Returns:
         With every field given.
     """
+    matching = {None, precision, "fp32" if precision == "tf32" else precision}
     rules = (
         rule.tolerance
         for rule in model.tolerances
-        if rule.precision in (None, precision)
+        if rule.precision in matching
         and rule.provider in (None, provider)
         and (rule.output is None or fnmatch.fnmatchcase(output, rule.output))
     )

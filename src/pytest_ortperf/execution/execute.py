@@ -19,6 +19,7 @@ from pytest_ortperf.execution.inspection import keep_files
 from pytest_ortperf.execution.latency import sample, warm_up
 from pytest_ortperf.execution.opening import open_session
 from pytest_ortperf.execution.precision import PreparedModel, prepare_model, second_try
+from pytest_ortperf.execution.provider_options import TF32_ALLOWED
 from pytest_ortperf.execution.reference import cpu_reference
 from pytest_ortperf.execution.session import SessionHooks
 from pytest_ortperf.execution.settings import ExecutionSettings
@@ -165,7 +166,10 @@ class Execution:
         return DataSetAccuracy(data_set=data.name, reference=source, outputs=compared)
 
     def _tolerance(self, output: str) -> Any:
-        found = self.facts.model_fact.precision if self.facts.model_fact else None
+        fact = self.facts.model_fact
+        found = fact.precision if fact else None
+        if fact is not None and fact.note == TF32_ALLOWED:
+            found = "tf32"
         return choose_tolerance(
             self.case.model,
             precision=self.case.precision or found,

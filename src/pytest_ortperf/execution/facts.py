@@ -148,6 +148,8 @@ class Facts:
     latencies: tuple[Latency, ...] = ()
     accuracy: tuple[DataSetAccuracy, ...] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
+    reason: str | None = None
+    """What is to be known of a case that passes, such as a graph without nodes."""
 
     @contextmanager
     def entering(self, stage: str) -> Iterator[None]:

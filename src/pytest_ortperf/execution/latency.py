@@ -53,10 +53,10 @@ def sample(
     """
     samples: list[int] = []
     wanted = settings.iterations or MIN_ITERATIONS
-    begin = end = noted = clock()
-    limit = begin if settings.iterations else begin + int(settings.max_time_s * 1e9)
     told = 0
     with _without_garbage_collection():
+        begin = end = noted = clock()
+        limit = begin if settings.iterations else begin + int(settings.max_time_s * 1e9)
         while len(samples) < wanted or end < limit:
             start = clock()
             call()

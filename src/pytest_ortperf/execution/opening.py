@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import shutil
 from pathlib import Path
 
@@ -12,16 +14,18 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_data import case_data
 from pytest_ortperf.execution.facts import Facts
 from pytest_ortperf.execution.placement import (
+    FOLDED,
     has_assignment_info,
     placement_of_profile,
     profile_options,
     read_placement,
     require_placement,
 )
+from pytest_ortperf.execution.provider_options import compute_precision_note
 from pytest_ortperf.execution.session import SessionHooks, create_session
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.values import run
-from pytest_ortperf.records.record import Placement
+from pytest_ortperf.records.record import Placement, SessionFact
 
 
 def open_session(
@@ -36,13 +40,24 @@ def open_session(
         _require_usable(case, settings)
         created = create_session(source, case, settings, hooks, log=facts.journal.log_tail)
     facts.session = created.fact
+    _note_precision(case, facts, created.fact)
     with facts.entering("placement"):
         if has_assignment_info():
             facts.placement = read_placement(created.session)
         elif facts.placement is None:
             facts.placement = _profiled(source, case, settings, hooks)
-        require_placement(case, facts.placement, settings.max_fallback_percent)
+        require_placement(case, facts.placement, settings.max_fallback_percent, facts.journal.log_tail)
+    facts.reason = FOLDED if facts.placement.total_nodes == 0 else None
     return created.session
+
+
+def _note_precision(case: Case, facts: Facts, session: SessionFact) -> None:
+    model = facts.model_fact
+    if model is None or model.note is not None:
+        return
+    given = session.provider_options.get(case.provider.full_name, {})
+    note = compute_precision_note(case.provider.name, given, model.precision, os.environ)
+    facts.model_fact = dataclasses.replace(model, note=note)
 
 
 class ProfilingHooks:

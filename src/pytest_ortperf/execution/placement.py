@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.runtime_log import reason
 from pytest_ortperf.records.record import Placement
 
 FOLDED = "the graph folded to constants: no node is left to run on any provider"
@@ -67,13 +68,16 @@ def placement_of_profile(text: str) -> Placement:
     return _counted(((args["provider"], args.get("op_name", "?")) for args in nodes.values()), "profile")
 
 
-def require_placement(case: Case, placement: Placement, max_fallback_percent: float) -> None:
+def require_placement(
+    case: Case, placement: Placement, max_fallback_percent: float, log: Callable[[], Sequence[str]] = tuple
+) -> None:
     """Refuse a case whose provider got no node, or fewer than it should.
 
     Args:
         case: Says which provider was asked for.
         placement: What it got.
         max_fallback_percent: Share of nodes that may lie elsewhere.
+        log: Returns what ONNX Runtime has printed so far; an error there can say why a provider took nothing.
 
     Raises:
         CaseError: Stage `placement`, kind `fallback`. A graph without nodes (all folded to constants) passes.
@@ -84,7 +88,8 @@ def require_placement(case: Case, placement: Placement, max_fallback_percent: fl
         return
     elsewhere = elsewhere_text(placement, asked)
     if there == 0:
-        raise _fallback(f"asked for {asked}, 0 of {total} nodes ran there; {elsewhere}")
+        why = reason(log())
+        raise _fallback(f"asked for {asked}, 0 of {total} nodes ran there; {elsewhere}" + (f"; {why}" if why else ""))
     share = 100.0 * (total - there) / total
     if share > max_fallback_percent:
         raise _fallback(

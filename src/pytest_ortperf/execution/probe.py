@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_ortperf.execution.child import Child, ChildEnd
@@ -26,6 +27,8 @@ class Question:
     options: Mapping[str, str]
     plugins: Mapping[str, str]
     device: str | None
+    workspace: str | None = None
+    """Folder below which TensorRT's libraries may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,10 @@ class Verdict:
     """Why no session can be made on it, in ONNX Runtime's words; `None` if one can."""
 
     takes_nodes: bool
-    """Whether it took the node of the tiny model. A provider that does not may still take a real model's."""
+    """Whether it took a node of the tiny model. A provider that does not may still take a real model's."""
+
+    logged: str | None = None
+    """An error that ONNX Runtime printed meanwhile."""
 
     @property
     def usable(self) -> bool:
@@ -46,7 +52,10 @@ class Verdict:
     @property
     def reason(self) -> str:
         """Why it is not usable."""
-        return self.problem or "a session can be made, but a small model's nodes went to other providers"
+        if self.problem:
+            return self.problem
+        why = f": {self.logged}" if self.logged else ""
+        return f"a session can be made, but a small model's nodes went to other providers{why}"
 
 
 def compiled_in() -> list[str]:
@@ -89,14 +98,17 @@ def try_provider(question: Question) -> Verdict:
     """Make a tiny session with a provider in this process; see where its nodes land."""
     from pytest_ortperf.errors import CaseError
     from pytest_ortperf.execution.facts import Journal
+    from pytest_ortperf.execution.runtime_log import reason
 
     journal = Journal()
     try:
         with journal.capture_output():
             landed = _landed(question, journal)
+        return Verdict(problem=None, takes_nodes=landed, logged=reason(journal.log_tail()))
     except CaseError as error:
         return Verdict(problem=str(error), takes_nodes=False)
-    return Verdict(problem=None, takes_nodes=landed)
+    finally:
+        journal.close()
 
 
 def _landed(question: Question, journal: Journal) -> bool:
@@ -105,15 +117,18 @@ def _landed(question: Question, journal: Journal) -> bool:
     from pytest_ortperf.execution.ep_registry import providers_argument
     from pytest_ortperf.execution.placement import has_assignment_info, read_placement
     from pytest_ortperf.execution.session import make_session, require_active
+    from pytest_ortperf.execution.tensorrt_libraries import preload_tensorrt
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         onnxruntime.preload_dlls()
+    if question.workspace is not None and question.full_name == "TensorrtExecutionProvider":
+        preload_tensorrt(Path(question.workspace))
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     wanted = {question.full_name: question.options}
     wanted.setdefault("CPUExecutionProvider", {})
     listed = providers_argument(options, list(wanted.items()), question.plugins, question.device)
-    session, _ = make_session(_tiny_model(), options, listed, question.full_name)
+    session, _ = make_session(_tiny_model(), options, listed, question.full_name, journal.log_tail)
     require_active(question.full_name, session.get_providers(), journal.log_tail)
     if not has_assignment_info():
         return True

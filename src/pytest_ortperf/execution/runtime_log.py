@@ -13,9 +13,12 @@ _PLACE = re.compile(r"^(?:\d{4}-\d\d-\d\d [\d:.]+ )?\[[VIWEF]:onnxruntime:[^\]]*
 _STATUS = re.compile(r"^.*?\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
 _SOURCE = re.compile(r"^(?:EP Error )?\S+\.cc:\d+ .*?\)\s+")
 
-_REASONS = (
+_LOADER = (
     re.compile(r"Failed to load (?:shared )?library .* with error: (?P<reason>.+)"),
     re.compile(r"(?P<reason>LoadLibrary failed with error .+)"),
+)
+_REASONS = (
+    *_LOADER,
     re.compile(r"(?P<reason>CUDA failure \d+: [^;]+?)\s*;"),
     re.compile(r"(?P<reason>CUDNN(?:_FE)? failure \d+: [^;]+?)\s*;"),
     re.compile(r"(?P<reason>Please install TensorRT libraries .+)"),
@@ -37,8 +40,17 @@ def reason(lines: Iterable[str]) -> str | None:
     Args:
         lines: Of a log, in order, or of an error's text.
     """
+    return _first(_REASONS, lines)
+
+
+def loader_reason(lines: Iterable[str]) -> str | None:
+    """Return why a library could not be loaded, in the loader's own words; `None` if no line tells."""
+    return _first(_LOADER, lines)
+
+
+def _first(patterns: Iterable[re.Pattern[str]], lines: Iterable[str]) -> str | None:
     cleaned = clean(lines)
-    for pattern in _REASONS:
+    for pattern in patterns:
         for line in cleaned:
             match = pattern.search(line)
             if match:

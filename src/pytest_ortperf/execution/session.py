@@ -10,13 +10,15 @@ from typing import Any, Protocol
 import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.cases.providers import short_name
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.dimensions import fix_dimensions
 from pytest_ortperf.execution.ep_registry import providers_argument
-from pytest_ortperf.execution.runtime_log import reason, shortened
+from pytest_ortperf.execution.provider_options import provider_options
+from pytest_ortperf.execution.runtime_log import loader_reason, reason, shortened
 from pytest_ortperf.execution.session_knobs import Knobs, knobs_of
 from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.tensorrt import NAME as TENSORRT
+from pytest_ortperf.execution.tensorrt_libraries import preload_tensorrt
 from pytest_ortperf.records.record import SessionFact
 
 CPU = "CPUExecutionProvider"
@@ -72,10 +74,12 @@ def create_session(
     options = session_options(knobs)
     fix_dimensions(options, case, settings)
     hooks.configure_session(options)
-    wanted = requested_providers(case, settings)
+    wanted = requested_providers(source, case, settings)
+    if case.provider.name == TENSORRT and settings.workspace is not None:
+        preload_tensorrt(settings.workspace)
     device = settings.devices.get(case.provider.name)
     listed = providers_argument(options, wanted, settings.plugins, device)
-    session, nanoseconds = make_session(source, options, listed, case.provider.full_name)
+    session, nanoseconds = make_session(source, options, listed, case.provider.full_name, log)
     active = tuple(session.get_providers())
     require_active(case.provider.full_name, active, log)
     fact = SessionFact(
@@ -107,25 +111,13 @@ def session_options(knobs: Knobs) -> onnxruntime.SessionOptions:
     return options
 
 
-def requested_providers(case: Case, settings: ExecutionSettings) -> list[tuple[str, Mapping[str, str]]]:
+def requested_providers(
+    source: str | bytes, case: Case, settings: ExecutionSettings
+) -> list[tuple[str, Mapping[str, str]]]:
     """Return the provider list: the case's own with its options, its companions, and the CPU last."""
-    names = [case.provider.full_name, *case.provider.companions]
-    if CPU not in names:
-        names.append(CPU)
-    return [(name, _given_options(short_name(name), case, settings)) for name in names]
-
-
-def _given_options(name: str, case: Case, settings: ExecutionSettings) -> dict[str, str]:
-    chosen = {}
-    key = case.provider.device_option
-    if (
-        name == case.provider.name
-        and key
-        and name in settings.devices
-        and case.provider.full_name not in settings.plugins
-    ):
-        chosen = {key: settings.devices[name]}
-    return {**chosen, **case.model.ep_options.get(name, {}), **settings.ep_options.get(name, {})}
+    listed: dict[str, Mapping[str, str]] = dict(provider_options(case, settings, source))
+    listed.setdefault(CPU, {**case.model.ep_options.get("cpu", {}), **settings.ep_options.get("cpu", {})})
+    return list(listed.items())
 
 
 def require_active(asked: str, active: Sequence[str], log: Callable[[], Sequence[str]]) -> None:
@@ -156,21 +148,27 @@ def _load_custom_ops(options: onnxruntime.SessionOptions, library: str) -> None:
 
 
 def make_session(
-    source: str | bytes, options: onnxruntime.SessionOptions, providers: Any, asked: str
+    source: str | bytes,
+    options: onnxruntime.SessionOptions,
+    providers: Any,
+    asked: str,
+    log: Callable[[], Sequence[str]] = tuple,
 ) -> tuple[onnxruntime.InferenceSession, int]:
     """Return a session and how long its creation took, in ns.
 
     Raises:
-        CaseError: Stage `session`, in ONNX Runtime's words.
+        CaseError: Stage `session`, in ONNX Runtime's words, and in the loader's if a library is missing.
     """
     start = time.perf_counter_ns()
     try:
         session = onnxruntime.InferenceSession(source, options, providers=providers, enable_fallback=0)
     except Exception as error:
-        why = reason([str(error)])
+        text = shortened(str(error).strip())
+        missing = loader_reason([*str(error).splitlines(), *log()])
         raise CaseError(
-            f"no session on {asked}: {type(error).__name__}: {shortened(str(error).strip())}",
+            f"no session on {asked}: {type(error).__name__}: {text}"
+            + (f" ({missing})" if missing and missing not in text else ""),
             stage="session",
-            kind="provider unavailable" if why and "load" in str(error) else "session error",
+            kind="provider unavailable" if missing else "session error",
         ) from error
     return session, time.perf_counter_ns() - start

@@ -211,7 +211,7 @@ class Record:
     tags: tuple[str, ...] = ()
     outcome: str
     reason: str | None = None
-    """Of a skip or an expected failure."""
+    """Of a skip or an expected failure; of a passed case why it shows nothing of its provider."""
 
     failure: Failure | None = None
     started: str

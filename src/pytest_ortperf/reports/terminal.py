@@ -81,10 +81,12 @@ def _failure(record: Record) -> str:
 
 
 def _reasons(rows: Rows, width: int) -> list[Line]:
-    skipped = Counter(record.reason or "no reason given" for record in rows.records if record.outcome == "skipped")
-    listed = skipped.most_common(MOST_REASONS)
-    lines = [(cut(f"skipped {count}: {reason}", width), YELLOW) for reason, count in listed]
-    more = len(skipped) - len(listed)
+    told = [(it.outcome, it.reason) for it in rows.records if it.outcome == "passed" and it.reason]
+    skipped = [(it.outcome, it.reason or "no reason given") for it in rows.records if it.outcome == "skipped"]
+    counts = Counter([*skipped, *told])
+    listed = counts.most_common(MOST_REASONS)
+    lines = [(cut(f"{outcome} {count}: {reason}", width), YELLOW) for (outcome, reason), count in listed]
+    more = len(counts) - len(listed)
     if more > 0:
         lines.append((f"and for {more} more reasons, in {rows.run.path.name}", YELLOW))
     return lines
