@@ -69,7 +69,6 @@ def outcome_of(model: Model, converter: str, optimization: str, *, keep: bool) -
     step = "conversion fails"
     try:
         converted = CONVERTERS[converter](onnx.load_model(model.path), keep=keep)
-        share = _half_share(converted)
         step = "no session"
         session = _session(converted.SerializeToString(), optimization)
         step = "no run"
@@ -77,20 +76,9 @@ def outcome_of(model: Model, converter: str, optimization: str, *, keep: bool) -
     except Exception as failure:  # noqa: BLE001 - each is a result
         print(f"{step}: {type(failure).__name__}: {failure}", file=sys.stderr)
         return step
-    if share < 1:
-        return f"{share:.0%} of the weights are fp16"
     if not np.isfinite(error):
         return "overflows"
     return "ok" if error <= CLOSE else f"wrong by {error:.1%}"
-
-
-def _half_share(model: onnx.ModelProto) -> float:
-    counts = Counter[int]()
-    for tensor in model.graph.initializer:
-        counts[tensor.data_type] += int(np.prod(tensor.dims, dtype=np.int64))
-    half, single = counts[onnx.TensorProto.FLOAT16], counts[onnx.TensorProto.FLOAT]
-    # less than one in a hundred is what operators without half precision keep
-    return 1.0 if single <= 0.01 * (half + single) else half / (half + single)
 
 
 def _session(source: str | bytes, optimization: str) -> onnxruntime.InferenceSession:
