@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 ACCURACY = "result accuracy issue"
 
-_RUNTIME_CODE = re.compile(r"\[ONNXRuntimeError\] : (\d+)")
+_OFFICIAL_ERROR = re.compile(r"^[\w.]*onnxruntime_pybind11_state\.(\w+): ")
+_OUR_ERROR = re.compile(r"(?:no session on \w+|the run failed): (\w+): ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +89,14 @@ def compare(official: Mapping[str, Verdict], ours: Mapping[str, Verdict]) -> lis
 
 
 def same(official: Verdict, ours: Verdict) -> bool:
-    """Whether two verdicts agree: the outcome, and of failures the ONNX Runtime error code or that outputs differ."""
+    """Whether two verdicts agree: the outcome, and of failures ONNX Runtime's class of error or that outputs differ."""
     if official.outcome != ours.outcome:
         return False
     if official.outcome != "failed":
         return official.outcome != "absent"
-    codes = [_RUNTIME_CODE.search(verdict.reason) for verdict in (official, ours)]
-    if codes[0] and codes[1]:
-        return codes[0][1] == codes[1][1]
+    theirs, own = _OFFICIAL_ERROR.search(official.reason), _OUR_ERROR.match(ours.reason)
+    if theirs and own:
+        return theirs[1] == own[1]
     return official.reason.startswith("AssertionError") and ours.kind == ACCURACY
 
 
@@ -116,8 +117,8 @@ def listing(differences: Sequence[Difference]) -> str:
     for rule in (*RULES, None):
         members = [difference for difference in differences if difference.rule is rule]
         if members:
-            title = f"{rule.name}: {rule.explanation}" if rule else "NOT EXPLAINED"
-            parts += [f"### {len(members)} cases: {title}", "\n".join(map(_line, members))]
+            title = f"{rule.name} ({rule.explanation})" if rule else "NOT EXPLAINED"
+            parts += [f"### {title}: {len(members)}", "\n".join(map(_line, members))]
     return "\n\n".join(parts)
 
 
