@@ -18,7 +18,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @functools.cache
 def no_gpu_reason() -> str | None:
     """Return why there is no CUDA device here, in the driver's words; `None` if there is one."""
-    import pynvml  # noqa: PLC0415  # only where a test asks for a GPU
+    import pynvml  # only where a test asks for a GPU
 
     try:
         pynvml.nvmlInit()

@@ -1,7 +1,8 @@
 """Each case in a process of its own: by pytest-forked and what it needs around it, by our own child, or not at all.
 
-The parent has everything imported, so that a fork is all a child costs, and never makes a session: one that is
-inherited and destroyed hangs or crashes its process, and a CUDA context does not survive a fork.
+The parent has everything imported and ONNX Runtime's registries filled, so that a fork is all a child costs. It has
+no session and no CUDA context when it forks: an inherited session hangs or crashes the process that destroys it, and a
+CUDA context does not survive a fork.
 """
 
 from __future__ import annotations
@@ -257,9 +258,11 @@ def prepare_process(*, uses_cuda: bool) -> None:
     import onnxruntime
 
     import pytest_ortperf.execution.execute  # noqa: F401 - children find it imported
+    from pytest_ortperf.execution.warm_process import warm_process
 
     if uses_cuda:
         # prints a line for each library that it does not find
         onnxruntime.preload_dlls()
+    warm_process()
     gc.collect()
     gc.freeze()

@@ -93,6 +93,7 @@ def test_two_distributions_are_named(tmp_path: Path) -> None:
 
 def test_a_build_tree_without_metadata_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
     (tmp_path / "onnxruntime").mkdir()
     with pytest.raises(SettingsError, match="not installed"):
         require_one_onnxruntime()

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -21,16 +21,17 @@ def as_dict(value: Any) -> Any:
     Raises:
         TypeError: If something in it is none of Python's own plain types.
     """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {name: as_dict(getattr(value, name)) for name in _hints(type(value))}
-    if isinstance(value, Mapping):
-        return {key: as_dict(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind in (tuple, list):
         plain = all(type(item) in _PLAIN for item in value)  # samples are many
         return list(value) if plain else [as_dict(item) for item in value]
-    if type(value) not in _PLAIN:
-        raise TypeError(f"a record holds {value!r} of {type(value)}; it must be one of Python's own plain types")
-    return value
+    if dataclasses.is_dataclass(kind):
+        return {name: as_dict(getattr(value, name)) for name in _hints(kind)}
+    if isinstance(value, Mapping):
+        return {key: as_dict(item) for key, item in value.items()}
+    raise TypeError(f"a record holds {value!r} of {kind}; it must be one of Python's own plain types")
 
 
 def from_dict(cls: type[T], data: Mapping[str, Any]) -> T:
@@ -40,24 +41,42 @@ def from_dict(cls: type[T], data: Mapping[str, Any]) -> T:
         TypeError: If a field without a default is missing.
     """
     whole: type = cls  # mypy takes no type[T] for hashable
-    hints = _hints(whole)
-    return cls(**{key: _restore(hints[key], value) for key, value in data.items() if key in hints})
+    restorers = _restorers(whole)
+    return cls(**{key: restorers[key](value) for key, value in data.items() if key in restorers})
 
 
-def _restore(hint: Any, value: Any) -> Any:
-    if value is None:
-        return None
+Restorer = Callable[[Any], Any]
+
+
+@functools.cache
+def _restorers(cls: type) -> dict[str, Restorer]:
+    return {name: _restorer(hint) for name, hint in _hints(cls).items()}
+
+
+def _restorer(hint: Any) -> Restorer:
+    """Return what makes a value of a type again; looked up once a class, for a run has thousands of records."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
-        return _restore(next(arg for arg in args if arg is not type(None)), value)
+        inner = _restorer(next(arg for arg in args if arg is not type(None)))
+        return lambda value: None if value is None else inner(value)
     if origin is tuple:
-        return tuple(_restore(args[0], item) for item in value)
+        inner = _restorer(args[0])
+        return tuple if inner is _as_is else lambda value: tuple([inner(item) for item in value])
     if origin is Mapping:
-        return {key: _restore(args[1], item) for key, item in value.items()}
+        inner = _restorer(args[1])
+        return lambda value: {key: inner(item) for key, item in value.items()}
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return from_dict(hint, value)
+        return functools.partial(from_dict, hint)
+    return _as_float if hint is float else _as_is
+
+
+def _as_is(value: Any) -> Any:
+    return value
+
+
+def _as_float(value: Any) -> Any:
     # NaN and Infinity come as strings: JSON has no number for them
-    return float(value) if hint is float and isinstance(value, str) else value
+    return float(value) if isinstance(value, str) else value
 
 
 @functools.cache
