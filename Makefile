@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 VENVS := .venvs
 PYTEST_SERIES ?= 8.4 9.1 9.2
+PROVIDERS ?= openvino qnn gpu-wheel
 ARGS ?=
 
 PIP_INSTALL := -m pip install --quiet -c
@@ -18,7 +19,7 @@ VENV_USABLE := $(shell grep -q -x -E '$(WANTED_PYTHON)' '$(VENV)/.made-by' 2>/de
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help benchmark test test-slow lint format docs matrix constraints clean
+.PHONY: help benchmark test test-slow lint format docs matrix providers constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +48,8 @@ docs: $(VENV)/.has-dev ## build the documentation, warnings are errors
 	@echo "docs/_build/html/index.html"
 
 matrix: ## run the plugin's tests on each supported pytest series
+
+providers: ## run the tests of other distributions of ONNX Runtime: make providers PROVIDERS=openvino
 
 # With the oldest Python, so that each version exists for the newer ones too: make PYTHON=python3.11 constraints
 constraints: ## pin the newest versions anew in constraints.txt
@@ -102,4 +105,24 @@ $(VENVS)/pytest-%/.ready: $(VENV)/.made-by pyproject.toml constraints.txt
 	$(VENV)/bin/python -m venv $(@D)
 	grep -v '^pytest==' constraints.txt > $(@D)/constraints.txt
 	$(@D)/bin/python $(PIP_INSTALL) $(@D)/constraints.txt 'pytest==$*.*' -e '.[cpu]' hypothesis pytest-randomly
+	@touch $@
+
+# Providers: the same pins, but for ONNX Runtime, which comes in another distribution or with a plugin; one at a time.
+
+PACKAGES_openvino := onnxruntime-openvino==1.24.1
+PACKAGES_qnn := onnxruntime==1.32.0 onnxruntime-qnn==2.7.0
+PACKAGES_gpu-wheel := onnxruntime-gpu==1.31.1
+
+PROVIDER_RUNS := $(PROVIDERS:%=provider-%)
+.PHONY: $(PROVIDER_RUNS)
+
+providers: $(PROVIDER_RUNS)
+
+$(PROVIDER_RUNS): provider-%: $(VENVS)/%/.ready
+	$(VENVS)/$*/bin/python -m pytest tests/providers -m "$(subst -,_,$*)" -p no:cacheprovider $(ARGS)
+
+$(PROVIDERS:%=$(VENVS)/%/.ready): $(VENVS)/%/.ready: $(VENV)/.made-by pyproject.toml constraints.txt
+	rm -rf $(@D)
+	$(VENV)/bin/python -m venv $(@D)
+	$(@D)/bin/python $(PIP_INSTALL) constraints.txt $(PACKAGES_$*) -e . pytest-randomly
 	@touch $@

@@ -74,6 +74,24 @@ def provider_options_page() -> str:
     return "\n".join(parts)
 
 
+def providers_page() -> str:
+    """Return a table of the execution providers, a row each."""
+    from pytest_ortperf.cases.providers import ALIASES, GROUPS, PROVIDERS, short_name
+
+    rows = [
+        "| name | full name | device | gains against | companions | chooses the device | seen |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in PROVIDERS:
+        names = [row.name, *(alias for alias, name in ALIASES.items() if name == row.name)]
+        companions = ", ".join(f"`{short_name(name)}`" for name in row.companions)
+        option = f"`{row.device_option}`" if row.device_option else ""
+        cells = [", ".join(f"`{name}`" for name in names), f"`{row.full_name}`", row.device, f"`{row.reference}`"]
+        rows.append(f"| {' | '.join([*cells, companions, option, row.seen])} |")
+    groups = [f"- `{name}`: " + ", ".join(f"`{it}`" for it in members) for name, members in GROUPS.items()]
+    return "\n".join([*rows, "", "Groups, which `--ortperf-ep` takes as names too:", "", *groups, ""])
+
+
 def column_lists() -> dict[str, str]:
     """Return the column names of each table as a sentence, by the table's name."""
     from pytest_ortperf.reports import columns
@@ -96,6 +114,7 @@ def write_generated(_app: Sphinx) -> None:
         "options": options_page(),
         "failures": failures_page(),
         "provider_options": provider_options_page(),
+        "providers": providers_page(),
     }
     pages |= {f"columns_{name}": text + "\n" for name, text in column_lists().items()}
     for name, text in pages.items():

@@ -60,6 +60,8 @@ def _of_module(name: str) -> dict[str, str]:
         names = list(module.get_ep_names())
     except (ImportError, AttributeError, OSError, RuntimeError) as error:
         raise PluginError(f"module {name} brings no plugin provider: {error}") from error
-    if not names or not Path(library).is_file():
+    if not names:
+        raise PluginError(f"module {name} brings no plugin provider: it names no execution provider")
+    if not Path(library).is_file():
         raise PluginError(f"module {name} brings no plugin provider: {library} does not exist")
     return dict.fromkeys(names, library)

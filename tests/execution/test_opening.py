@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ort_models import AZURE, CPU, NoHooks, add_relu, case, folding
+
+from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution import opening
+from pytest_ortperf.execution.facts import Facts, Journal
+from pytest_ortperf.execution.opening import open_session
+from pytest_ortperf.execution.placement import FOLDED
+from pytest_ortperf.execution.settings import ExecutionSettings
+
+SETTINGS = ExecutionSettings()
+
+
+@pytest.fixture
+def facts() -> Iterator[Facts]:
+    """Return the empty facts of a case."""
+    journal = Journal(captures=False)
+    yield Facts(journal=journal)
+    journal.close()
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """Return a model file of two nodes."""
+    path = tmp_path / "m.onnx"
+    path.write_bytes(add_relu())
+    return path
+
+
+def test_session_and_placement_become_known(model: Path, facts: Facts) -> None:
+    session = open_session(str(model), case(model), SETTINGS, facts, NoHooks())
+
+    assert session.get_providers() == [CPU]
+    assert facts.session is not None
+    assert (facts.session.requested_providers, facts.session.active_providers) == ((CPU,), (CPU,))
+    assert facts.placement is not None
+    assert facts.placement.op_types_by_provider == {CPU: {"Add": 1, "Relu": 1}}
+    assert facts.reason is None
+    assert [*facts.stage_ns] == ["session", "placement"]
+
+
+def test_graph_folded_to_constants_is_told_as_the_reason(facts: Facts) -> None:
+    open_session(folding(), case(provider=AZURE), SETTINGS, facts, NoHooks())
+
+    assert facts.reason == FOLDED
+
+
+def test_provider_without_nodes_fails_at_placement_with_the_session_known(model: Path, facts: Facts) -> None:
+    with pytest.raises(CaseError) as raised:
+        open_session(str(model), case(model, AZURE), SETTINGS, facts, NoHooks())
+
+    assert (str(raised.value), raised.value.stage, raised.value.kind) == (
+        f"asked for {AZURE}, 0 of 2 nodes ran there; {CPU} got 1 Add, 1 Relu",
+        "placement",
+        "fallback",
+    )
+    assert facts.session is not None
+    assert facts.session.active_providers == (AZURE, CPU)
+
+
+def test_provider_that_the_run_found_unusable_makes_no_session(model: Path, facts: Facts) -> None:
+    settings = ExecutionSettings(unusable={"cuda": "libcudart.so.13 is missing"})
+
+    with pytest.raises(CaseError) as raised:
+        open_session(str(model), case(model, "cuda"), settings, facts, NoHooks())
+
+    assert (str(raised.value), raised.value.stage, raised.value.kind) == (
+        "CUDAExecutionProvider cannot be used here: libcudart.so.13 is missing",
+        "session",
+        "provider unavailable",
+    )
+    assert (facts.session, facts.placement) == (None, None)
+
+
+def test_older_runtime_tells_placement_by_a_profile_that_is_not_left_behind(
+    model: Path, facts: Facts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(opening, "has_assignment_info", lambda: False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    open_session(str(model), case(model), SETTINGS, facts, NoHooks())
+
+    assert facts.placement is not None
+    assert facts.placement.source == "profile"
+    assert facts.placement.op_types_by_provider == {CPU: {"Add": 1, "Relu": 1}}
+    assert list(tmp_path.iterdir()) == [model]
+
+
+def test_profile_catches_a_provider_without_nodes(model: Path, facts: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "has_assignment_info", lambda: False)
+
+    with pytest.raises(CaseError) as raised:
+        open_session(str(model), case(model, AZURE), SETTINGS, facts, NoHooks())
+
+    assert str(raised.value) == f"asked for {AZURE}, 0 of 2 nodes ran there; {CPU} got 1 Add, 1 Relu"

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnxruntime
+import pytest
+from ort_models import CPU, case, folding
+
+from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.case_data import case_data
+from pytest_ortperf.execution.placement import (
+    elsewhere_text,
+    placement_of_profile,
+    profile_options,
+    read_placement,
+    require_placement,
+)
+from pytest_ortperf.execution.session import session_options
+from pytest_ortperf.execution.session_knobs import Knobs
+from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.values import run
+from pytest_ortperf.records.record import Placement
+
+CUDA = "CUDAExecutionProvider"
+ROOT = Path(__file__).parents[2]
+BUNDLED = sorted(path.parent.name for path in (ROOT / "models").glob("*/model.onnx"))
+
+
+def placed(**op_types: Mapping[str, int]) -> Placement:
+    """Return a placement; `cpu` and `cuda` are the providers' names."""
+    named = {{"cpu": CPU, "cuda": CUDA}[name]: types for name, types in op_types.items()}
+    return Placement(
+        nodes_by_provider={name: sum(types.values()) for name, types in named.items()},
+        op_types_by_provider=named,
+        source="assignment info",
+    )
+
+
+def both_ways(name: str, graph_optimization: str) -> tuple[Placement, Placement]:
+    """Run a bundled model once; return its placement as a profile tells it, and as the session does."""
+    path = ROOT / "models" / name
+    options = session_options(Knobs(graph_optimization=graph_optimization))
+    folder = profile_options(options)
+    try:
+        session = onnxruntime.InferenceSession(path / "model.onnx", options, providers=[CPU])
+        this = case(path / "model.onnx", test_data=path)
+        run(session, None, next(iter(case_data(session, this, ExecutionSettings()))).inputs)
+        profiled = placement_of_profile(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    finally:
+        shutil.rmtree(folder)
+    return profiled, read_placement(session)
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_profile_tells_what_the_session_tells(name: str) -> None:
+    profiled, told = both_ways(name, "disable")
+
+    assert told.total_nodes > 0
+    assert (profiled.source, told.source) == ("profile", "assignment info")
+    assert profiled.op_types_by_provider == told.op_types_by_provider
+    assert profiled.nodes_by_provider == told.nodes_by_provider
+
+
+def test_session_tells_nodes_as_assigned_and_a_profile_after_the_provider_s_fusions() -> None:
+    profiled, told = both_ways("small_cnn", "all")
+
+    assert told.op_types_by_provider[CPU]["Relu"] == 9
+    assert "Relu" not in profiled.op_types_by_provider[CPU]
+    assert (list(profiled.nodes_by_provider), list(told.nodes_by_provider)) == ([CPU], [CPU])
+
+
+def test_node_that_ran_often_counts_once() -> None:
+    def event(name: str, provider: str, op_name: str) -> dict[str, object]:
+        return {"cat": "Node", "name": f"{name}_kernel_time", "args": {"provider": provider, "op_name": op_name}}
+
+    events = [
+        {"cat": "Session", "name": "model_run", "args": {}},
+        {"cat": "Node", "name": "a_fence_before", "args": {"op_name": "Add"}},
+        event("a", CPU, "Add"),
+        event("a", CPU, "Add"),
+        event("b", CUDA, "Conv"),
+    ]
+
+    assert placement_of_profile(json.dumps(events)) == Placement(
+        nodes_by_provider={CPU: 1, CUDA: 1},
+        op_types_by_provider={CPU: {"Add": 1}, CUDA: {"Conv": 1}},
+        source="profile",
+    )
+
+
+def test_profile_that_was_cut_off_is_not_read() -> None:
+    with pytest.raises(json.JSONDecodeError):
+        placement_of_profile('[{"cat": "Node", "na')
+
+
+def test_folded_graph_has_no_nodes_and_passes() -> None:
+    session = onnxruntime.InferenceSession(folding(), session_options(Knobs(graph_optimization="all")), providers=[CPU])
+    placement = read_placement(session)
+
+    assert placement.total_nodes == 0
+    require_placement(case(provider="cuda"), placement, 0)
+
+
+@pytest.mark.parametrize(
+    ("placement", "allowed", "message"),
+    [
+        (
+            placed(cpu={"Add": 2, "Conv": 7}),
+            100,
+            f"asked for {CUDA}, 0 of 9 nodes ran there; {CPU} got 7 Conv, 2 Add",
+        ),
+        (
+            placed(cpu={"Add": 1}, cuda={"Conv": 2}),
+            33.3,
+            (
+                f"asked for {CUDA}, 2 of 3 nodes ran there: 33.3 % elsewhere, 33.3 % allowed by --ortperf-fallback; "
+                f"{CPU} got 1 Add"
+            ),
+        ),
+        (
+            placed(cpu={"Add": 1}, cuda={"Conv": 2}),
+            0,
+            (
+                f"asked for {CUDA}, 2 of 3 nodes ran there: 33.3 % elsewhere, 0 % allowed by --ortperf-fallback; "
+                f"{CPU} got 1 Add"
+            ),
+        ),
+    ],
+)
+def test_too_little_on_the_provider_is_a_failure(placement: Placement, allowed: float, message: str) -> None:
+    with pytest.raises(CaseError) as raised:
+        require_placement(case(provider="cuda"), placement, allowed)
+
+    assert (str(raised.value), raised.value.stage, raised.value.kind) == (message, "placement", "fallback")
+
+
+def test_error_in_the_log_says_why_a_provider_took_nothing() -> None:
+    log = ("[W:onnxruntime:, a.cc:1 F] slow", "[E:onnxruntime:, b.cc:2 G] no backend library")
+
+    with pytest.raises(CaseError) as raised:
+        require_placement(case(provider="cuda"), placed(cpu={"Add": 1}), 100, lambda: log)
+
+    assert str(raised.value) == f"asked for {CUDA}, 0 of 1 nodes ran there; {CPU} got 1 Add; no backend library"
+
+
+@pytest.mark.parametrize("allowed", [33.4, 100])
+def test_allowed_share_elsewhere_passes(allowed: float) -> None:
+    require_placement(case(provider="cuda"), placed(cpu={"Add": 1}, cuda={"Conv": 2}), allowed)
+
+
+def test_operator_types_elsewhere_are_told_most_frequent_first_and_six_of_them() -> None:
+    types = {name: count for count, name in enumerate("ABCDEFGH", 1)}
+
+    assert elsewhere_text(placed(cpu=types, cuda={"Z": 1}), CUDA) == (
+        f"{CPU} got 8 H, 7 G, 6 F, 5 E, 4 D, 3 C and 2 more types"
+    )

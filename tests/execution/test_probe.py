@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import NoReturn
+
+import onnxruntime
+import pytest
+from ort_models import AZURE, CPU
+
+from pytest_ortperf.execution import probe as probing
+from pytest_ortperf.execution.probe import Question, Verdict, compiled_in, probe, try_provider
+
+NOTHING_TAKEN = "a session can be made, but a small model's nodes went to other providers"
+
+
+def question(full_name: str, **options: str) -> Question:
+    return Question(full_name=full_name, options=options, plugins={}, device=None)
+
+
+def test_provider_that_takes_the_node_is_usable() -> None:
+    verdict = try_provider(question(CPU))
+
+    assert verdict == Verdict(problem=None, takes_nodes=True)
+    assert verdict.usable
+
+
+def test_provider_that_takes_no_node_is_not_usable_though_a_session_is_made() -> None:
+    verdict = try_provider(question(AZURE))
+
+    assert verdict == Verdict(problem=None, takes_nodes=False)
+    assert (verdict.usable, verdict.reason) == (False, NOTHING_TAKEN)
+
+
+def test_error_that_was_printed_is_part_of_the_reason() -> None:
+    assert Verdict(problem=None, takes_nodes=False, logged="no backend").reason == f"{NOTHING_TAKEN}: no backend"
+
+
+def test_each_is_tried_in_a_process_of_its_own_and_told_by_name() -> None:
+    missing = "NoneExecutionProvider"
+
+    found = probe([question(CPU), question(missing)])
+
+    assert found == {
+        CPU: Verdict(problem=None, takes_nodes=True),
+        missing: Verdict(
+            problem=(
+                f"{missing} is not part of this ONNX Runtime {onnxruntime.__version__}, which has "
+                f"{', '.join(onnxruntime.get_available_providers())}; install the distribution or plugin package that "
+                "has it, or leave it out of --ortperf-ep"
+            ),
+            takes_nodes=False,
+        ),
+    }
+
+
+def test_crash_of_a_provider_is_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(_: Question) -> NoReturn:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    monkeypatch.setattr(probing, "try_provider", crash)
+
+    assert probe([question(CPU)])[CPU].reason == "making a session ended its process (signal 9)"
+
+
+def test_exit_of_a_provider_is_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "try_provider", lambda _: os._exit(3))
+
+    assert probe([question(CPU)])[CPU].reason == "making a session ended its process (exit status 3)"
+
+
+def test_hang_of_a_provider_is_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "try_provider", lambda _: time.sleep(60))
+    monkeypatch.setattr(probing, "TIMEOUT_S", 0.2)
+
+    assert probe([question(CPU)])[CPU].reason == "no session within 0.2 s"
+
+
+def test_providers_that_never_take_nodes_are_not_listed() -> None:
+    assert compiled_in() == [name for name in onnxruntime.get_available_providers() if name != AZURE]

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import onnxruntime
+import pytest
+
+from plugin.project import Project
+from pytest_ortperf.cases.providers import find_provider
+from pytest_ortperf.provider_choice import device_option
+
+CPU_WHEEL_ALONE = pytest.mark.skipif(
+    set(onnxruntime.get_available_providers()) != {"AzureExecutionProvider", "CPUExecutionProvider"},
+    reason="another provider is part of this ONNX Runtime",
+)
+pytestmark = CPU_WHEEL_ALONE
+
+NOT_PART = (
+    f"{{}} is not part of this ONNX Runtime {onnxruntime.__version__}, which has "
+    f"{', '.join(onnxruntime.get_available_providers())}; install the distribution or plugin package that has it, or "
+    "leave it out of --ortperf-ep"
+)
+PLUGIN = """
+def get_library_path(): return {library!r}
+def get_ep_names(): return ["PlugExecutionProvider"]
+"""
+
+
+def header(project: Project) -> dict[str, Any]:
+    (path,) = project.path.rglob("records_*.jsonl")
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8").splitlines()[0])
+    return found
+
+
+def test_auto_is_the_default_and_takes_what_is_usable(project: Project) -> None:
+    project.models("m")
+
+    result = project.run()
+
+    assert result.outcomes == {"m::validate[cpu]": "passed"}
+    assert header(project)["providers"] == ["cpu"]
+    assert "left out" not in result.out
+
+
+def test_auto_and_a_name_are_both_run(project: Project) -> None:
+    project.models("m")
+
+    result = project.run("--ortperf-ep=auto,cuda")
+
+    assert result.outcomes == {"m::validate[cpu]": "passed", "m::validate[cuda]": "failed"}
+    assert result.records[-1]["provider"] in {"cpu", "cuda"}
+    assert header(project)["unusable_providers"] == {}
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]])
+def test_reason_of_an_unusable_provider_reaches_each_item_wherever_it_runs(
+    project: Project, workers: list[str]
+) -> None:
+    project.models("m", "n")
+
+    result = project.run("--ortperf-ep=cuda,dml", *workers)
+
+    told = {(it["provider"], it["failure"]["message"]) for it in result.records}
+    assert told == {
+        (row.name, f"{row.full_name} cannot be used here: {NOT_PART.format(row.full_name)}")
+        for row in map(find_provider, ("cuda", "dml"))
+    }
+    assert len(result.records) == 4
+
+
+def test_plugin_that_cannot_be_registered_is_left_out_by_auto(project: Project) -> None:
+    library = project.write("plug.so", "no library")
+    project.models("m")
+
+    result = project.run(f"--ortperf-plugin-ep=PlugExecutionProvider={library}")
+
+    assert result.outcomes == {"m::validate[cpu]": "passed"}
+    (reason,) = re.findall(r"ortperf: left out: PlugExecutionProvider: (.*)", result.out)
+    assert reason.startswith(f"plugin provider PlugExecutionProvider: {library} could not be registered: ")
+    assert header(project)["unusable_providers"] == {"PlugExecutionProvider": reason}
+
+
+def test_plugin_of_a_module_is_found_and_fails_by_name_with_its_reason(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = project.write("plug.so", "no library")
+    project.write("plug_module.py", PLUGIN.format(library=str(library)))
+    monkeypatch.setenv("PYTHONPATH", str(project.path))
+    project.models("m")
+
+    result = project.run("--ortperf-plugin-ep=PlugExecutionProvider=plug_module", "--ortperf-ep=PlugExecutionProvider")
+
+    message = result.by_model["m"]["failure"]["message"]
+    assert message.startswith(
+        "PlugExecutionProvider cannot be used here: plugin provider PlugExecutionProvider: "
+        f"{library} could not be registered: "
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (
+            ["--ortperf-plugin-ep=PlugExecutionProvider=no_such_module"],
+            (
+                "--ortperf-plugin-ep: PlugExecutionProvider=no_such_module: there is no library and no Python module "
+                "'no_such_module'"
+            ),
+        ),
+        (["--ortperf-plugin-ep=plug"], "--ortperf-plugin-ep: 'plug' is not of the form NAME=LIBRARY_OR_MODULE"),
+    ],
+)
+def test_plugin_that_is_none_ends_the_run(project: Project, args: list[str], message: str) -> None:
+    project.models("m")
+
+    result = project.run(*args)
+
+    assert result.exit_code == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: {message}" in result.err.splitlines()
+    assert result.records == []
+
+
+@pytest.mark.parametrize(
+    ("name", "plugins", "option"),
+    [
+        ("cuda", {}, {"device_id": "1"}),
+        ("openvino", {}, {"device_type": "1"}),
+        ("openvino", {"OpenVINOExecutionProvider": "/p.so"}, {}),
+        ("qnn", {}, {}),
+    ],
+)
+def test_device_is_an_option_of_built_in_providers_that_have_one(
+    name: str, plugins: dict[str, str], option: dict[str, str]
+) -> None:
+    assert device_option(find_provider(name), {name: "1"}, plugins) == option
+    assert device_option(find_provider(name), {}, plugins) == {}

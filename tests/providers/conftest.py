@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import functools
+from importlib.metadata import PackageNotFoundError, version
+
+import pytest
+
+from plugin.project import Project
+from pytest_ortperf.execution.devices import nvml_gpus
+from pytest_ortperf.records.host import GpuSurvey
+
+DISTRIBUTIONS = {
+    "cpu_wheel": "onnxruntime",
+    "gpu_wheel": "onnxruntime-gpu",
+    "openvino": "onnxruntime-openvino",
+    "qnn": "onnxruntime-qnn",
+}
+"""Marker -> the distribution that its tests are about."""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker, distribution in DISTRIBUTIONS.items():
+        if item.get_closest_marker(marker) and not _installed(distribution):
+            pytest.skip(f"{distribution} is not installed here")
+    if item.get_closest_marker("gpu_wheel") and _gpus().gpus:
+        pytest.skip("there is a CUDA device here")
+
+
+@functools.cache
+def _gpus() -> GpuSurvey:
+    return nvml_gpus()
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        return bool(version(distribution))
+    except PackageNotFoundError:
+        return False
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Return an empty project; its runs know nothing of a surrounding CI."""
+    for name in ("CI", "BUILD_NUMBER", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "GITHUB_ACTIONS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "400")
+    return Project(pytester)

@@ -1,0 +1,75 @@
+"""The distribution `onnxruntime`: it has the CPU provider, and one that takes no node."""
+
+from __future__ import annotations
+
+import onnxruntime
+import pytest
+
+from plugin.project import Project
+from providers import small_models
+from providers.planted import Planted, check
+from pytest_ortperf.execution.placement import FOLDED
+
+pytestmark = pytest.mark.cpu_wheel
+
+PLANTED = {
+    "provider missing": Planted(
+        provider="cuda",
+        kind="provider unavailable",
+        stage="session",
+        message=(
+            "CUDAExecutionProvider cannot be used here: CUDAExecutionProvider is not part of this ONNX Runtime "
+            f"{onnxruntime.__version__}, which has AzureExecutionProvider, CPUExecutionProvider; install the "
+            "distribution or plugin package that has it, or leave it out of --ortperf-ep"
+        ),
+    ),
+    "listed first, takes no operator": Planted(
+        provider="AzureExecutionProvider",
+        kind="fallback",
+        stage="placement",
+        message=("asked for AzureExecutionProvider, 0 of 2 nodes ran there; CPUExecutionProvider got 2 StringConcat"),
+        model="strings",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_fallback_is_caught(project: Project, name: str) -> None:
+    check(project, PLANTED[name])
+
+
+def test_provider_without_nodes_is_listed_first_by_the_session(project: Project) -> None:
+    project.write("m.onnx", small_models.network())
+    project.models("m")
+
+    record = project.run("--ortperf-ep=AzureExecutionProvider").by_model["m"]
+
+    assert record["session"]["active_providers"] == ["AzureExecutionProvider", "CPUExecutionProvider"]
+    assert record["failure"]["kind"] == "fallback"
+
+
+@pytest.mark.parametrize("provider", ["cpu", "AzureExecutionProvider"])
+def test_graph_folded_to_constants_is_an_outcome_of_its_own(project: Project, provider: str) -> None:
+    project.write("m.onnx", small_models.constants())
+    project.models("m")
+
+    result = project.run(f"--ortperf-ep={provider}", "--junit-xml=j.xml")
+
+    record = result.by_model["m"]
+    assert (record["outcome"], record["reason"], record["failure"]) == ("passed", FOLDED, None)
+    assert record["placement"]["nodes_by_provider"] == {}
+    assert f"passed 1: {FOLDED}" in result.out.splitlines()
+    properties = {it.attrib["name"]: it.attrib["value"] for it in project.junit().iter("property")}
+    assert properties["ortperf.reason"] == FOLDED
+    assert properties["ortperf.nodes"] == "0"
+
+
+def test_same_graph_unfolded_is_a_fallback(project: Project) -> None:
+    project.write("m.onnx", small_models.constants())
+    project.models("m")
+
+    result = project.run("--ortperf-ep=AzureExecutionProvider", "--ortperf-graph-optimization=disable")
+
+    assert result.by_model["m"]["failure"]["message"] == (
+        "asked for AzureExecutionProvider, 0 of 1 nodes ran there; CPUExecutionProvider got 1 Add"
+    )

@@ -1,0 +1,122 @@
+"""The distribution `onnxruntime-openvino`: a second real provider, on the CPU."""
+
+from __future__ import annotations
+
+import pytest
+
+from plugin.project import Project
+from providers import small_models
+from providers.planted import Planted, check
+from pytest_ortperf.execution.placement import FOLDED
+
+pytestmark = pytest.mark.openvino
+
+NOT_MADE = (
+    "OpenVINOExecutionProvider cannot be used here: asked for OpenVINOExecutionProvider, but the session has only "
+    "CPUExecutionProvider: [ERROR] [OpenVINO] "
+)
+PLANTED = {
+    "precision that this device lacks": Planted(
+        provider="openvino",
+        options=("--ortperf-ep-option=openvino.precision=FP16",),
+        kind="provider unavailable",
+        stage="session",
+        message=NOT_MADE + "Unsupported inference precision is selected. CPU only supports FP32, ACCURACY.",
+    ),
+    "device that is not there": Planted(
+        provider="openvino",
+        options=("--ortperf-ep-option=openvino.device_type=GPU",),
+        kind="provider unavailable",
+        stage="session",
+        message=NOT_MADE + "Device GPU is not available",
+    ),
+    "device chosen that is not there": Planted(
+        provider="openvino",
+        options=("--ortperf-device=openvino=NPU",),
+        kind="provider unavailable",
+        stage="session",
+        message=NOT_MADE + "Device NPU is not available",
+    ),
+    "option that it does not know": Planted(
+        provider="openvino",
+        options=("--ortperf-ep-option=openvino.nonsense=1",),
+        kind="provider unavailable",
+        stage="session",
+        message=(
+            "OpenVINOExecutionProvider cannot be used here: no session on OpenVINOExecutionProvider: RuntimeError: "
+            "Invalid OpenVINO EP option: nonsense"
+        ),
+    ),
+    "no operator that it takes": Planted(
+        provider="openvino",
+        kind="fallback",
+        stage="placement",
+        message="asked for OpenVINOExecutionProvider, 0 of 2 nodes ran there; CPUExecutionProvider got 2 StringConcat",
+        model="strings",
+    ),
+    "part of the operators, none may lie elsewhere": Planted(
+        provider="openvino",
+        options=("--ortperf-fallback=fail",),
+        kind="fallback",
+        stage="placement",
+        message=(
+            "asked for OpenVINOExecutionProvider, 2 of 3 nodes ran there: 33.3 % elsewhere, 0 % allowed by "
+            "--ortperf-fallback; CPUExecutionProvider got 1 Hardmax"
+        ),
+        model="half_taken",
+    ),
+    "part of the operators, fewer may lie elsewhere": Planted(
+        provider="openvino",
+        options=("--ortperf-fallback=33",),
+        kind="fallback",
+        stage="placement",
+        message=(
+            "asked for OpenVINOExecutionProvider, 2 of 3 nodes ran there: 33.3 % elsewhere, 33 % allowed by "
+            "--ortperf-fallback; CPUExecutionProvider got 1 Hardmax"
+        ),
+        model="half_taken",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_fallback_is_caught(project: Project, name: str) -> None:
+    check(project, PLANTED[name])
+
+
+@pytest.mark.parametrize("fallback", [[], ["--ortperf-fallback=allow"], ["--ortperf-fallback=34"]])
+def test_allowed_share_of_nodes_elsewhere_passes(project: Project, fallback: list[str]) -> None:
+    project.write("m.onnx", small_models.half_taken())
+    project.models("m")
+
+    record = project.run("--ortperf-ep=openvino", *fallback).by_model["m"]
+
+    assert (record["outcome"], record["reason"]) == ("passed", None)
+    assert record["placement"]["op_types_by_provider"] == {
+        "OpenVINOExecutionProvider": {"Conv": 1, "Relu": 1},
+        "CPUExecutionProvider": {"Hardmax": 1},
+    }
+
+
+def test_graph_folded_to_constants_is_an_outcome_of_its_own(project: Project) -> None:
+    project.write("m.onnx", small_models.constants())
+    project.models("m")
+
+    record = project.run("--ortperf-ep=openvino").by_model["m"]
+
+    assert (record["outcome"], record["reason"]) == ("passed", FOLDED)
+
+
+def test_auto_runs_both_and_every_node_is_where_it_was_asked_for(project: Project) -> None:
+    project.write("m.onnx", small_models.network())
+    project.models("m")
+
+    result = project.run("--ortperf-iterations=3", mode="both")
+
+    assert result.outcomes == {
+        f"m::{mode}[{provider}]": "passed" for provider in ("cpu", "openvino") for mode in ("validate", "benchmark")
+    }
+    assert {(it["provider"], *it["placement"]["nodes_by_provider"]) for it in result.records} == {
+        ("cpu", "CPUExecutionProvider"),
+        ("openvino", "OpenVINOExecutionProvider"),
+    }
