@@ -35,7 +35,9 @@ class ModelCollector(pytest.Collector):
 
     def collect(self) -> Iterator[pytest.Item]:
         for case in model_cases(self.model, self.run.settings.axes):
-            yield CaseItem.from_parent(self, name=case.label, case=case, run=self.run)
+            # as text: pytest 9.2 splits it at the bracket, as it does where it looks an id up
+            nodeid = f"{self.nodeid}::{case.label}"
+            yield CaseItem.from_parent(self, name=case.label, nodeid=nodeid, case=case, run=self.run)
 
 
 class _ModelSource(pytest.Collector):

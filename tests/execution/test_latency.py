@@ -79,6 +79,17 @@ def test_warm_up_is_as_long_as_asked_for(wanted: int) -> None:
     assert warm_up(time.call, ExecutionSettings(warmup=wanted), time.clock) == time.calls == wanted
 
 
+def test_collecting_garbage_before_takes_nothing_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    time, noted = FakeTime(5), []
+
+    def slow_collect() -> None:
+        time.now += 1_000 * MS
+
+    monkeypatch.setattr(gc, "collect", slow_collect)
+    assert len(sample(time.call, ExecutionSettings(max_time_s=0.1), noted.append, time.clock)) == 20
+    assert [len(chunk) for chunk in noted] == [20]
+
+
 def test_garbage_is_not_collected_between_samples_and_again_afterwards() -> None:
     seen = []
     sample(lambda: seen.append(gc.isenabled()), ExecutionSettings(iterations=2), nothing)

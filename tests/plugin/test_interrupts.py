@@ -125,7 +125,7 @@ def test_ctrl_c_ends_with_summary_and_tables(hanging: Project, args: tuple[str, 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize(
     "args",
-    [FORKED, pytest.param(POOL, marks=pytest.mark.slow), pytest.param(OWN, marks=pytest.mark.slow), WORKER],
+    [FORKED, *(pytest.param(each, marks=pytest.mark.slow) for each in (POOL, OWN, WORKER))],
 )
 def test_a_killed_controller_leaves_whole_records_and_no_orphan(hanging: Project, args: tuple[str, ...]) -> None:
     run = Started(hanging, *args)
