@@ -116,7 +116,7 @@ class SessionFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """Which provider got which nodes of the optimised graph."""
+    """Which provider got which nodes, as ONNX Runtime assigned them: before fusions that a provider makes."""
 
     nodes_by_provider: Mapping[str, int]
     """Full provider name -> number of nodes."""

@@ -1,0 +1,204 @@
+"""The option table: one row per option, from which come its flag, its ini twin, its help and its page in the docs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["string", "bool", "args", "linelist"]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: `--ortperf-NAME`, its ini twin `ortperf_NAME`, and their one help text."""
+
+    name: str
+    help: str
+    metavar: str | None = None
+    kind: Kind = "string"
+    """`bool` is a flag, `args` may be repeated and its ini twin is split at spaces, `linelist` at lines."""
+
+    choices: tuple[str, ...] = ()
+    default_text: str = "not given"
+
+    @property
+    def flag(self) -> str:
+        """As on the command line."""
+        return f"--ortperf-{self.name}"
+
+    @property
+    def ini(self) -> str:
+        """As in the ini file."""
+        return f"ortperf_{self.name.replace('-', '_')}"
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "mode",
+        "turn the plugin on: 'validate' checks outputs, 'benchmark' measures, 'both' measures what "
+        "passes validation. On the command line without file arguments it collects the model lists "
+        "instead of the project's own tests; in the ini file it adds them",
+        choices=("validate", "benchmark", "both"),
+        default_text="off",
+    ),
+    Option(
+        "models",
+        "model list (JSON) or model directory; repeatable",
+        "PATH",
+        "args",
+        default_text="models.json in the root directory",
+    ),
+    Option(
+        "ep",
+        "execution providers: short names such as cpu, cuda, tensorrt, openvino, full names such as "
+        "CUDAExecutionProvider, or the groups cuda_trt and acl; separated by commas or spaces, repeatable. "
+        "'auto' is every provider in which a session can really be created here",
+        "NAMES",
+        "args",
+        default_text="auto",
+    ),
+    Option(
+        "ep-option",
+        "provider option, such as cuda.use_tf32=0; the value may hold commas, colons and equals signs; repeatable",
+        "EP.KEY=VALUE",
+        "linelist",
+    ),
+    Option(
+        "plugin-ep",
+        "plugin execution provider: its full name, and its library or the Python module that brings it; repeatable. "
+        "Installed packages onnxruntime-ep-* and onnxruntime-qnn are found without it",
+        "NAME=LIBRARY_OR_MODULE",
+        "args",
+    ),
+    Option(
+        "device",
+        "device of a provider, such as cuda=1, openvino=GPU or qnn=npu; a number alone is the device id for every "
+        "provider that takes one; repeatable",
+        "[EP=]DEVICE",
+        "args",
+        default_text="the provider's first",
+    ),
+    Option(
+        "fallback",
+        "nodes on other providers than the one asked for: 'allow', 'fail', or the share in percent that is allowed. "
+        "A case none of whose nodes ran there always fails",
+        "{allow,fail,PERCENT}",
+        default_text="allow",
+    ),
+    Option("fp16", "add an fp16 variant of every case", kind="bool", default_text="off"),
+    Option(
+        "fp16-io",
+        "float32 inputs and outputs of converted models: 'keep' leaves them, 'cast' makes them float16",
+        choices=("keep", "cast"),
+        default_text="the model list's, else keep",
+    ),
+    Option(
+        "cache",
+        "folder of converted models; they are found again by content, and never written beside yours",
+        "DIR",
+        default_text="$XDG_CACHE_HOME/pytest-ortperf, else ~/.cache/pytest-ortperf",
+    ),
+    Option(
+        "cache-size",
+        "what that folder may hold; beyond it goes what was used longest ago",
+        "GIB",
+        default_text="10",
+    ),
+    Option(
+        "reference-ep",
+        "provider that gains are against",
+        "NAME",
+        default_text="cuda for tensorrt, cpu for every other",
+    ),
+    Option(
+        "input",
+        "'zoo': stored test data only; 'random': generated inputs only; 'auto': stored where there are some",
+        choices=("auto", "zoo", "random"),
+        default_text="auto",
+    ),
+    Option(
+        "dim",
+        "value(s) of a symbolic dimension; several values multiply the cases; repeatable",
+        "NAME=VALUE[,VALUE...]",
+        "args",
+        default_text="the model list's, else 1",
+    ),
+    Option(
+        "fix-dims",
+        "make the values of dimensions static in the sessions, so that graph optimisation and the provider see "
+        "fixed shapes",
+        kind="bool",
+        default_text="the model list's, else off",
+    ),
+    Option("seed", "seed of generated inputs", "N", default_text="0"),
+    Option("iterations", "timed iterations", "N", default_text="as many as fit --ortperf-max-time, at least 10"),
+    Option("warmup", "warm-up iterations", "N", default_text="at least 3, and at least 0.1 s"),
+    Option("max-time", "time to spend on timed iterations, per case", "SECONDS", default_text="2"),
+    Option("rtol", "relative tolerance of outputs", "FLOAT", default_text="by precision: fp32 1e-3, fp16 1e-2"),
+    Option("atol", "absolute tolerance of outputs", "FLOAT", default_text="by precision: fp32 1e-5, fp16 1e-3"),
+    Option(
+        "percent-mismatch",
+        "share of an output's elements, in percent, that may be outside the tolerance",
+        "PERCENT",
+        default_text="0",
+    ),
+    Option(
+        "graph-optimization",
+        "ONNX Runtime's graph optimisation level",
+        choices=("disable", "basic", "extended", "all"),
+        default_text="all",
+    ),
+    Option("threads", "intra-op threads of a session", "N", default_text="ONNX Runtime's choice"),
+    Option("inter-op-threads", "threads that run operators at once, in parallel mode", "N", default_text="as above"),
+    Option(
+        "execution-mode",
+        "run operators one after another, or several at once",
+        choices=("sequential", "parallel"),
+        default_text="sequential",
+    ),
+    Option(
+        "session-config",
+        "session config entry, such as session.intra_op.allow_spinning=0; repeatable",
+        "KEY=VALUE",
+        "linelist",
+    ),
+    Option("custom-op-library", "shared library of custom operators; repeatable", "PATH", "args"),
+    Option(
+        "trt-cache",
+        "how long TensorRT's engines and timings are kept: 'off' builds them in each session; 'run' shows the time to "
+        "build as the difference between first and second session creation; 'persistent' finds them again in later "
+        "runs of the same model, options, versions and GPU",
+        choices=("off", "run", "persistent"),
+        default_text="run",
+    ),
+    Option("workspace", "where relative paths of model lists start", "DIR", default_text="the list's own folder"),
+    Option(
+        "timeout",
+        "deadline of a case, kept by killing its process; the model list may name another",
+        "SECONDS",
+        default_text="600",
+    ),
+    Option(
+        "keep",
+        "files of each case to keep in the results folder, separated by commas: 'log' (ONNX Runtime's verbose log), "
+        "'profile', 'graph' (the optimised graph); made in a session of their own after the measurement",
+        "KINDS",
+        "args",
+        default_text="none",
+    ),
+    Option(
+        "isolation",
+        "'forked': each case in a child process of its own; 'pool': validations share a child until one fails; "
+        "'none': in pytest's own process, for a debugger",
+        choices=("forked", "pool", "none"),
+        default_text="forked; none with --pdb",
+    ),
+    Option("results", "folder of the results", "DIR", default_text="result, where pytest was started"),
+    Option(
+        "label",
+        "label of the run, such as branch=main; repeatable",
+        "NAME=VALUE",
+        "args",
+        default_text="branch, commit, date and url from CI variables or git",
+    ),
+)
