@@ -163,3 +163,18 @@ def test_a_conversion_that_broke_the_model_names_the_node(tmp_path: Path, settin
         "(tensor(float)).); keep it float32 with fp16.node_block_list, or give a converted model as fp16_path in the "
         "model list"
     )
+
+
+def test_an_engine_has_no_fp16_variant(tmp_path: Path, settings: ExecutionSettings) -> None:
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
+    node = helper.make_node("EPContext", ["x"], ["y"], domain="com.microsoft")
+    path = tmp_path / "engine.onnx"
+    path.write_bytes(helper.make_model(helper.make_graph([node], "g", [x], [y])).SerializeToString())
+    assert prepare_model(case_of(path, precision=None, provider="tensorrt"), settings).fact.precision == "engine"
+    with pytest.raises(CaseError) as caught:
+        prepare_model(case_of(path, provider="tensorrt"), settings)
+    assert (caught.value.stage, caught.value.kind) == ("precision", "precision error")
+    assert str(caught.value) == (
+        f"{path} holds an engine that was compiled in its own precision; there is no fp16 variant to make. "
+        f"Leave out --ortperf-fp16, or compile an engine in fp16 and give it as fp16_path"
+    )

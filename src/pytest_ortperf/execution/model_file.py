@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.tensorrt import ENGINE, is_ep_context
 
 LFS_MARK = b"version https://git-lfs"
 
@@ -48,7 +49,9 @@ def check_model_file(path: Path, model: Model) -> int:
 
 
 def inspect_precision(path: Path, size: int) -> str | None:
-    """Return what most weights are: `fp32`, `fp16`, `bf16`, `fp64`, or `int8` for a quantised model.
+    """Return what most weights are: `fp32`, `fp16`, `bf16`, `fp64`.
+
+    A quantised model is `int8`, one with parts that a provider compiled before is `engine`.
 
     Args:
         path: The model; its external data is not read.
@@ -68,6 +71,8 @@ def inspect_precision(path: Path, size: int) -> str | None:
         raise _model_error(
             f"{path} is no ONNX model, or is cut short ({size} bytes): it does not parse; write or download it again"
         ) from error
+    if is_ep_context(model):
+        return ENGINE
     if any(node.op_type in _INTEGER_KERNELS for node in model.graph.node):
         return "int8"
     return weights_precision(model)

@@ -17,13 +17,13 @@ from pytest_ortperf.execution.fp16_graph import LARGEST
 from pytest_ortperf.execution.model_file import check_model_file, inspect_precision
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.shape_inference import infer_shapes, wants_shape_inference
+from pytest_ortperf.execution.tensorrt import ENGINE, fp16_by_option
+from pytest_ortperf.execution.tensorrt import NAME as TENSORRT
+from pytest_ortperf.execution.tensorrt_libraries import preload_tensorrt, tensorrt_version
 from pytest_ortperf.records.record import ModelFact
 
 FP16_IN_FP32 = "fp16 storage, fp32 compute"
 """Such a provider has no half-precision kernels for most operators: it casts around fp32 ones."""
-
-FP16_BY_OPTION = frozenset({"tensorrt"})
-"""Short names of providers that make fp16 of an fp32 model themselves."""
 
 BY_OPTION = "provider option"
 
@@ -106,7 +106,14 @@ def _require_dimensions(case: Case, path: Path, size: int) -> None:
 
 
 def _fp16(case: Case, settings: ExecutionSettings, given: PreparedModel) -> PreparedModel:
-    if case.provider.name in FP16_BY_OPTION and given.fact.precision != "fp16":
+    if given.fact.precision == ENGINE:
+        raise CaseError(
+            f"{given.given} holds an engine that was compiled in its own precision; there is no fp16 variant to make. "
+            f"Leave out --ortperf-fp16, or compile an engine in fp16 and give it as fp16_path",
+            stage="precision",
+            kind="precision error",
+        )
+    if given.fact.precision != "fp16" and fp16_by_option(case, _tensorrt_version(case, settings)):
         return _with_fact(given, fp16_from=BY_OPTION)
     rule = dataclasses.replace(case.model.fp16, io=settings.fp16_io or case.model.fp16.io)
     twin = fp16_model(given.given, rule, cache_of(settings))
@@ -117,6 +124,14 @@ def _fp16(case: Case, settings: ExecutionSettings, given: PreparedModel) -> Prep
     prepared = dataclasses.replace(given, source=str(twin.model), fact=fact, artifacts=(twin,))
     clipped = twin.facts["clipped"]
     return _noted(prepared, twin.note, f"{clipped} values clipped to ±{LARGEST:.0f}" if clipped else None)
+
+
+def _tensorrt_version(case: Case, settings: ExecutionSettings) -> str | None:
+    if case.provider.name != TENSORRT:
+        return None
+    if settings.workspace is not None:
+        preload_tensorrt(settings.workspace)
+    return tensorrt_version()
 
 
 def _with_shapes(prepared: PreparedModel, settings: ExecutionSettings) -> PreparedModel:
