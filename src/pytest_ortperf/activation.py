@@ -14,11 +14,6 @@ from pytest_ortperf.provider_choice import settle_providers
 from pytest_ortperf.records.host import require_one_onnxruntime
 
 
-def active(config: pytest.Config) -> bool:
-    """Whether this run has anything to do with us."""
-    return options.given(config, "mode") is not None
-
-
 def is_worker(config: pytest.Config) -> bool:
     """Whether this process is a worker of pytest-xdist."""
     return hasattr(config, "workerinput")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from datetime import UTC, datetime
+from functools import cached_property
 from os import environ
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,9 +88,13 @@ class Recorder:
 
     def _name_in_junit(self, report: pytest.TestReport) -> None:
         # CI systems that know a test by its name alone would take one model's "benchmark[cuda]" for all of them
-        for plugin in self._run.config.pluginmanager.get_plugins():
-            if hasattr(plugin, "node_reporter"):
-                plugin.node_reporter(report).add_attribute("name", report.nodeid)
+        for plugin in self._junit_writers:
+            plugin.node_reporter(report).add_attribute("name", report.nodeid)
+
+    @cached_property
+    def _junit_writers(self) -> list[Any]:
+        # looked for once: every report of a run of thousands of items passes here
+        return [plugin for plugin in self._run.config.pluginmanager.get_plugins() if hasattr(plugin, "node_reporter")]
 
     def _write(self, record: Record) -> None:
         try:
@@ -149,7 +155,7 @@ class Recorder:
         try:
             if self._problem is None:
                 self._file.end(self._end)
-            self._written = [self._file.path, *write_tables(self._stored(), self._run.settings.results)]
+            self._written = [self._file.path, *write_tables(self._stored(self._header), self._run.settings.results)]
         except (ResultsFileError, OSError) as error:
             self._problem = self._problem or str(error)
         if self._problem:
@@ -161,8 +167,8 @@ class Recorder:
         from pytest_ortperf.reports.terminal import summary_lines
 
         lines = summary_lines(
-            self._stored(),
-            width=terminalreporter.width if hasattr(terminalreporter, "width") else 80,
+            self._stored(self._header),
+            width=self._run.config.get_terminal_writer().fullwidth,
             files=self._written,
             results=self._run.settings.results,
         )
@@ -172,11 +178,9 @@ class Recorder:
         if self._problem:
             terminalreporter.line(self._problem, red=True)
 
-    def _stored(self) -> StoredRun:
-        folder = self._run.settings.results
-        header = self._header or self._make_header("unwritten")
+    def _stored(self, header: RunHeader) -> StoredRun:
         return StoredRun(
-            path=records_path(folder, header.run),
+            path=records_path(self._run.settings.results, header.run),
             header=header,
             records=tuple(self._records),
             end=self._end,

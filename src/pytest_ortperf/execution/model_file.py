@@ -68,9 +68,7 @@ def inspect_precision(path: Path, size: int) -> str | None:
     try:
         model = onnx.load_model(path, load_external_data=False)
     except DecodeError as error:
-        raise _model_error(
-            f"{path} is no ONNX model, or is cut short ({size} bytes): it does not parse; write or download it again"
-        ) from error
+        raise unreadable_model(path, size) from error
     if is_ep_context(model):
         return ENGINE
     if any(node.op_type in _INTEGER_KERNELS for node in model.graph.node):
@@ -90,6 +88,13 @@ def weights_precision(model: onnx.ModelProto) -> str | None:
             if name:
                 elements[name] += 1
     return elements.most_common(1)[0][0] if elements else None
+
+
+def unreadable_model(path: Path, size: int) -> CaseError:
+    """Return the error of a file that does not parse; `size` is in bytes."""
+    return _model_error(
+        f"{path} is no ONNX model, or is cut short ({size} bytes): it does not parse; write or download it again"
+    )
 
 
 def _model_error(message: str) -> CaseError:

@@ -27,11 +27,16 @@ def has_assignment_info() -> bool:
     return hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info")
 
 
+def record_placement(options: onnxruntime.SessionOptions) -> None:
+    """Have a session keep what `read_placement` returns."""
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+
+
 def read_placement(session: onnxruntime.InferenceSession) -> Placement:
     """Return the assignment of every node of the session's graph.
 
-    Source: `InferenceSession.get_provider_graph_assignment_info`, of a session made with the config entry
-    `session.record_ep_graph_assignment_info` (ONNX Runtime 1.24 and later).
+    Source: `InferenceSession.get_provider_graph_assignment_info`, of a session whose options
+    `record_placement` has prepared (ONNX Runtime 1.24 and later).
     """
     return _counted(
         (

@@ -14,7 +14,7 @@ from pytest_ortperf.execution.artifact_cache import Artifact, ArtifactCache, def
 from pytest_ortperf.execution.dimensions import require_dimensions
 from pytest_ortperf.execution.fp16 import CONVERTED, breaks_types, fp16_model, precision_error
 from pytest_ortperf.execution.fp16_graph import LARGEST
-from pytest_ortperf.execution.model_file import check_model_file, inspect_precision
+from pytest_ortperf.execution.model_file import check_model_file, inspect_precision, unreadable_model
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.shape_inference import infer_shapes, wants_shape_inference
 from pytest_ortperf.execution.tensorrt import ENGINE, fp16_by_option
@@ -98,11 +98,7 @@ def _require_dimensions(case: Case, path: Path, size: int) -> None:
     try:
         require_dimensions(case, path)
     except DecodeError as error:
-        raise CaseError(
-            f"{path} is no ONNX model, or is cut short ({size} bytes): it does not parse; write or download it again",
-            stage="model",
-            kind="model error",
-        ) from error
+        raise unreadable_model(path, size) from error
 
 
 def _fp16(case: Case, settings: ExecutionSettings, given: PreparedModel) -> PreparedModel:

@@ -115,7 +115,7 @@ def _landed(question: Question, journal: Journal) -> bool:
     import onnxruntime
 
     from pytest_ortperf.execution.ep_registry import providers_argument
-    from pytest_ortperf.execution.placement import has_assignment_info, read_placement
+    from pytest_ortperf.execution.placement import has_assignment_info, read_placement, record_placement
     from pytest_ortperf.execution.session import make_session, require_active
     from pytest_ortperf.execution.tensorrt_libraries import preload_tensorrt
 
@@ -124,19 +124,19 @@ def _landed(question: Question, journal: Journal) -> bool:
     if question.workspace is not None and question.full_name == "TensorrtExecutionProvider":
         preload_tensorrt(Path(question.workspace))
     options = onnxruntime.SessionOptions()
-    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    record_placement(options)
     wanted = {question.full_name: question.options}
     wanted.setdefault("CPUExecutionProvider", {})
     listed = providers_argument(options, list(wanted.items()), question.plugins, question.device)
-    session, _ = make_session(_tiny_model(), options, listed, question.full_name, journal.log_tail)
+    session, _ = make_session(tiny_model(), options, listed, question.full_name, journal.log_tail)
     require_active(question.full_name, session.get_providers(), journal.log_tail)
     if not has_assignment_info():
         return True
     return question.full_name in read_placement(session).nodes_by_provider
 
 
-def _tiny_model() -> bytes:
-    """Return a convolution and a Relu, which every provider for networks takes, with weights that cannot fold."""
+def tiny_model() -> bytes:
+    """Return a convolution and a Relu of an input `x` of shape (1, 3, 8, 8): every provider for networks takes them."""
     from onnx import TensorProto, helper
 
     def tensor(name: str, shape: list[int]) -> Any:

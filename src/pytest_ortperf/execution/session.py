@@ -13,6 +13,7 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.dimensions import fix_dimensions
 from pytest_ortperf.execution.ep_registry import providers_argument
+from pytest_ortperf.execution.placement import record_placement
 from pytest_ortperf.execution.provider_options import provider_options
 from pytest_ortperf.execution.runtime_log import loader_reason, reason, shortened
 from pytest_ortperf.execution.session_knobs import Knobs, knobs_of
@@ -103,7 +104,7 @@ def session_options(knobs: Knobs) -> onnxruntime.SessionOptions:
         options.inter_op_num_threads = knobs.inter_op_threads
     if knobs.execution_mode == "parallel":
         options.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
-    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    record_placement(options)
     for key, value in knobs.config.items():
         options.add_session_config_entry(key, value)
     for library in knobs.custom_op_libraries:
