@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import onnxruntime
@@ -13,10 +11,11 @@ import onnxruntime
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.accuracy import choose_tolerance, compare
-from pytest_ortperf.execution.case_data import CaseData, batch_of, case_data, cast_like, tensor_facts
+from pytest_ortperf.execution.calls import running, wanted_outputs
+from pytest_ortperf.execution.case_data import CaseData, case_data, cast_like, tensor_facts
 from pytest_ortperf.execution.facts import Facts
 from pytest_ortperf.execution.inspection import keep_files
-from pytest_ortperf.execution.latency import sample, warm_up
+from pytest_ortperf.execution.measure import measure
 from pytest_ortperf.execution.opening import open_session
 from pytest_ortperf.execution.precision import PreparedModel, prepare_model, second_try
 from pytest_ortperf.execution.provider_options import TF32_ALLOWED
@@ -25,10 +24,7 @@ from pytest_ortperf.execution.session import SessionHooks
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.tensor_types import Value
 from pytest_ortperf.execution.values import Runner
-from pytest_ortperf.records.record import DataSetAccuracy, Latency, SessionFact
-
-TIMING = "host"
-"""Arrays in, arrays out, as `InferenceSession.run` does it: copies to and from a device are inside."""
+from pytest_ortperf.records.record import DataSetAccuracy, SessionFact
 
 
 def execute(
@@ -101,7 +97,7 @@ class Execution:
         session = self._open()
         second_ns = self._session_fact.creation_ns
         self._note_session(creation_ns=creation_ns, second_creation_ns=second_ns)
-        self._time(session)
+        measure(session, self.case, self.settings, self.facts, self.hooks)
 
     def keep_files(self) -> None:
         """Write the files that were asked for, of a failed case too: that is when they are read."""
@@ -149,8 +145,8 @@ class Execution:
         with self.facts.entering("first_run" if first else "timing"):
             if first:
                 self.hooks.before_first_run(session)
-            wanted = self._wanted(session)
-            with self._running():
+            wanted = wanted_outputs(session, self.case)
+            with running(self.facts):
                 runner = Runner(session, wanted, data.inputs)
                 return dict(zip(runner.output_names, runner.run(), strict=True))
 
@@ -186,65 +182,6 @@ class Execution:
 
     def _note_session(self, **known_ns: int) -> None:
         self.facts.session = dataclasses.replace(self._session_fact, **known_ns)  # type: ignore[arg-type]
-
-    def _time(self, session: onnxruntime.InferenceSession) -> None:
-        with self.facts.entering("inputs"):
-            data = next(iter(case_data(session, self.case, self.settings)))
-            self.facts.inputs = tensor_facts(data)
-            runner = Runner(session, self._wanted(session), data.inputs)
-        with self.facts.entering("first_run"):
-            self.hooks.before_first_run(session)
-            with self._running():
-                first_run_ns = timed(runner.call)
-        self._note_session(first_run_ns=first_run_ns)
-        with self.facts.entering("warm_up"), self._running():
-            warmup = warm_up(runner.call, self.settings)
-        with self.facts.entering("timing"), self._running():
-            samples = sample(
-                runner.call,
-                self.settings,
-                lambda new: self.facts.sampled(TIMING, new, warmup_iterations=warmup),
-            )
-        latency = Latency(
-            timing=TIMING,
-            samples_ns=samples,
-            warmup_iterations=warmup,
-            batch=batch_of(session, data.inputs),
-        )
-        self.facts.latencies = (latency,)
-
-    @contextlib.contextmanager
-    def _running(self) -> Iterator[None]:
-        """Around calls into ONNX Runtime alone: it raises classes without a common base."""
-        try:
-            yield
-        except CaseError:
-            raise
-        except Exception as error:
-            raise CaseError(
-                f"the run failed: {type(error).__name__}: {str(error).strip()}",
-                stage=self.facts.stage or "first_run",
-                kind="runtime error",
-            ) from error
-
-    def _wanted(self, session: onnxruntime.InferenceSession) -> list[str] | None:
-        wanted = list(self.case.model.outputs)
-        names = [meta.name for meta in session.get_outputs()]
-        unknown = sorted(set(wanted) - set(names))
-        if unknown:
-            raise CaseError(
-                f"the model list asks for outputs {', '.join(unknown)}; the model has {', '.join(names)}",
-                stage="inputs",
-                kind="input error",
-            )
-        return wanted or None
-
-
-def timed(call: Callable[[], object]) -> int:
-    """Return how long one call takes, in ns."""
-    start = time.perf_counter_ns()
-    call()
-    return time.perf_counter_ns() - start
 
 
 def _require_within_tolerance(accuracy: list[DataSetAccuracy]) -> None:
