@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pytest_ortperf.cases.model import Model, Tolerance, ToleranceRule
-from pytest_ortperf.execution.accuracy import choose_tolerance, compare
+from pytest_ortperf.execution.accuracy import choose_tolerance, compare, tolerance_precision
 from pytest_ortperf.records import codec
 from pytest_ortperf.records.record import OutputAccuracy
 
@@ -296,6 +296,24 @@ def test_each_precision_has_a_default(precision: str | None, rtol: float, atol: 
     )
 
     assert tolerance == Tolerance(rtol=rtol, atol=atol, percent_mismatch=0.0)
+
+
+@pytest.mark.parametrize(
+    ("storage", "compute", "counts"),
+    [
+        ("fp32", None, "fp32"),
+        ("fp32", "tf32", "tf32"),
+        ("fp32", "fp16", "fp16"),
+        ("fp16", "fp32", "fp16"),
+        ("fp16", "fp16", "fp16"),
+        ("int8", None, "int8"),
+        (None, None, None),
+    ],
+)
+def test_the_lower_of_storage_and_compute_precision_counts(
+    storage: str | None, compute: str | None, counts: str | None
+) -> None:
+    assert tolerance_precision(storage, compute) == counts
 
 
 def test_the_command_line_wins_over_rules_and_rules_over_defaults_field_by_field() -> None:

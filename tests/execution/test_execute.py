@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.execute import execute
 from pytest_ortperf.execution.facts import Facts, Journal
+from pytest_ortperf.execution.opening import open_session
 from pytest_ortperf.execution.settings import ExecutionSettings
 
 QUICK = ExecutionSettings(iterations=5, warmup=2)
@@ -109,6 +111,26 @@ def test_stored_inputs_without_outputs_are_compared_with_the_cpu(
     execute(case_of(test_data=store(tmp_path, 0, [[5, 5, 5]])), QUICK, facts, Hooks())
     assert [each.reference for each in facts.accuracy] == ["CPU, graph optimisation off"]
     assert [each.origin for each in facts.inputs] == ["stored"]
+
+
+def test_the_tolerance_follows_the_compute_precision_whatever_the_note_says(
+    case_of: Callable[..., Case], facts: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_in_tf32(*args: Any) -> Any:
+        session = open_session(*args)
+        assert facts.model_fact is not None
+        facts.model_fact = dataclasses.replace(
+            facts.model_fact, compute_precision="tf32", note="symbolic shape inference; TF32 allowed"
+        )
+        return session
+
+    execute(case_of(), QUICK, facts, Hooks())
+    monkeypatch.setattr("pytest_ortperf.execution.execute.open_session", open_in_tf32)
+    (strict,) = facts.accuracy[0].outputs
+    execute(case_of(), QUICK, facts, Hooks())
+    (output,) = facts.accuracy[0].outputs
+
+    assert ((strict.rtol, strict.atol), (output.rtol, output.atol)) == ((1e-3, 1e-5), (1e-2, 1e-3))
 
 
 def test_a_benchmark_times_the_first_data_set_in_a_second_session(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from pytest_ortperf.execution import opening
 from pytest_ortperf.execution.facts import Facts, Journal
 from pytest_ortperf.execution.opening import open_session
 from pytest_ortperf.execution.placement import FOLDED
+from pytest_ortperf.execution.session import create_session
 from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.records.record import ModelFact
 
 SETTINGS = ExecutionSettings()
 
@@ -48,6 +51,34 @@ def test_graph_folded_to_constants_is_told_as_the_reason(facts: Facts) -> None:
     open_session(folding(), case(provider=AZURE), SETTINGS, facts, NoHooks())
 
     assert facts.reason == FOLDED
+
+
+@pytest.mark.parametrize(
+    ("options", "note", "told"),
+    [
+        ({}, None, ("tf32", "TF32 allowed")),
+        ({}, "symbolic shape inference", ("tf32", "symbolic shape inference; TF32 allowed")),
+        ({"use_tf32": "0"}, "symbolic shape inference", (None, "symbolic shape inference")),
+    ],
+)
+def test_compute_precision_is_told_beside_other_notes_and_once(
+    options: Mapping[str, str],
+    note: str | None,
+    told: tuple[str | None, str],
+    facts: Facts,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    created = create_session(folding(), case(), SETTINGS, NoHooks())
+    fact = dataclasses.replace(created.fact, provider_options={"CUDAExecutionProvider": options})
+    on_cuda = dataclasses.replace(created, fact=fact)
+    monkeypatch.setattr(opening, "create_session", lambda *_, **__: on_cuda)
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
+    facts.model_fact = ModelFact(path="m.onnx", byte=1, precision="fp32", note=note)
+
+    for _ in range(2):
+        open_session("m.onnx", case(provider="cuda"), SETTINGS, facts, NoHooks())
+
+    assert (facts.model_fact.compute_precision, facts.model_fact.note) == told
 
 
 def test_provider_without_nodes_fails_at_placement_with_the_session_known(model: Path, facts: Facts) -> None:

@@ -51,9 +51,14 @@ def test_half_precision_in_fp32_is_said_by_provider(
     provider: str, note: str | None, fp16: Path, settings: ExecutionSettings
 ) -> None:
     assert prepare_model(case_of(fp16, precision=None, provider=provider), settings).fact.note == note
-    fact = prepare_model(case_of(fp16, provider=provider), settings).fact
-    size = fp16.stat().st_size
-    assert fact == ModelFact(path=str(fp16), byte=size, precision="fp16", fp16_from="already fp16", note=note)
+    assert prepare_model(case_of(fp16, provider=provider), settings).fact == ModelFact(
+        path=str(fp16),
+        byte=fp16.stat().st_size,
+        precision="fp16",
+        fp16_from="already fp16",
+        compute_precision=None if note is None else "fp32",
+        note=note,
+    )
 
 
 def test_the_stored_model_wins(fp32: Path, fp16: Path, settings: ExecutionSettings) -> None:
@@ -67,7 +72,12 @@ def test_the_converted_model_is_what_the_record_tells(fp32: Path, settings: Exec
     assert path.is_relative_to(fp32.parent / "cache")
     assert prepared.given == fp32
     assert prepared.fact == ModelFact(
-        path=str(path), byte=path.stat().st_size, precision="fp16", fp16_from="converted", note=IN_FP32
+        path=str(path),
+        byte=path.stat().st_size,
+        precision="fp16",
+        fp16_from="converted",
+        compute_precision="fp32",
+        note=IN_FP32,
     )
 
 

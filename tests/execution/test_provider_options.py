@@ -14,7 +14,7 @@ from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution import engine_cache
 from pytest_ortperf.execution.engine_cache import Builder, cache_options, engine_key, model_key, remove_run_cache
-from pytest_ortperf.execution.provider_options import compute_precision_note, provider_options
+from pytest_ortperf.execution.provider_options import lower_precisions, lower_precisions_note, provider_options
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.tensorrt import GraphInput
 
@@ -150,26 +150,38 @@ def test_option_that_cannot_be_used_ends_the_case() -> None:
 
 
 @pytest.mark.parametrize(
-    ("provider", "options", "precision", "environ", "note"),
+    ("provider", "options", "precision", "environ", "lower"),
     [
-        ("cuda", {}, "fp32", {}, "TF32 allowed"),
-        ("cuda", {"use_tf32": "1"}, "fp32", {"NVIDIA_TF32_OVERRIDE": "1"}, "TF32 allowed"),
-        ("cuda", {"use_tf32": "0"}, "fp32", {}, None),
-        ("cuda", {"use_tf32": "False"}, "fp32", {}, None),
-        ("cuda", {}, "fp32", {"NVIDIA_TF32_OVERRIDE": "0"}, None),
-        ("cuda", {}, "fp16", {}, None),
-        ("cuda", {}, None, {}, None),
-        ("cpu", {}, "fp32", {}, None),
-        ("tensorrt", {"trt_fp16_enable": "False"}, "fp32", {}, "TF32 allowed"),
-        ("tensorrt", {"trt_fp16_enable": "True"}, "fp32", {}, "fp32 storage, TF32, fp16 allowed"),
-        ("tensorrt", {"trt_fp16_enable": "True"}, "fp32", {"NVIDIA_TF32_OVERRIDE": "0"}, "fp32 storage, fp16 allowed"),
-        ("tensorrt", {}, "engine", {}, None),
+        ("cuda", {}, "fp32", {}, ("tf32",)),
+        ("cuda", {"use_tf32": "1"}, "fp32", {"NVIDIA_TF32_OVERRIDE": "1"}, ("tf32",)),
+        ("cuda", {"use_tf32": "0"}, "fp32", {}, ()),
+        ("cuda", {"use_tf32": "False"}, "fp32", {}, ()),
+        ("cuda", {}, "fp32", {"NVIDIA_TF32_OVERRIDE": "0"}, ()),
+        ("cuda", {}, "fp16", {}, ()),
+        ("cuda", {}, None, {}, ()),
+        ("cpu", {}, "fp32", {}, ()),
+        ("tensorrt", {"trt_fp16_enable": "False"}, "fp32", {}, ("tf32",)),
+        ("tensorrt", {"trt_fp16_enable": "True", "trt_bf16_enable": "1"}, "fp32", {}, ("tf32", "fp16", "bf16")),
+        ("tensorrt", {"trt_fp16_enable": "True"}, "fp32", {"NVIDIA_TF32_OVERRIDE": "0"}, ("fp16",)),
+        ("tensorrt", {}, "engine", {}, ()),
     ],
 )
-def test_tables_say_what_fp32_numbers_were_computed_in(
-    provider: str, options: Mapping[str, str], precision: str | None, environ: Mapping[str, str], note: str | None
+def test_fp32_numbers_may_be_computed_in_these(
+    provider: str, options: Mapping[str, str], precision: str | None, environ: Mapping[str, str], lower: tuple[str, ...]
 ) -> None:
-    assert compute_precision_note(provider, options, precision, environ) == note
+    assert lower_precisions(provider, options, precision, environ) == lower
+
+
+@pytest.mark.parametrize(
+    ("lower", "note"),
+    [
+        (("tf32",), "TF32 allowed"),
+        (("fp16",), "fp32 storage, fp16 allowed"),
+        (("tf32", "fp16"), "fp32 storage, TF32, fp16 allowed"),
+    ],
+)
+def test_tables_say_what_fp32_numbers_may_be_computed_in(lower: tuple[str, ...], note: str) -> None:
+    assert lower_precisions_note(lower) == note
 
 
 def test_cache_of_a_run_is_one_folder_a_case_and_ends_with_the_run(tmp_path: Path) -> None:

@@ -46,8 +46,8 @@ def choose_tolerance(
 
     Args:
         model: Has the rules.
-        precision: As asked for, or else the model's own: `fp32`, `tf32` (fp32 that may be computed so; rules for
-            fp32 apply), `fp16`, `bf16`, `int8`, `mixed`; `None` if unknown.
+        precision: That of `tolerance_precision`: `fp32`, `tf32` (fp32 that may be computed so; rules for fp32
+            apply), `fp16`, `bf16`, `int8`, `mixed`; `None` if unknown.
         provider: Short name, such as `cuda`.
         output: The output's name.
         command_line: What options give.
@@ -69,6 +69,16 @@ def choose_tolerance(
         atol=_first_given(candidate.atol for candidate in candidates),
         percent_mismatch=_first_given(candidate.percent_mismatch for candidate in candidates),
     )
+
+
+def tolerance_precision(storage: str | None, compute: str | None) -> str | None:
+    """Return the precision whose tolerance counts: the lower of what numbers are stored and computed in.
+
+    Args:
+        storage: As asked for, or else the model's own; `None` if unknown.
+        compute: Lowest that the provider may compute in; `None` if that is `storage`.
+    """
+    return compute if compute is not None and storage == "fp32" else storage
 
 
 def compare(

@@ -10,7 +10,7 @@ import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.accuracy import choose_tolerance, compare
+from pytest_ortperf.execution.accuracy import choose_tolerance, compare, tolerance_precision
 from pytest_ortperf.execution.calls import running, wanted_outputs
 from pytest_ortperf.execution.case_data import CaseData, case_data, cast_like, tensor_facts
 from pytest_ortperf.execution.facts import Facts
@@ -18,7 +18,6 @@ from pytest_ortperf.execution.inspection import keep_files
 from pytest_ortperf.execution.measure import measure
 from pytest_ortperf.execution.opening import open_session
 from pytest_ortperf.execution.precision import PreparedModel, prepare_model, second_try
-from pytest_ortperf.execution.provider_options import TF32_ALLOWED
 from pytest_ortperf.execution.reference import cpu_reference
 from pytest_ortperf.execution.session import SessionHooks
 from pytest_ortperf.execution.settings import ExecutionSettings
@@ -163,12 +162,10 @@ class Execution:
 
     def _tolerance(self, output: str) -> Any:
         fact = self.facts.model_fact
-        found = fact.precision if fact else None
-        if fact is not None and fact.note == TF32_ALLOWED:
-            found = "tf32"
+        storage = self.case.precision or (fact.precision if fact else None)
         return choose_tolerance(
             self.case.model,
-            precision=self.case.precision or found,
+            precision=tolerance_precision(storage, fact.compute_precision if fact else None),
             provider=self.case.provider.name,
             output=output,
             command_line=self.settings.tolerance,

@@ -21,7 +21,8 @@ from pytest_ortperf.execution.placement import (
     read_placement,
     require_placement,
 )
-from pytest_ortperf.execution.provider_options import compute_precision_note
+from pytest_ortperf.execution.precision import noted
+from pytest_ortperf.execution.provider_options import lower_precisions, lower_precisions_note
 from pytest_ortperf.execution.session import SessionHooks, create_session
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.values import run
@@ -53,11 +54,13 @@ def open_session(
 
 def _note_precision(case: Case, facts: Facts, session: SessionFact) -> None:
     model = facts.model_fact
-    if model is None or model.note is not None:
+    if model is None or model.compute_precision is not None:
         return
     given = session.provider_options.get(case.provider.full_name, {})
-    note = compute_precision_note(case.provider.name, given, model.precision, os.environ)
-    facts.model_fact = dataclasses.replace(model, note=note)
+    lower = lower_precisions(case.provider.name, given, model.precision, os.environ)
+    if lower:
+        known = dataclasses.replace(model, compute_precision=lower[-1])
+        facts.model_fact = noted(known, lower_precisions_note(lower))
 
 
 class ProfilingHooks:

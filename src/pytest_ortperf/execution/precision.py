@@ -62,7 +62,8 @@ def prepare_model(case: Case, settings: ExecutionSettings) -> PreparedModel:
     else:
         prepared = _with_fact(given, fp16_from="stored" if stored else None)
     if case.provider.half_precision == "fp32" and prepared.fact.precision == "fp16":
-        prepared = _noted(prepared, FP16_IN_FP32)
+        known = dataclasses.replace(prepared.fact, compute_precision="fp32")
+        prepared = dataclasses.replace(prepared, fact=noted(known, FP16_IN_FP32))
     return _with_shapes(prepared, settings) if case.model.symbolic_shapes else prepared
 
 
@@ -82,6 +83,12 @@ def second_try(prepared: PreparedModel, error: CaseError, settings: ExecutionSet
         return _with_shapes(prepared, settings)
     except CaseError as failed:
         raise CaseError(f"{error}\n{failed}", stage=error.stage, kind=error.kind) from error
+
+
+def noted(fact: ModelFact, *notes: str | None) -> ModelFact:
+    """Return a fact whose note says these things too."""
+    known = (fact.note, *notes)
+    return dataclasses.replace(fact, note="; ".join(dict.fromkeys(text for text in known if text)) or None)
 
 
 def cache_of(settings: ExecutionSettings) -> ArtifactCache:
@@ -146,6 +153,4 @@ def _with_fact(prepared: PreparedModel, *, fp16_from: str | None) -> PreparedMod
 
 
 def _noted(prepared: PreparedModel, *notes: str | None) -> PreparedModel:
-    known = (prepared.fact.note, *notes)
-    note = "; ".join(dict.fromkeys(text for text in known if text)) or None
-    return dataclasses.replace(prepared, fact=dataclasses.replace(prepared.fact, note=note))
+    return dataclasses.replace(prepared, fact=noted(prepared.fact, *notes))

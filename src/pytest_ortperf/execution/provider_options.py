@@ -16,8 +16,8 @@ from pytest_ortperf.execution import tensorrt
 from pytest_ortperf.execution.engine_cache import cache_options
 from pytest_ortperf.execution.settings import ExecutionSettings
 
-TF32_ALLOWED = "TF32 allowed"
-"""fp32 matrix products and convolutions may be computed with 10 bits of mantissa, on Ampere GPUs and later."""
+TF32 = "tf32"
+"""Precision of fp32 products with 10 bits of mantissa, on Ampere GPUs and later."""
 
 Options = dict[str, str]
 
@@ -50,10 +50,10 @@ def provider_options(
     return {name: _checked(name, options) for name, options in given.items()}
 
 
-def compute_precision_note(
+def lower_precisions(
     provider: str, options: Mapping[str, str], precision: str | None, environ: Mapping[str, str] = EMPTY
-) -> str | None:
-    """Return what a table must say of the precision that fp32 numbers were computed in; `None` if it is fp32.
+) -> tuple[str, ...]:
+    """Return the precisions below fp32 that fp32 numbers may be computed in, the lowest last.
 
     Args:
         provider: Short name.
@@ -62,12 +62,17 @@ def compute_precision_note(
         environ: The environment; `NVIDIA_TF32_OVERRIDE=0` keeps NVIDIA's libraries from TF32 whatever is allowed.
     """
     if provider not in {"cuda", tensorrt.NAME} or precision != "fp32":
-        return None
-    lower = [] if _is_off(environ.get("NVIDIA_TF32_OVERRIDE")) or _is_off(options.get("use_tf32")) else ["TF32"]
+        return ()
+    lower = [] if _is_off(environ.get("NVIDIA_TF32_OVERRIDE")) or _is_off(options.get("use_tf32")) else [TF32]
     lower += [name for name in ("fp16", "bf16", "int8") if options.get(f"trt_{name}_enable") in {"True", "1"}]
-    if lower == ["TF32"]:
-        return TF32_ALLOWED
-    return f"fp32 storage, {', '.join(lower)} allowed" if lower else None
+    return tuple(lower)
+
+
+def lower_precisions_note(lower: Sequence[str]) -> str:
+    """Return what a table must say of fp32 numbers that may be computed in these."""
+    if list(lower) == [TF32]:
+        return "TF32 allowed"
+    return f"fp32 storage, {', '.join('TF32' if name == TF32 else name for name in lower)} allowed"
 
 
 def _is_off(value: str | None) -> bool:

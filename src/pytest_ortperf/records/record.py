@@ -92,8 +92,11 @@ class ModelFact:
     fp16_from: str | None = None
     """`stored` or `converted` where an fp16 variant was asked for."""
 
+    compute_precision: str | None = None
+    """Lowest that the provider may compute its numbers in: `tf32`, `fp32` ...; `None` is what its weights are."""
+
     note: str | None = None
-    """Such as `fp16 storage, fp32 compute`."""
+    """For people, such as `fp16 storage, fp32 compute`; several are joined by semicolons."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,6 +153,7 @@ SUCCESS: tuple[Column[Measured], ...] = (
     Column("provider", lambda row: row.record.provider),
     Column("precision", lambda row: row.record.precision),
     Column("model_precision", lambda row: model_of(row.record, lambda it: it.precision)),
+    Column("compute_precision", lambda row: model_of(row.record, lambda it: it.compute_precision)),
     Column("note", lambda row: model_of(row.record, lambda it: it.note)),
     Column("device", lambda row: device_name(row.record, row.header.environment)),
     Column("timing", lambda row: row.latency.timing),
