@@ -1,4 +1,6 @@
 import dataclasses
+import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution import engine_cache
+from pytest_ortperf.execution.artifact_cache import ArtifactCache
 from pytest_ortperf.execution.engine_cache import Builder, cache_options, engine_key, model_key, remove_run_cache
 from pytest_ortperf.execution.provider_options import lower_precisions, lower_precisions_note, provider_options
 from pytest_ortperf.execution.settings import ExecutionSettings
@@ -217,11 +220,45 @@ def test_persistent_cache_outlives_the_run_and_shares_timings_between_models(
     other = cache_options(model_bytes((1, 4)), case, settings, {})
     remove_run_cache(settings)
 
-    assert first == again
+    assert first == again == cache_options(model_bytes((1, 3)), case, settings, {})
     assert first["trt_engine_cache_path"] != other["trt_engine_cache_path"]
     assert first["trt_timing_cache_path"] == other["trt_timing_cache_path"]
-    assert Path(first["trt_engine_cache_path"]).parent == tmp_path / "tensorrt" / "engines"
-    assert Path(first["trt_engine_cache_path"]).is_dir()
+    folder = Path(first["trt_engine_cache_path"])
+    assert (folder.parent, folder.is_dir(), folder.stat().st_mode & 0o777) == (tmp_path / "artifacts", True, 0o700)
+
+
+def test_persistent_engines_used_longest_ago_go_once_they_have_grown_beyond_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_cache, "this_builder", lambda _: BUILDER)
+    settings = ExecutionSettings(trt_cache="persistent", cache=tmp_path, cache_limit_byte=2500)
+    case = make_case("tensorrt")
+
+    def used(number: int) -> Path:
+        options = cache_options(model_bytes((1, number)), case, settings, {})
+        return Path(options["trt_engine_cache_path"])
+
+    folders = [used(number) for number in range(1, 5)]
+    for age, folder in zip((100, 300, 200, 0), folders, strict=True):
+        (folder / "engine").write_bytes(b"e" * 1000)
+        os.utime(folder / "facts.json", (time.time() - age,) * 2)
+    again = used(1)
+
+    assert again == folders[0]
+    assert [(folder / "engine").exists() for folder in folders] == [True, False, False, True]
+
+
+def test_persistent_engines_and_timings_in_use_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_cache, "this_builder", lambda _: BUILDER)
+    settings = ExecutionSettings(trt_cache="persistent", cache=tmp_path, cache_limit_byte=0)
+
+    options = cache_options(model_bytes((1, 3)), make_case("tensorrt"), settings, {})
+    in_use = {Path(options["trt_engine_cache_path"]), Path(options["trt_timing_cache_path"])}
+    for folder in in_use:
+        (folder / "file").write_bytes(b"e" * 1000)
+    ArtifactCache(tmp_path, 0).get({"another": "process"}, lambda _: {})
+
+    assert in_use < set((tmp_path / "artifacts").iterdir())
 
 
 def test_engine_of_other_versions_gpu_model_or_options_is_never_found() -> None:

@@ -1,4 +1,4 @@
-"""Models made from users' models, by content: each made once, whole or not at all, and not kept for ever.
+"""What is made from users' models, by content: each made once, whole or not at all, and not kept for ever.
 
 A folder per artifact, named by the hash of everything it depends on. `filelock` lets one process make it; a shared
 `flock` on its facts file, held by whoever uses it, keeps it from eviction.
@@ -71,22 +71,23 @@ class ArtifactCache:
         self.note = note
         """Why this is not the folder asked for."""
 
-    def get(self, key: Mapping[str, Any], make: Make) -> Artifact:
+    def get(self, key: Mapping[str, Any], make: Make, *, grows: bool = False) -> Artifact:
         """Return the artifact of a key, made now if there is none.
 
         Args:
             key: Everything the artifact depends on, fit for JSON: hashes, settings, versions.
             make: How to make it; what it raises comes through, and nothing is kept.
+            grows: Whether its user adds files to it, so that the limit may be passed without anything being made.
         """
         name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         try:
             artifact, made = self._found_or_made(name, make)
-            if made:
+            if made or grows:
                 self._evict()
         except OSError as error:
             if error.errno not in _UNUSABLE or self.note is not None:
                 raise
-            return self._elsewhere(error).get(key, make)
+            return self._elsewhere(error).get(key, make, grows=grows)
         return artifact
 
     def memo_path(self, path: Path) -> Path:

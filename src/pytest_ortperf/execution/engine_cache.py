@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.execution.artifact_cache import Artifact, ArtifactCache
 from pytest_ortperf.execution.devices import nvml_gpus
 from pytest_ortperf.execution.dimensions import fixes_dims
 from pytest_ortperf.execution.model_hash import content_key
@@ -74,14 +75,9 @@ def cache_options(
         return {"trt_engine_cache_enable": "False", "trt_timing_cache_enable": "False"}
     if settings.trt_cache == "run" and settings.trt_cache_folder is not None:
         engines = timings = settings.trt_cache_folder / _hash(case.case_id)
+        engines.mkdir(mode=0o700, parents=True, exist_ok=True)
     else:
-        base = settings.trt_cache_folder or cache_of(settings).folder / "tensorrt"
-        builder = this_builder(settings.workspace)
-        model = model_key(source, case, settings)
-        engines = base / "engines" / engine_key(model, builder, options)
-        timings = base / "timings" / _hash(dataclasses.asdict(builder))
-    for folder in (engines, timings):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        engines, timings = _persistent(source, case, settings, options)
     return {
         "trt_engine_cache_enable": "True",
         "trt_engine_cache_path": str(engines),
@@ -90,8 +86,33 @@ def cache_options(
     }
 
 
+def _persistent(
+    source: str | bytes, case: Case, settings: ExecutionSettings, options: Mapping[str, str]
+) -> tuple[Path, Path]:
+    """Return the folders of a case's engines, and of the timings that all models of this builder share."""
+    builder = this_builder(settings.workspace)
+    engines = engine_key(model_key(source, case, settings), builder, options)
+    cache = cache_of(settings)
+    folder = settings.trt_cache_folder or cache.folder
+    held = _held(folder, cache.limit_byte, engines, _hash(dataclasses.asdict(builder)))
+    return held[0].folder, held[1].folder
+
+
+@functools.lru_cache(maxsize=1)
+def _held(folder: Path, limit_byte: int, engines: str, timings: str) -> tuple[Artifact, Artifact]:
+    """Return what this process keeps from eviction until it asks for others, for sessions read and write there."""
+    cache = ArtifactCache(folder, limit_byte)
+    # first, so that they are held when what the engines have grown to makes something go
+    of_builder = cache.get({"TensorRT timings": timings}, _nothing_yet)
+    return cache.get({"TensorRT engines": engines}, _nothing_yet, grows=True), of_builder
+
+
+def _nothing_yet(_: Path) -> Mapping[str, str]:
+    return {}
+
+
 def engine_key(model: Mapping[str, object], builder: Builder, options: Mapping[str, str]) -> str:
-    """Return the name of the folder for the engines of one model, builder and set of options."""
+    """Return what the engines of one model, builder and set of options are kept under."""
     of_engine = {key: value for key, value in options.items() if key not in _NOT_OF_THE_ENGINE}
     return _hash({"model": dict(model), "builder": dataclasses.asdict(builder), "options": of_engine})
 
