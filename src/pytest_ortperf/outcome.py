@@ -161,7 +161,12 @@ def _measured(facts: Facts | None) -> dict[str, Any]:
         "placement": facts.placement,
         "inputs": facts.inputs,
         "latencies": facts.latencies,
+        "refused_timings": dict(facts.refused_timings),
+        "timing_notes": dict(facts.timing_notes),
+        "copies": facts.copies,
+        "concurrent": facts.concurrent,
         "accuracy": facts.accuracy,
+        "limits": facts.limits,
         "kept": dict(facts.kept),
         "log": tuple(clean(facts.journal.log_tail())),
     }

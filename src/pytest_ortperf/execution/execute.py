@@ -15,7 +15,7 @@ from pytest_ortperf.execution.calls import running, wanted_outputs
 from pytest_ortperf.execution.case_data import CaseData, case_data, cast_like, tensor_facts
 from pytest_ortperf.execution.facts import Facts
 from pytest_ortperf.execution.inspection import keep_files
-from pytest_ortperf.execution.measure import measure
+from pytest_ortperf.execution.measure import Bench, measure
 from pytest_ortperf.execution.opening import open_session
 from pytest_ortperf.execution.precision import PreparedModel, prepare_model, second_try
 from pytest_ortperf.execution.reference import cpu_reference
@@ -93,10 +93,24 @@ class Execution:
         creation_ns = self._session_fact.creation_ns
         # two sessions at once would hold the memory twice
         del session
-        session = self._open()
-        second_ns = self._session_fact.creation_ns
-        self._note_session(creation_ns=creation_ns, second_creation_ns=second_ns)
-        measure(session, self.case, self.settings, self.facts, self.hooks)
+        measure(self._bench(creation_ns))
+
+    def _bench(self, creation_ns: int) -> Bench:
+        """Return what `measure` needs; it opens the sessions itself, so that it can let go of them."""
+
+        def reopen() -> onnxruntime.InferenceSession:
+            session = self._open()
+            self._note_session(creation_ns=creation_ns, second_creation_ns=self._session_fact.creation_ns)
+            return session
+
+        return Bench(
+            case=self.case,
+            settings=self.settings,
+            facts=self.facts,
+            hooks=self.hooks,
+            open=reopen,
+            source=lambda: self._require_prepared().source,
+        )
 
     def keep_files(self) -> None:
         """Write the files that were asked for, of a failed case too: that is when they are read."""
@@ -116,14 +130,18 @@ class Execution:
         self.facts.model_fact = prepared.fact
 
     def _open(self) -> onnxruntime.InferenceSession:
-        if self._prepared is None:
-            raise RuntimeError("no model prepared yet")
+        prepared = self._require_prepared()
         try:
-            return self._session_of(self._prepared)
+            return self._session_of(prepared)
         except CaseError as error:
-            prepared = second_try(self._prepared, error, self.settings)
+            prepared = second_try(prepared, error, self.settings)
         self._use(prepared)
         return self._session_of(prepared)
+
+    def _require_prepared(self) -> PreparedModel:
+        if self._prepared is None:
+            raise RuntimeError("no model prepared yet")
+        return self._prepared
 
     def _session_of(self, prepared: PreparedModel) -> onnxruntime.InferenceSession:
         return open_session(prepared.source, self.case, self.settings, self.facts, self.hooks)

@@ -19,8 +19,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from pytest_ortperf.records.record import (
+    Concurrent,
+    Copies,
     DataSetAccuracy,
     Latency,
+    LimitFact,
     ModelFact,
     Placement,
     SessionFact,
@@ -146,7 +149,12 @@ class Facts:
     placement: Placement | None = None
     inputs: tuple[TensorFact, ...] = ()
     latencies: tuple[Latency, ...] = ()
+    refused_timings: dict[str, str] = field(default_factory=dict)
+    timing_notes: dict[str, str] = field(default_factory=dict)
+    copies: Copies | None = None
+    concurrent: Concurrent | None = None
     accuracy: tuple[DataSetAccuracy, ...] = ()
+    limits: tuple[LimitFact, ...] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
     reason: str | None = None
     """What is to be known of a case that passes, such as a graph without nodes."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 STAGES = (
     "settings",
+    "lease",
     "model",
     "precision",
     "inputs",
@@ -20,6 +21,7 @@ STAGES = (
     "timing",
     "reference",
     "comparison",
+    "limits",
     "teardown",
 )
 """Where a case can end, in the order of the flow."""
@@ -33,11 +35,15 @@ FAILURE_KINDS = (
     "fallback",
     "runtime error",
     "result accuracy issue",
+    "limit",
     "crash",
     "timeout",
     "internal error",
 )
 """Classes of failure, stable over runs: comparisons look at these, not at message texts."""
+
+TIMINGS = ("host", "bound", "bound+copies", "graph")
+"""What the clock can cover; see `pytest_ortperf.execution.timing_modes`."""
 
 OUTCOMES = ("passed", "failed", "crashed", "timed_out", "skipped", "xfailed", "xpassed")
 
@@ -154,6 +160,41 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Copies:
+    """What it takes to move the inputs of a case to its device and its outputs back, each timed by itself."""
+
+    to_device_ns: float
+    """Median over repetitions; all inputs."""
+
+    to_host_ns: float
+    to_device_byte: int
+    to_host_byte: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concurrent:
+    """Several threads on one session for a fixed time: throughput, not latency of a single stream."""
+
+    timing: str
+    samples_ns: tuple[tuple[int, ...], ...]
+    """Per thread, as in `Latency`."""
+
+    thread_ns: tuple[int, ...]
+    """Per thread: from the common start to the end of its last iteration."""
+
+    wall_ns: int
+    """From the common start to the end of the last iteration of all."""
+
+    batch: int | None = None
+
+    @property
+    def iterations_per_s(self) -> float:
+        """Sum of the threads' rates."""
+        rates = (len(each) / taken for each, taken in zip(self.samples_ns, self.thread_ns, strict=True))
+        return sum(rates) * 1e9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputAccuracy:
     """One output of one data set against its reference."""
 
@@ -189,6 +230,26 @@ class DataSetAccuracy:
     def within_tolerance(self) -> bool:
         """Whether every output is."""
         return all(output.within_tolerance for output in self.outputs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitFact:
+    """One limit of the model list, and what was measured."""
+
+    name: str
+    """Its key in `expect`, such as `p99_ms`; values are in its unit."""
+
+    timing: str | None
+    """Timing mode that was asked for; `None` is the headline."""
+
+    limit: float
+    value: float | None
+    """`None` if it is unknown; the limit is not kept then."""
+
+    note: str
+    """What the value was found from, or why it is unknown."""
+
+    is_kept: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,8 +300,22 @@ class Record:
     latencies: tuple[Latency, ...] = ()
     """One per timing mode; the first is the headline."""
 
+    refused_timings: Mapping[str, str] = field(default_factory=dict)
+    """Timing mode that was asked for -> why this case cannot be measured so."""
+
+    timing_notes: Mapping[str, str] = field(default_factory=dict)
+    """Timing mode -> what is to be known of its numbers."""
+
+    copies: Copies | None = None
+    """Of cases on a device."""
+
+    concurrent: Concurrent | None = None
+
     accuracy: tuple[DataSetAccuracy, ...] = ()
     """One per data set; empty if nothing was compared."""
+
+    limits: tuple[LimitFact, ...] = ()
+    """One per limit that holds for the case, if it came as far as that."""
 
     log: tuple[str, ...] = ()
     """Last lines that ONNX Runtime and the rest of the process printed, without colours."""
