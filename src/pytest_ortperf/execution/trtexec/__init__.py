@@ -1,0 +1,1 @@
+"""Standalone TensorRT: trtexec as an external program beside ONNX Runtime's providers."""
