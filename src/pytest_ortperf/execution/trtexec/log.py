@@ -247,12 +247,20 @@ class _Parser:
             self._old_cell(self.block, cell)
         return cell is not None
 
+    def _belongs(self, name: str, cell: re.Match[str]) -> bool:
+        """Whether a line can be of this block: the head of its own may be lost."""
+        told = self.percentiles.get(name) if cell["percent"] else cell["key"] in self.rows.get(name, {})
+        return not told and (cell["end"] is not None) == (name == "latency")
+
     def _cells(self, name: str, message: str) -> None:
         self.rows[name], self.percentiles[name] = {}, {}
         for cell in _CELL.finditer(message):
             self._put(name, cell["key"], cell["percent"], float(cell["value"]))
 
     def _old_cell(self, name: str, cell: re.Match[str]) -> None:
+        if not self._belongs(name, cell):
+            self.block = None
+            return
         self._put(name, cell["key"], cell["percent"], float(cell["value"]))
         if cell["end"]:
             self._put("end_to_end", cell["key"], cell["percent"], float(cell["end"]))
