@@ -125,6 +125,7 @@ class CaseItem(pytest.Item):
 
     def runtest(self) -> None:
         from pytest_ortperf.execution.execute import execute
+        from pytest_ortperf.outcome import require_limits
 
         if self.facts is None:
             raise RuntimeError(f"{self.nodeid}: runtest without setup")
@@ -132,6 +133,7 @@ class CaseItem(pytest.Item):
             execute(self.case, self.run.settings.execution, self.facts, self.hooks, validate_first=self.validate_first)
         except CaseSkipped as error:
             pytest.skip(str(error))
+        require_limits(self)
 
     @property
     def hooks(self) -> _Hooks:

@@ -6,18 +6,21 @@ import dataclasses
 import re
 import signal as signals
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
+from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Condition
 from pytest_ortperf.cases.providers import PROVIDERS
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.child import ChildEnd
 from pytest_ortperf.execution.facts import Facts, Journal, last_lines
 from pytest_ortperf.execution.runtime_log import clean
+from pytest_ortperf.limits import check_limits, limits_problem
 from pytest_ortperf.nodes import CaseItem, applies, error_text
 from pytest_ortperf.records.record import Failure, Latency, Record
+from pytest_ortperf.run import Run
 
 _NODEID = re.compile(
     r"(?P<case>(?P<model>[^:]+)::(?P<mode>validate|benchmark)\[(?P<provider>[^\]-]+)(?:-(?P<rest>.*))?\])$"
@@ -28,7 +31,27 @@ _HINTS: dict[int, str] = {
 }
 
 
-def record_of(item: CaseItem, outcome: str, *, failure: Failure | None = None, reason: str | None = None) -> Record:
+class Attempt(Protocol):
+    """A case that is run: an item of a model list, or a call in a user's own test."""
+
+    case: Case
+    run: Run
+    facts: Facts | None
+
+    @property
+    def nodeid(self) -> str:
+        """Of the pytest item."""
+
+    @property
+    def timeout_s(self) -> float:
+        """Deadline."""
+
+    @property
+    def crash_expected(self) -> bool:
+        """Whether a crash is no failure."""
+
+
+def record_of(item: Attempt, outcome: str, *, failure: Failure | None = None, reason: str | None = None) -> Record:
     """Return the record of an item from what its facts hold."""
     known = item.facts.reason if item.facts else None
     return Record(**_identity(item), **_measured(item.facts), outcome=outcome, failure=failure, reason=reason or known)
@@ -60,7 +83,7 @@ def _judged(item: CaseItem, call: pytest.CallInfo[None], report: pytest.TestRepo
     return {"outcome": report.outcome, "failure": failure}
 
 
-def failure_of(item: CaseItem, error: BaseException, captured: str = "") -> Failure:
+def failure_of(item: Attempt, error: BaseException, captured: str = "") -> Failure:
     """Return the failure that an exception of an item means.
 
     Args:
@@ -75,12 +98,12 @@ def failure_of(item: CaseItem, error: BaseException, captured: str = "") -> Fail
     return Failure(kind="internal error", stage=stage, message=error_text(error), log_tail=tail)
 
 
-def expected_failure(item: CaseItem) -> Condition | None:
+def expected_failure(item: Attempt) -> Condition | None:
     """Return the model list's `xfail` that is about this item."""
     return next((condition for condition in item.case.model.xfail if applies(condition, item.case)), None)
 
 
-def crash_of(item: CaseItem, end: ChildEnd, journal: Journal) -> Record:
+def crash_of(item: Attempt, end: ChildEnd, journal: Journal) -> Record:
     """Return the record of an item whose process ended without a report, from what its journal holds."""
     stage = journal.latest("stage")
     failure = Failure(
@@ -97,6 +120,21 @@ def crash_of(item: CaseItem, end: ChildEnd, journal: Journal) -> Record:
         expected = expected_failure(item)
         return record_of(item, "xfailed", failure=failure, reason=expected.reason if expected else None)
     return record_of(item, outcome, failure=failure)
+
+
+def require_limits(item: Attempt) -> None:
+    """Hold what a case measured against the limits of its model.
+
+    Raises:
+        CaseError: Kind `limit`, if one is not kept, or is about something that was not measured.
+    """
+    if item.facts is None or not item.case.model.limits:
+        return
+    with item.facts.entering("limits"):
+        item.facts.limits = check_limits(record_of(item, "passed"), item.case.model.limits)
+        problem = limits_problem(item.facts.limits)
+        if problem:
+            raise CaseError(problem, stage="limits", kind="limit")
 
 
 def is_case_id(nodeid: str) -> bool:
@@ -132,7 +170,7 @@ def record_of_lost_item(nodeid: str, worker: str | None, text: str) -> Record | 
     )
 
 
-def _identity(item: CaseItem) -> dict[str, Any]:
+def _identity(item: Attempt) -> dict[str, Any]:
     case = item.case
     return {
         "case_id": case.case_id,

@@ -318,8 +318,8 @@ def test_near_key_is_suggested(issues_of_entry: IssuesOfEntry) -> None:
     ]
 
 
-def test_keys_that_nothing_implements_are_unknown(issues_of_entry: IssuesOfEntry) -> None:
-    assert issues_of_entry(expect={"p99_ms": 3}) == ["unknown key 'expect'; known keys are " + ", ".join(ENTRY_KEYS)]
+def test_a_key_near_to_none_is_unknown(issues_of_entry: IssuesOfEntry) -> None:
+    assert issues_of_entry(colour="red") == ["unknown key 'colour'; known keys are " + ", ".join(ENTRY_KEYS)]
 
 
 def test_duplicate_names_name_both_entries(issues_of: IssuesOf) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from pytest_ortperf.cases.dimension_rules import RANGE_KEYS
 from pytest_ortperf.cases.entry import DEFAULT_KEYS, ENTRY_KEYS, ORIGINAL_KEYS, ROOT_KEY
+from pytest_ortperf.cases.expectations import EXPECT_KEYS
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.model_list import TOP_KEYS, schema_text
 from pytest_ortperf.cases.names import RESERVED_TAGS
@@ -38,6 +39,7 @@ def validator() -> jsonschema.Draft202012Validator:
         ("fp16", FP16_KEYS),
         ("dim_range", RANGE_KEYS),
         ("session", SESSION_KEYS),
+        ("expect", EXPECT_KEYS),
         ("skip", SKIP_KEYS),
         ("xfail", XFAIL_KEYS),
     ],
@@ -68,6 +70,8 @@ GOOD_LISTS = [
     [{**ENTRY, "xfail": {"reason": "r", "raises": "crash", "modes": ["validate"]}, "skip": ["r"]}],
     [{**ENTRY, "ep_options": {"rocm": {"a": 1, "b": True, "c": "x", "d": 0.5}}, "tags": ["gpu"]}],
     [{**ENTRY, "dims": {"b": {"min": 1, "opt": 8, "max": 32}}}],
+    [{**ENTRY, "expect": {"p50_ms": 5, "dims": {"b": 8}, "timing": "bound"}}],
+    [{**ENTRY, "expect": [{"nodes_on_ep_percent": 0, "precision": "fp16"}, {"throughput": 1.5, "provider": "cuda"}]}],
     [{**ENTRY, "fp16": {}, "fix_dims": False, "symbolic_shapes": True}],
     {"defaults": {"fp16": {"io": "cast", "op_block_list": ["Softmax"], "node_block_list": []}}, "models": [ENTRY]},
 ]  # fmt: skip
@@ -97,6 +101,12 @@ BAD_LISTS = [
     [{**ENTRY, "path": " "}],
     [{**ENTRY, "path": 1}],
     [{**ENTRY, "expect": {}}],
+    [{**ENTRY, "expect": {"p50": 5}}],
+    [{**ENTRY, "expect": {"p50_ms": 0}}],
+    [{**ENTRY, "expect": {"nodes_on_ep_percent": 101}}],
+    [{**ENTRY, "expect": {"provider": "cuda"}}],
+    [{**ENTRY, "expect": {"p50_ms": 1, "timing": "device"}}],
+    [{**ENTRY, "expect": {"p50_ms": 1, "dims": {"b": 0}}}],
     [{**ENTRY, "dims": {"b": 0}}],
     [{**ENTRY, "dims": {"b": {"min": 1, "max": 2}}}],
     [{**ENTRY, "dims": {"b": {"min": 0, "opt": 1, "max": 2}}}],

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ortperf.cases.dimension_rules import read_dims, split_ranges
+from pytest_ortperf.cases.expectations import read_expect
 from pytest_ortperf.cases.issues import Place, shown_value
 from pytest_ortperf.cases.model import Model, SessionRule
 from pytest_ortperf.cases.names import name_issue
@@ -67,6 +68,7 @@ DEFAULT_KEYS: Mapping[str, Reader] = {
     "timeout": read_above_zero,
     "inputs": read_inputs,
     "session": read_session,
+    "expect": read_expect,
     "skip": read_skips,
     "xfail": read_xfails,
 }
@@ -97,7 +99,7 @@ ORIGINAL_KEYS: Mapping[str, Reader] = {
 
 _ORIGINAL_REQUIRED = ("model_name", "working_directory", "model_path", "test_data_path")
 
-_FIELDS = {"tolerance": "tolerances", "timeout": "timeout_s"}
+_FIELDS = {"tolerance": "tolerances", "timeout": "timeout_s", "expect": "limits"}
 """Keys whose field in `Model` is called otherwise."""
 
 
@@ -240,5 +242,6 @@ _MERGERS: Mapping[str, Callable[[Any, Any], Any]] = {
     "ep_options": _merged_options,
     "tolerance": _merged_rules,
     "session": _merged_rules,
+    "expect": _merged_rules,
 }
 """How an entry and the defaults make one value; for all other keys the entry's stands alone."""

@@ -122,6 +122,24 @@ class SessionRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LimitRule:
+    """Limits and where they apply; `None` applies everywhere."""
+
+    limits: Mapping[str, float]
+    """By key of `pytest_ortperf.cases.expectations.BOUNDS`."""
+
+    provider: str | None = None
+    """Short name, such as `cuda`."""
+
+    precision: str | None = None
+    timing: str | None = None
+    """Timing mode that limits on latency are about; `None` is the headline."""
+
+    dims: Mapping[str, int] = field(default_factory=lambda: EMPTY)
+    """Values that these dimensions of the case must have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """One ONNX model with what its list says about it. Paths are absolute; nothing has been opened."""
 
@@ -166,6 +184,7 @@ class Model:
     """Provider options by short provider name."""
 
     session: tuple[SessionRule, ...] = ()
+    limits: tuple[LimitRule, ...] = ()
     skip: tuple[Condition, ...] = ()
     xfail: tuple[Condition, ...] = ()
     timeout_s: float | None = None

@@ -14,6 +14,12 @@ from pytest_ortperf.records.statistics import summarize
 PASSED = ("passed", "xpassed")
 """Outcomes whose measurements count."""
 
+
+def counts(record: Record) -> bool:
+    """Whether what a record measured counts: a limit that it does not keep makes it no less true."""
+    return record.outcome in PASSED or (record.failure is not None and record.failure.kind == "limit")
+
+
 Key = tuple[str, str, tuple[tuple[str, int], ...], str, str | None]
 
 
@@ -58,7 +64,7 @@ class Gains:
     def __init__(self, header: RunHeader, records: Iterable[Record]) -> None:
         self._header = header
         self._measured: Mapping[Key, Record] = {
-            _key(record, record.provider): record for record in records if record.outcome in PASSED and record.latencies
+            _key(record, record.provider): record for record in records if counts(record) and record.latencies
         }
 
     def of(self, record: Record) -> Gain | None:
@@ -69,7 +75,7 @@ class Gains:
         """Return the gain in one timing mode; `None` without reference, or where it lacks that mode."""
         name = reference_name(record.provider, self._header)
         base = self._measured.get(_key(record, name)) if name else None
-        if name is None or base is None or record.outcome not in PASSED:
+        if name is None or base is None or not counts(record):
             return None
         for other in base.latencies:
             if other.timing == latency.timing:

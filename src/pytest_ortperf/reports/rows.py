@@ -9,7 +9,7 @@ from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.statistics import summarize
 from pytest_ortperf.records.store import Run
 from pytest_ortperf.reports.columns import Measured, Placed
-from pytest_ortperf.reports.gains import PASSED, Gains, list_of
+from pytest_ortperf.reports.gains import Gains, counts, list_of
 
 FAILED = ("failed", "crashed", "timed_out")
 
@@ -35,7 +35,7 @@ class Rows:
 
     @property
     def measured(self) -> tuple[Measured, ...]:
-        """One row per timing mode of each benchmark that passed."""
+        """One row per timing mode of each benchmark that passed, or broke only a limit."""
         gains = Gains(self.run.header, self.records)
         return tuple(
             Measured(
@@ -46,7 +46,7 @@ class Rows:
                 header=self.run.header,
             )
             for record in self.records
-            if record.outcome in PASSED
+            if counts(record)
             for latency in record.latencies
         )
 
