@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ort_models import AZURE, CPU, NoHooks, add_relu, case, folding
 
-from pytest_ortperf.errors import CaseError
+from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.execution import opening
 from pytest_ortperf.execution.facts import Facts, Journal
 from pytest_ortperf.execution.opening import open_session
@@ -48,9 +48,20 @@ def test_session_and_placement_become_known(model: Path, facts: Facts) -> None:
 
 
 def test_graph_folded_to_constants_is_told_as_the_reason(facts: Facts) -> None:
-    open_session(folding(), case(provider=AZURE), SETTINGS, facts, NoHooks())
+    for _ in range(2):
+        open_session(folding(), case(provider=AZURE), SETTINGS, facts, NoHooks())
 
     assert facts.reason == FOLDED
+
+
+def test_graph_folded_to_constants_gets_no_session_to_be_timed(facts: Facts) -> None:
+    benchmark = dataclasses.replace(case(provider=AZURE), mode="benchmark")
+    open_session(folding(), benchmark, SETTINGS, facts, NoHooks())
+
+    with pytest.raises(CaseSkipped) as raised:
+        open_session(folding(), benchmark, SETTINGS, facts, NoHooks())
+
+    assert str(raised.value) == FOLDED
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,11 @@ def constants() -> bytes:
     return _serialised([helper.make_node("Add", ["a", "b"], ["y"])], inputs=[], weights=weights)
 
 
+def wrong_constants() -> bytes:
+    """Return an output of `constants` that is not its."""
+    return bytes(numpy_helper.from_array(np.zeros(_SHAPE, np.float32), "y").SerializeToString())
+
+
 def _network_nodes(output: str) -> list[Any]:
     return [
         helper.make_node("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1]),

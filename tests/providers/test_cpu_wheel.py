@@ -8,6 +8,7 @@ import pytest
 from plugin.project import Project
 from providers import small_models
 from providers.planted import Planted, check
+from providers.traces import latency_traces
 from pytest_ortperf.execution.placement import FOLDED
 
 pytestmark = pytest.mark.cpu_wheel
@@ -62,6 +63,33 @@ def test_graph_folded_to_constants_is_an_outcome_of_its_own(project: Project, pr
     properties = {it.attrib["name"]: it.attrib["value"] for it in project.junit().iter("property")}
     assert properties["ortperf.reason"] == FOLDED
     assert properties["ortperf.nodes"] == "0"
+
+
+@pytest.mark.parametrize("mode", ["benchmark", "both"])
+@pytest.mark.parametrize("provider", ["cpu", "AzureExecutionProvider"])
+def test_graph_folded_to_constants_is_not_timed(project: Project, provider: str, mode: str) -> None:
+    project.write("m.onnx", small_models.constants())
+    project.models("m")
+
+    result = project.run(f"--ortperf-ep={provider}", "--junit-xml=j.xml", mode=mode)
+
+    record = next(it for it in result.records if it["mode"] == "benchmark")
+    assert (record["outcome"], record["reason"], record["failure"]) == ("skipped", FOLDED, None)
+    assert (record["placement"]["nodes_by_provider"], record["latencies"]) == ({}, [])
+    assert f"skipped 1: {FOLDED}" in result.out.splitlines()
+    traces = latency_traces(project, result, provider)
+    assert [it for it in traces if "creation" not in it] == []
+
+
+def test_folded_graph_with_a_wrong_output_fails_before_its_benchmark_is_left_out(project: Project) -> None:
+    project.write("m.onnx", small_models.constants())
+    project.write("data/test_data_set_0/output_0.pb", small_models.wrong_constants())
+    project.models({"name": "m", "path": "m.onnx", "test_data": "data"})
+
+    result = project.run("--ortperf-ep=cpu", mode="both")
+
+    assert result.outcomes == {"m::validate[cpu]": "failed", "m::benchmark[cpu]": "skipped"}
+    assert {it["reason"] for it in result.records if it["mode"] == "benchmark"} != {FOLDED}
 
 
 def test_same_graph_unfolded_is_a_fallback(project: Project) -> None:

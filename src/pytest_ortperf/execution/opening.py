@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
+import tempfile
 from pathlib import Path
 
 import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.case_data import case_data
+from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.execution.facts import Facts
+from pytest_ortperf.execution.inspection import InspectionHooks, inspect
 from pytest_ortperf.execution.placement import (
     FOLDED,
     has_assignment_info,
     placement_of_profile,
-    profile_options,
     read_placement,
     require_placement,
 )
@@ -25,7 +24,6 @@ from pytest_ortperf.execution.precision import noted
 from pytest_ortperf.execution.provider_options import lower_precisions, lower_precisions_note
 from pytest_ortperf.execution.session import SessionHooks, create_session
 from pytest_ortperf.execution.settings import ExecutionSettings
-from pytest_ortperf.execution.values import run
 from pytest_ortperf.records.record import Placement, SessionFact
 
 
@@ -36,7 +34,11 @@ def open_session(
 
     Raises:
         CaseError: Stage `session` or `placement`: no session, not on the provider asked for, or too little of it.
+        CaseSkipped: For the session that a benchmark would time, if the one before showed that no node is left.
     """
+    if case.mode == "benchmark" and facts.reason == FOLDED:
+        # what is left to time is ONNX Runtime itself, and would stand under the provider's name
+        raise CaseSkipped(FOLDED)
     with facts.entering("session"):
         _require_usable(case, settings)
         created = create_session(source, case, settings, hooks, log=facts.journal.log_tail)
@@ -63,21 +65,6 @@ def _note_precision(case: Case, facts: Facts, session: SessionFact) -> None:
         facts.model_fact = noted(known, lower_precisions_note(lower))
 
 
-class ProfilingHooks:
-    """The users' hooks, and a profile written to a folder of its own."""
-
-    def __init__(self, hooks: SessionHooks) -> None:
-        self._hooks = hooks
-        self.folder = Path()
-
-    def configure_session(self, session_options: onnxruntime.SessionOptions) -> None:
-        self._hooks.configure_session(session_options)
-        self.folder = profile_options(session_options)
-
-    def before_first_run(self, session: onnxruntime.InferenceSession) -> None:
-        self._hooks.before_first_run(session)
-
-
 def _require_usable(case: Case, settings: ExecutionSettings) -> None:
     problem = settings.unusable.get(case.provider.name)
     if problem is not None:
@@ -88,10 +75,7 @@ def _require_usable(case: Case, settings: ExecutionSettings) -> None:
 
 def _profiled(source: str | bytes, case: Case, settings: ExecutionSettings, hooks: SessionHooks) -> Placement:
     """Run once in a session that writes a profile, for an ONNX Runtime that does not tell placement itself."""
-    profiling = ProfilingHooks(hooks)
-    session = create_session(source, case, settings, profiling).session
-    try:
-        run(session, None, next(iter(case_data(session, case, settings))).inputs)
-        return placement_of_profile(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    finally:
-        shutil.rmtree(profiling.folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="ortperf-profile-") as folder:
+        profiling = InspectionHooks(hooks, frozenset({"profile"}), Path(folder))
+        inspect(source, case, settings, profiling, range(1))
+        return placement_of_profile(profiling.profile.read_text(encoding="utf-8"))

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.profile_events import read_events
 from pytest_ortperf.execution.runtime_log import reason
 from pytest_ortperf.records.record import Placement
 
 FOLDED = "the graph folded to constants: no node is left to run on any provider"
-"""Reason of a case that is neither a fallback nor a measurement of its provider."""
+"""Reason of a validation that passes and shows nothing of its provider, and of a benchmark with nothing to time."""
 
 _SHOWN = 6
 
@@ -48,29 +45,21 @@ def read_placement(session: onnxruntime.InferenceSession) -> Placement:
     )
 
 
-def profile_options(options: onnxruntime.SessionOptions) -> Path:
-    """Have a session write a profile; return the folder it goes to."""
-    folder = Path(tempfile.mkdtemp(prefix="ortperf-profile-"))
-    options.enable_profiling = True
-    options.profile_file_prefix = str(folder / "profile")
-    return folder
-
-
 def placement_of_profile(text: str) -> Placement:
     """Return the assignment from a profile of at least one run, for an ONNX Runtime older than 1.24.
 
     Each node counts once, by its name, however often it ran; a subgraph that a provider took whole is one node there.
 
     Args:
-        text: The JSON that `InferenceSession.end_profiling` names; one that was cut off is not read.
+        text: Of the file that `InferenceSession.end_profiling` names.
+
+    Raises:
+        CaseError: If it was cut off or is not such a file.
     """
-    events: list[dict[str, Any]] = json.loads(text)
-    nodes = {
-        event["name"]: event["args"]
-        for event in events
-        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time") and "provider" in event.get("args", {})
-    }
-    return _counted(((args["provider"], args.get("op_name", "?")) for args in nodes.values()), "profile")
+    nodes = {event.name: event for event in read_events(text) if event.is_node}
+    return _counted(
+        ((event.provider, event.op_type or "?") for event in nodes.values() if event.provider is not None), "profile"
+    )
 
 
 def require_placement(
