@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pytest_ortperf.records.machine_checks import Canary, Finding
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuFact:
@@ -47,6 +49,9 @@ class Environment:
     onnxruntime_distribution: str | None = None
     """`onnxruntime-gpu 1.31.1`."""
 
+    fingerprint: str | None = None
+    """The hardware alone, in words: the same whatever its clocks, driver and name."""
+
     environment_variables: Mapping[str, str] = field(default_factory=dict)
     """Those that change what is measured, such as `CUDA_VISIBLE_DEVICES`."""
 
@@ -79,6 +84,8 @@ class RunHeader:
     """Under `auto`: short name -> why it is left out."""
 
     environment: Environment
+    machine: tuple[Finding, ...] = ()
+    """What was found out about the machine before the first benchmark; empty if nobody asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,3 +97,8 @@ class RunEnd:
     exit_status: int
     collected: int | None
     """Cases collected and not deselected."""
+
+    canary_before: Canary | None = None
+    canary_after: Canary | None = None
+    machine: tuple[Finding, ...] = ()
+    """What was found out about the machine over the whole run."""

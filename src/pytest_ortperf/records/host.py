@@ -16,6 +16,7 @@ from pytest_ortperf.records.distributions import (
     versions,
 )
 from pytest_ortperf.records.environment import Environment, GpuFact
+from pytest_ortperf.records.fingerprint import fingerprint
 from pytest_ortperf.records.libraries import read_cuda, read_cudnn, read_driver, read_tensorrt, read_text
 from pytest_ortperf.records.variables import recorded_environment
 
@@ -67,11 +68,12 @@ def collect_environment(
     survey = gpus or GpuSurvey()
     packages = versions(_NAMES, _PREFIXES)
     runtimes = [f"{name} {version}" for name, version in onnxruntime_distributions().items()]
+    cpu, cores, memory = read_cpu_model(root), os.cpu_count(), read_memory(root)
     return Environment(
-        cpu=read_cpu_model(root),
-        logical_cores=os.cpu_count(),
+        cpu=cpu,
+        logical_cores=cores,
         usable_cores=read_usable_cores(root),
-        memory_byte=read_memory(root),
+        memory_byte=memory,
         gpus=survey.gpus,
         gpu_reason=survey.reason,
         driver=survey.driver or read_driver(root),
@@ -85,6 +87,7 @@ def collect_environment(
         python=platform.python_version(),
         packages=packages,
         onnxruntime_distribution=", ".join(runtimes) or None,
+        fingerprint=fingerprint(cpu, cores, memory, survey.gpus),
         environment_variables=recorded_environment(os.environ),
     )
 

@@ -1,0 +1,86 @@
+"""The canary: a fixed piece of work on the host, before and after a run's benchmarks.
+
+Its times mean nothing by themselves. If they change, the machine did.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+from pytest_ortperf.execution.child import Child, ChildEnd
+from pytest_ortperf.records.machine_catalogue import finding
+from pytest_ortperf.records.machine_checks import Canary, CanaryPart, Finding, drift_percent
+
+CANARY_S = 1.0
+"""Of one canary; a run has two. A tenth of it is of no use: on a shared machine of two cores its medians differed by
+up to 35 % from one second to the next."""
+
+DRIFT_PERCENT = 5.0
+DEADLINE_S = 30.0
+FEWEST = 5
+
+
+def sing(seconds: float = CANARY_S, clock: Callable[[], int] = time.perf_counter_ns) -> Canary:
+    """Return the times of each piece of work, measured in this process.
+
+    Args:
+        seconds: For all of them; each takes at least five turns.
+        clock: For tests.
+    """
+    pieces = _pieces()
+    budget = int(seconds * 1e9 / len(pieces))
+    return Canary(parts={name: _timed(work, budget, clock) for name, work in pieces.items()})
+
+
+def sing_in_child(seconds: float = CANARY_S) -> Canary | str:
+    """Return the times, measured in a child, so that this process starts no threads; else why there are none."""
+    child = Child(sing)
+    try:
+        answer = child.ask(seconds, DEADLINE_S)
+    finally:
+        child.end()
+    if isinstance(answer, ChildEnd):
+        return "its process did not end in time" if answer.timed_out else "its process died"
+    found: Canary = answer
+    return found
+
+
+def judge_canary(before: Canary | str | None, after: Canary | str | None) -> Finding:
+    """Return what two canaries tell; a text is why there is none."""
+    if not isinstance(before, Canary) or not isinstance(after, Canary):
+        reason = next((it for it in (before, after) if isinstance(it, str)), "it was not run")
+        return finding("canary", "unknown", reason)
+    drift = drift_percent(before, after)
+    text = ", ".join(f"{name} {percent:+.1f} %" for name, percent in drift.items())
+    off = any(abs(percent) > DRIFT_PERCENT for percent in drift.values())
+    return finding("canary", "warning" if off else "ok", f"{text} from the start to the end of the run")
+
+
+def _pieces() -> Mapping[str, Callable[[], object]]:
+    import numpy as np
+
+    angles = np.linspace(0, 1, 4096)
+    matrix = np.ones((384, 384), np.float32)
+    source = np.ones(16 << 20, np.float32)
+    target = np.empty_like(source)
+    return {
+        "compute": lambda: [np.sin(angles) for _ in range(20)],
+        "memory": lambda: np.copyto(target, source),
+        "gemm": lambda: matrix @ matrix,
+    }
+
+
+def _timed(work: Callable[[], object], budget_ns: int, clock: Callable[[], int]) -> CanaryPart:
+    work()  # the first turn touches its memory and wakes its threads
+    times: list[int] = []
+    end = clock() + budget_ns
+    now = clock()
+    while len(times) < FEWEST or now < end:
+        start = clock()
+        work()
+        now = clock()
+        times.append(now - start)
+    fast, median, _ = statistics.quantiles(times, n=4)
+    return CanaryPart(fast_ns=int(fast), median_ns=int(median), repeats=len(times))

@@ -1,0 +1,85 @@
+"""The environment gate of a run, in the controller: look at the machine once, before any worker starts."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import pytest
+
+from pytest_ortperf import options
+from pytest_ortperf.records.machine_checks import Canary, Finding
+from pytest_ortperf.run import Run
+
+
+@dataclass(kw_only=True)
+class MachineNotes:
+    """What was found out about the machine, for the header and the end of the records file."""
+
+    findings: tuple[Finding, ...] = ()
+    canary_before: Canary | None = None
+    canary_after: Canary | None = None
+    run_findings: tuple[Finding, ...] = ()
+
+
+machine_key = pytest.StashKey[MachineNotes]()
+
+
+class MachineGate:
+    """Looks at the machine where a run measures."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._notes = MachineNotes()
+        self._canary: Canary | str | None = None
+        run.config.stash[machine_key] = self._notes
+
+    @property
+    def _gate(self) -> str:
+        return self._run.settings.execution.environment if self._run.settings.mode != "validate" else "off"
+
+    # before pytest-xdist starts its workers: they get the options as they are then
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        if self._gate == "off":
+            return
+        from pytest_ortperf.execution.machine_state import rejection_text
+        from pytest_ortperf.execution.machine_survey import survey_machine, wait_for_quiet
+
+        settings = self._run.settings
+        if self._gate == "strict":
+            wait_for_quiet(self._tell)
+        self._notes.findings = survey_machine(settings.execution, settings.axes.providers)
+        unfit = [rejection_text(found) for found in self._notes.findings if found.level == "reject"]
+        options.hand_on(self._run.config, "unfit", unfit)
+        # ours were read before
+        execution = dataclasses.replace(settings.execution, unfit=tuple(unfit))
+        self._run.settings = dataclasses.replace(settings, execution=execution)
+        if self._gate == "strict":
+            self._canary = _sing()
+            self._notes.canary_before = _known(self._canary)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        if self._canary is None or exitstatus == pytest.ExitCode.INTERRUPTED:
+            return
+        from pytest_ortperf.execution.canary import judge_canary
+
+        after = _sing()
+        self._notes.canary_after = _known(after)
+        self._notes.run_findings = (judge_canary(self._canary, after),)
+
+    def _tell(self, text: str) -> None:
+        writer = self._run.config.get_terminal_writer()
+        writer.line(f"ortperf: {text}")
+        writer.flush()
+
+
+def _sing() -> Canary | str:
+    from pytest_ortperf.execution.canary import sing_in_child
+
+    return sing_in_child()
+
+
+def _known(canary: Canary | str) -> Canary | None:
+    return canary if isinstance(canary, Canary) else None

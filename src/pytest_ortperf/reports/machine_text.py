@@ -1,0 +1,53 @@
+"""What was off with the machine, for the terminal: each kind once, however many benchmarks it touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pytest_ortperf.records.machine_checks import LEVELS, Finding, merged
+from pytest_ortperf.records.store import Run
+
+MOST_KINDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class MachineLine:
+    """One line, and whether it is of something that `strict` refuses."""
+
+    text: str
+    rejects: bool = False
+
+
+def machine_lines(run: Run) -> list[MachineLine]:
+    """Return two lines for each kind of thing that was off, the worst kinds first; none for a quiet machine."""
+    states = [record.machine for record in run.records if record.machine]
+    of_records = [finding for state in states for finding in state.findings]
+    of_run = [*run.header.machine, *(run.end.machine if run.end else ())]
+    kinds = sorted(merged([*of_run, *of_records]), key=lambda found: -LEVELS.index(found.level))
+    off = [found for found in kinds if found.level in ("warning", "reject")]
+    lines = [line for found in off[:MOST_KINDS] for line in _kind(found, of_records)]
+    if len(off) > MOST_KINDS:
+        lines.append(MachineLine(f"machine: and {len(off) - MOST_KINDS} more kinds, in {run.path.name}"))
+    again = sum(span.discarded for state in states for span in state.spans)
+    if again:
+        lines.append(MachineLine(f"machine: {again} spoiled measurements were thrown away and made again"))
+    advice = [found.check for found in kinds if found.level == "advice"]
+    if lines and advice:
+        lines.append(MachineLine(f"machine: could be quieter: {', '.join(advice)}, see {run.path.name}"))
+    return lines
+
+
+def findings_text(findings: Iterable[Finding]) -> str | None:
+    """Return `warning: steal: 3.1% of the CPU time was stolen; ...`; `None` for none."""
+    return "; ".join(f"{found.level}: {found.check}: {found.seen}" for found in findings) or None
+
+
+def _kind(found: Finding, of_records: Iterable[Finding]) -> list[MachineLine]:
+    count = sum(it.check == found.check and it.level == found.level for it in of_records)
+    where = "" if not count else " (1 benchmark)" if count == 1 else f" (one of {count} benchmarks)"
+    rejects = found.level == "reject"
+    return [
+        MachineLine(f"machine: {found.check}: {found.seen}{where}", rejects),
+        MachineLine(f"  {found.why}. Try: {found.advice}", rejects),
+    ]
