@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from plugin.project import Project
 from providers import small_models
+from providers.small_models import give_model
 from providers.traces import latency_traces
 
 
@@ -26,8 +27,7 @@ class Planted:
 
 def check(project: Project, planted: Planted) -> None:
     """Benchmark it with the CPU provider beside it; assert that it fails so, and that no time of it is told."""
-    project.write("m.onnx", getattr(small_models, planted.model)())
-    project.models("m")
+    give_model(project, getattr(small_models, planted.model)())
     result = project.run(
         f"--ortperf-ep=cpu,{planted.provider}",
         *planted.options,

@@ -8,6 +8,7 @@ import pytest
 from plugin.project import Project
 from providers import small_models
 from providers.planted import Planted, check
+from providers.small_models import give_model
 from providers.traces import latency_traces
 from pytest_ortperf.execution.placement import FOLDED
 
@@ -40,8 +41,7 @@ def test_planted_fallback_is_caught(project: Project, name: str) -> None:
 
 
 def test_provider_without_nodes_is_listed_first_by_the_session(project: Project) -> None:
-    project.write("m.onnx", small_models.network())
-    project.models("m")
+    give_model(project, small_models.network())
 
     record = project.run("--ortperf-ep=AzureExecutionProvider").by_model["m"]
 
@@ -51,8 +51,7 @@ def test_provider_without_nodes_is_listed_first_by_the_session(project: Project)
 
 @pytest.mark.parametrize("provider", ["cpu", "AzureExecutionProvider"])
 def test_graph_folded_to_constants_is_an_outcome_of_its_own(project: Project, provider: str) -> None:
-    project.write("m.onnx", small_models.constants())
-    project.models("m")
+    give_model(project, small_models.constants())
 
     result = project.run(f"--ortperf-ep={provider}", "--junit-xml=j.xml")
 
@@ -68,8 +67,7 @@ def test_graph_folded_to_constants_is_an_outcome_of_its_own(project: Project, pr
 @pytest.mark.parametrize("mode", ["benchmark", "both"])
 @pytest.mark.parametrize("provider", ["cpu", "AzureExecutionProvider"])
 def test_graph_folded_to_constants_is_not_timed(project: Project, provider: str, mode: str) -> None:
-    project.write("m.onnx", small_models.constants())
-    project.models("m")
+    give_model(project, small_models.constants())
 
     result = project.run(f"--ortperf-ep={provider}", "--junit-xml=j.xml", mode=mode)
 
@@ -93,8 +91,7 @@ def test_folded_graph_with_a_wrong_output_fails_before_its_benchmark_is_left_out
 
 
 def test_same_graph_unfolded_is_a_fallback(project: Project) -> None:
-    project.write("m.onnx", small_models.constants())
-    project.models("m")
+    give_model(project, small_models.constants())
 
     result = project.run("--ortperf-ep=AzureExecutionProvider", "--ortperf-graph-optimization=disable")
 

@@ -9,6 +9,7 @@ import pytest
 
 from plugin.project import Project
 from providers import small_models
+from providers.small_models import give_model
 from providers.traces import latency_traces
 
 pytestmark = pytest.mark.gpu_wheel
@@ -28,8 +29,7 @@ REASONS = {
 
 @pytest.mark.parametrize("provider", REASONS)
 def test_every_item_fails_with_the_loader_s_reason_and_no_time_is_given(project: Project, provider: str) -> None:
-    project.write("m.onnx", small_models.network())
-    project.models("m", "n")
+    give_model(project, small_models.network(), "m", "n")
     full_name = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}[provider]
 
     for mode in ("validate", "benchmark"):
@@ -50,8 +50,7 @@ def test_every_item_fails_with_the_loader_s_reason_and_no_time_is_given(project:
 
 
 def test_auto_runs_the_cpu_and_says_why_the_others_are_out(project: Project) -> None:
-    project.write("m.onnx", small_models.network())
-    project.models("m")
+    give_model(project, small_models.network())
 
     result = project.run()
 
@@ -66,8 +65,7 @@ def test_auto_runs_the_cpu_and_says_why_the_others_are_out(project: Project) -> 
 
 
 def test_a_run_on_the_cpu_prints_nothing_of_missing_libraries(project: Project) -> None:
-    project.write("m.onnx", small_models.network())
-    project.models("m")
+    give_model(project, small_models.network())
 
     result = project.run("--ortperf-ep=cpu")
 

@@ -7,6 +7,7 @@ import pytest
 from plugin.project import Project
 from providers import small_models
 from providers.planted import Planted, check
+from providers.small_models import give_model
 from pytest_ortperf.execution.placement import FOLDED
 
 pytestmark = pytest.mark.openvino
@@ -86,8 +87,7 @@ def test_planted_fallback_is_caught(project: Project, name: str) -> None:
 
 @pytest.mark.parametrize("fallback", [[], ["--ortperf-fallback=allow"], ["--ortperf-fallback=34"]])
 def test_allowed_share_of_nodes_elsewhere_passes(project: Project, fallback: list[str]) -> None:
-    project.write("m.onnx", small_models.half_taken())
-    project.models("m")
+    give_model(project, small_models.half_taken())
 
     record = project.run("--ortperf-ep=openvino", *fallback).by_model["m"]
 
@@ -99,8 +99,7 @@ def test_allowed_share_of_nodes_elsewhere_passes(project: Project, fallback: lis
 
 
 def test_graph_folded_to_constants_is_an_outcome_of_its_own(project: Project) -> None:
-    project.write("m.onnx", small_models.constants())
-    project.models("m")
+    give_model(project, small_models.constants())
 
     record = project.run("--ortperf-ep=openvino").by_model["m"]
 
@@ -108,8 +107,7 @@ def test_graph_folded_to_constants_is_an_outcome_of_its_own(project: Project) ->
 
 
 def test_auto_runs_both_and_every_node_is_where_it_was_asked_for(project: Project) -> None:
-    project.write("m.onnx", small_models.network())
-    project.models("m")
+    give_model(project, small_models.network())
 
     result = project.run("--ortperf-iterations=3", mode="both")
 

@@ -7,6 +7,7 @@ import pytest
 from plugin.project import Project
 from providers import small_models
 from providers.planted import Planted, check
+from providers.small_models import give_model
 
 pytestmark = pytest.mark.qnn
 
@@ -49,8 +50,7 @@ def test_planted_fallback_is_caught(project: Project, name: str) -> None:
 
 
 def test_provider_without_nodes_is_listed_first_by_the_session(project: Project) -> None:
-    project.write("m.onnx", small_models.network())
-    project.models("m")
+    give_model(project, small_models.network())
 
     record = project.run("--ortperf-ep=qnn", "--ortperf-ep-option=qnn.backend_type=cpu").by_model["m"]
 
@@ -59,8 +59,7 @@ def test_provider_without_nodes_is_listed_first_by_the_session(project: Project)
 
 
 def test_plugin_takes_every_node_of_a_static_network(project: Project) -> None:
-    project.write("m.onnx", small_models.network())
-    project.models("m")
+    give_model(project, small_models.network())
 
     result = project.run("--ortperf-ep=cpu,qnn", HTP, "--ortperf-iterations=3", mode="both")
 
@@ -72,15 +71,13 @@ def test_plugin_takes_every_node_of_a_static_network(project: Project) -> None:
 
 
 def test_auto_takes_the_plugin_where_its_options_make_it_usable(project: Project) -> None:
-    project.write("m.onnx", small_models.network())
-    project.models("m")
+    give_model(project, small_models.network())
 
     assert set(project.run(HTP).outcomes) == {"m::validate[cpu]", "m::validate[qnn]"}
 
 
 def test_auto_leaves_the_plugin_out_with_its_reason_where_it_is_not(project: Project) -> None:
-    project.write("m.onnx", small_models.network())
-    project.models("m")
+    give_model(project, small_models.network())
 
     result = project.run()
 
