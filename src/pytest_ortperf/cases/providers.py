@@ -35,6 +35,12 @@ class Provider:
     device_option: str | None = None
     """Provider option that chooses the device, for `--ortperf-device`."""
 
+    memory: str | None = None
+    """What ONNX Runtime calls the device memory that inputs and outputs can be bound to; `None` is the host's."""
+
+    graph_option: str | None = None
+    """Provider option that makes runs the replay of a captured graph."""
+
     seen: str = NEVER_RUN
     """Where its row was tried, for the documentation."""
 
@@ -43,7 +49,16 @@ _CUDA = "CUDAExecutionProvider"
 
 PROVIDERS: tuple[Provider, ...] = (
     Provider("cpu", "CPUExecutionProvider", "cpu", half_precision="fp32", seen="x86 CPU"),
-    Provider("cuda", _CUDA, "gpu", half_precision="native", device_option="device_id", seen="NVIDIA H200"),
+    Provider(
+        "cuda",
+        _CUDA,
+        "gpu",
+        half_precision="native",
+        device_option="device_id",
+        memory="cuda",
+        graph_option="enable_cuda_graph",
+        seen="NVIDIA H200",
+    ),
     Provider(
         "tensorrt",
         "TensorrtExecutionProvider",
@@ -52,9 +67,13 @@ PROVIDERS: tuple[Provider, ...] = (
         (_CUDA,),
         "native",
         "device_id",
-        "only its absence: listed but not loadable, on an NVIDIA H200",
+        memory="cuda",
+        graph_option="trt_cuda_graph_enable",
+        seen="only its absence: listed but not loadable, on an NVIDIA H200",
     ),
-    Provider("nvtensorrtrtx", "NvTensorRTRTXExecutionProvider", "gpu", "cuda", (_CUDA,), "native", "device_id"),
+    Provider(
+        "nvtensorrtrtx", "NvTensorRTRTXExecutionProvider", "gpu", "cuda", (_CUDA,), "native", "device_id", memory="cuda"
+    ),
     Provider("openvino", "OpenVINOExecutionProvider", "any", device_option="device_type", seen="x86 CPU"),
     Provider("dml", "DmlExecutionProvider", "gpu", half_precision="native", device_option="device_id"),
     Provider("migraphx", "MIGraphXExecutionProvider", "gpu", half_precision="native", device_option="device_id"),

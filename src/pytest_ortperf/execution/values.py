@@ -26,6 +26,7 @@ from pytest_ortperf.execution.tensor_types import (
     Value,
     onnx_element_type,
     parse_type,
+    shape_of,
 )
 
 __all__ = [
@@ -86,6 +87,10 @@ class Runner:
         computed = self.call()
         return self._read(computed) if self.takes_ort_values else computed
 
+    def shapes(self, computed: Sequence[Any]) -> dict[str, tuple[int, ...] | None]:
+        """Return the shapes of what `call` returned, by output name; `None` for anything but a tensor."""
+        return {name: _shape(value) for name, value in zip(self.output_names, computed, strict=True)}
+
     def _read(self, computed: list[onnxruntime.OrtValue]) -> list[Value]:
         values: list[Value] = []
         for name, info, value in zip(self.output_names, self._types, computed, strict=True):
@@ -102,6 +107,12 @@ def run(
 ) -> list[Value]:
     """Return the outputs of one iteration; see `Runner`."""
     return Runner(session, output_names, feeds).run()
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    if isinstance(value, onnxruntime.OrtValue):
+        return tuple(value.shape()) if value.has_value() and value.is_tensor() else None
+    return shape_of(value)
 
 
 def as_ort_value(array: Array) -> onnxruntime.OrtValue:

@@ -1,0 +1,160 @@
+"""One session of a case with its inputs: the calls that each timing mode times, and what is measured beside them."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping
+
+import onnxruntime
+
+from pytest_ortperf.cases.providers import Provider
+from pytest_ortperf.execution.concurrency import run_concurrently
+from pytest_ortperf.execution.io_binding import Bound, Call, CannotBind, Memory
+from pytest_ortperf.execution.rotation import (
+    DEVICE_CACHE_BYTE,
+    buffer_count,
+    buffers_of,
+    byte_of,
+    last_cache_byte,
+    rotating_call,
+)
+from pytest_ortperf.execution.tensor_types import Value
+from pytest_ortperf.execution.timing_modes import memory_of, note_of
+from pytest_ortperf.execution.values import Runner
+from pytest_ortperf.records.record import Concurrent, Copies
+
+COPY_RUNS = 50
+"""Copies that are timed, or as many as fit `COPY_S`."""
+
+COPY_S = 0.5
+
+
+class Stand:
+    """A session that has run once.
+
+    Attributes:
+        feeds: Inputs by name.
+        shapes: Of the outputs, by name.
+        batch: Leading dimension of the inputs; `None` if unknown.
+    """
+
+    def __init__(  # noqa: PLR0913 - named at the one place that makes it
+        self,
+        *,
+        session: onnxruntime.InferenceSession,
+        runner: Runner,
+        feeds: Mapping[str, Value],
+        shapes: Mapping[str, tuple[int, ...] | None],
+        batch: int | None,
+        provider: Provider,
+        rotate: int | None,
+    ) -> None:
+        self.feeds = feeds
+        self.shapes = shapes
+        self.batch = batch
+        self._session: onnxruntime.InferenceSession | None = session
+        self._runner: Runner | None = runner
+        self._provider = provider
+        self._rotate = rotate
+        self._bound: Bound | None = None
+
+    def call(self, timing: str) -> tuple[Call, str | None]:
+        """Return one iteration of a timing mode, and what is to be known of its numbers.
+
+        Raises:
+            CannotBind: If the mode cannot be had.
+        """
+        if timing == "host":
+            buffers = buffers_of(self.feeds, self._buffers(last_cache_byte()))
+            return rotating_call(self._open_session, self._open_runner, buffers), _rotation_note(len(buffers))
+        bound = self._bound_session()
+        call = bound.run_call() if timing == "bound" else bound.run_call_with_copies()
+        notes = [note_of(bound), _rotation_note(bound.buffers)]
+        return call, "; ".join(note for note in notes if note) or None
+
+    def copies(self) -> Copies | None:
+        """Return what copies to and from the device take; `None` without device, or where nothing could be bound."""
+        if self._provider.memory is None or self._bound is None:
+            return None
+        try:
+            to_device, to_host = self._bound.copy_calls()
+        except CannotBind:
+            return None
+        return Copies(
+            to_device_ns=_median_ns(to_device),
+            to_host_ns=_median_ns(to_host),
+            to_device_byte=self._bound.input_byte,
+            to_host_byte=self._bound.output_byte,
+        )
+
+    def concurrent(self, threads: int, window_s: float) -> Concurrent:
+        """Return what several threads at once came to, each with inputs and outputs of its own.
+
+        In `bound` mode if that was measured, else in `host` mode.
+        """
+        buffers = buffers_of(self.feeds, threads)
+        if self._bound is None:
+            names = self._open_runner.output_names
+            calls: list[Call] = [Runner(self._open_session, names, each).call for each in buffers]
+        else:
+            calls = [self._new_bound([each]).run_call() for each in buffers]
+        timing = "host" if self._bound is None else "bound"
+        return run_concurrently(calls, timing=timing, window_s=window_s, batch=self.batch)
+
+    def memory(self, session: onnxruntime.InferenceSession) -> Memory:
+        """Return where inputs and outputs of a session of this provider are bound.
+
+        Raises:
+            CannotBind: If nobody knows.
+        """
+        return memory_of(self._provider, session)
+
+    def close(self) -> None:
+        """Let go of the session; inputs and shapes stay."""
+        self._session = self._runner = self._bound = None
+
+    @property
+    def _open_session(self) -> onnxruntime.InferenceSession:
+        if self._session is None:
+            raise RuntimeError("the session is closed")
+        return self._session
+
+    @property
+    def _open_runner(self) -> Runner:
+        if self._runner is None:
+            raise RuntimeError("the session is closed")
+        return self._runner
+
+    def _buffers(self, cache_byte: int) -> int:
+        return buffer_count(byte_of(self.feeds), cache_byte, self._rotate)
+
+    def _bound_session(self) -> Bound:
+        if self._bound is None:
+            cache_byte = last_cache_byte() if self.memory(self._open_session).is_host else DEVICE_CACHE_BYTE
+            bound = self._new_bound(buffers_of(self.feeds, self._buffers(cache_byte)))
+            try:
+                bound.run_call()()
+            except Exception as error:  # ONNX Runtime's classes have no common base
+                raise CannotBind(f"a bound run failed: {type(error).__name__}: {str(error).strip()}") from error
+            self._bound = bound
+        return self._bound
+
+    def _new_bound(self, buffers: list[Mapping[str, Value]]) -> Bound:
+        return Bound(self._open_session, self.shapes, buffers, self.memory(self._open_session))
+
+
+def _rotation_note(buffers: int) -> str | None:
+    return f"inputs rotate over {buffers} buffers" if buffers > 1 else None
+
+
+def _median_ns(call: Call) -> float:
+    """Return the median time of a call that waits for its own end."""
+    samples: list[int] = []
+    end = time.perf_counter_ns() + int(COPY_S * 1e9)
+    call()
+    while len(samples) < COPY_RUNS and (not samples or time.perf_counter_ns() < end):
+        start = time.perf_counter_ns()
+        call()
+        samples.append(time.perf_counter_ns() - start)
+    return statistics.median(samples)
