@@ -1,23 +1,23 @@
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import onnxruntime
 import pytest
 from ort_models import CPU, case, folding
+from profiles import node, text_of
+from profiles import run as run_of
 
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_data import case_data
 from pytest_ortperf.execution.placement import (
     elsewhere_text,
     placement_of_profile,
-    profile_options,
     read_placement,
     require_placement,
 )
+from pytest_ortperf.execution.profile_events import Event
 from pytest_ortperf.execution.session import session_options
 from pytest_ortperf.execution.session_knobs import Knobs
 from pytest_ortperf.execution.settings import ExecutionSettings
@@ -39,24 +39,22 @@ def placed(**op_types: Mapping[str, int]) -> Placement:
     )
 
 
-def both_ways(name: str, graph_optimization: str) -> tuple[Placement, Placement]:
+def both_ways(name: str, graph_optimization: str, folder: Path) -> tuple[Placement, Placement]:
     """Run a bundled model once; return its placement as a profile tells it, and as the session does."""
     path = ROOT / "models" / name
     options = session_options(Knobs(graph_optimization=graph_optimization))
-    folder = profile_options(options)
-    try:
-        session = onnxruntime.InferenceSession(path / "model.onnx", options, providers=[CPU])
-        this = case(path / "model.onnx", test_data=path)
-        run(session, None, next(iter(case_data(session, this, ExecutionSettings()))).inputs)
-        profiled = placement_of_profile(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    finally:
-        shutil.rmtree(folder)
+    options.enable_profiling = True
+    options.profile_file_prefix = str(folder / "profile")
+    session = onnxruntime.InferenceSession(path / "model.onnx", options, providers=[CPU])
+    this = case(path / "model.onnx", test_data=path)
+    run(session, None, next(iter(case_data(session, this, ExecutionSettings()))).inputs)
+    profiled = placement_of_profile(Path(session.end_profiling()).read_text(encoding="utf-8"))
     return profiled, read_placement(session)
 
 
 @pytest.mark.parametrize("name", BUNDLED)
-def test_profile_tells_what_the_session_tells(name: str) -> None:
-    profiled, told = both_ways(name, "disable")
+def test_profile_tells_what_the_session_tells(name: str, tmp_path: Path) -> None:
+    profiled, told = both_ways(name, "disable", tmp_path)
 
     assert told.total_nodes > 0
     assert (profiled.source, told.source) == ("profile", "assignment info")
@@ -64,8 +62,8 @@ def test_profile_tells_what_the_session_tells(name: str) -> None:
     assert profiled.nodes_by_provider == told.nodes_by_provider
 
 
-def test_session_tells_nodes_as_assigned_and_a_profile_after_the_provider_s_fusions() -> None:
-    profiled, told = both_ways("small_cnn", "all")
+def test_session_tells_nodes_as_assigned_and_a_profile_after_the_provider_s_fusions(tmp_path: Path) -> None:
+    profiled, told = both_ways("small_cnn", "all", tmp_path)
 
     assert told.op_types_by_provider[CPU]["Relu"] == 9
     assert "Relu" not in profiled.op_types_by_provider[CPU]
@@ -73,18 +71,16 @@ def test_session_tells_nodes_as_assigned_and_a_profile_after_the_provider_s_fusi
 
 
 def test_node_that_ran_often_counts_once() -> None:
-    def event(name: str, provider: str, op_name: str) -> dict[str, object]:
-        return {"cat": "Node", "name": f"{name}_kernel_time", "args": {"provider": provider, "op_name": op_name}}
+    events = run_of(
+        0,
+        80,
+        Event("Node", "a_fence_before", 1, 2, 3, None, "Add"),
+        node("a", 5, 7),
+        node("a", 15, 7),
+        node("b", 25, 7, "Conv", provider=CUDA),
+    )
 
-    events = [
-        {"cat": "Session", "name": "model_run", "args": {}},
-        {"cat": "Node", "name": "a_fence_before", "args": {"op_name": "Add"}},
-        event("a", CPU, "Add"),
-        event("a", CPU, "Add"),
-        event("b", CUDA, "Conv"),
-    ]
-
-    assert placement_of_profile(json.dumps(events)) == Placement(
+    assert placement_of_profile(text_of(events)) == Placement(
         nodes_by_provider={CPU: 1, CUDA: 1},
         op_types_by_provider={CPU: {"Add": 1}, CUDA: {"Conv": 1}},
         source="profile",
@@ -92,8 +88,13 @@ def test_node_that_ran_often_counts_once() -> None:
 
 
 def test_profile_that_was_cut_off_is_not_read() -> None:
-    with pytest.raises(json.JSONDecodeError):
+    with pytest.raises(CaseError) as raised:
         placement_of_profile('[{"cat": "Node", "na')
+
+    assert str(raised.value) == (
+        "ONNX Runtime's profile cannot be read: "
+        "it is not JSON (Unterminated string starting at: line 1 column 18 (char 17))"
+    )
 
 
 def test_folded_graph_has_no_nodes_and_passes() -> None:

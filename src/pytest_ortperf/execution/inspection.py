@@ -1,13 +1,13 @@
-"""Files of a case to keep: verbose log, profile, optimised graph; from a session of their own.
+"""Files that a session writes: verbose log, profile, optimised graph; of a session of their own.
 
-Never from the measured one: logging, profiling and writing a graph change what is measured.
+Never of the measured one: logging, profiling and writing a graph change what is measured.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import onnxruntime
@@ -32,6 +32,8 @@ class InspectionHooks:
         self._hooks = hooks
         self._kinds = kinds
         self._folder = folder
+        self.profile = folder / "profile.json"
+        """Where the profile is, once `inspect` has returned."""
 
     def configure_session(self, session_options: onnxruntime.SessionOptions) -> None:
         self._hooks.configure_session(session_options)
@@ -45,6 +47,11 @@ class InspectionHooks:
 
     def before_first_run(self, session: onnxruntime.InferenceSession) -> None:
         self._hooks.before_first_run(session)
+
+    def end(self, session: onnxruntime.InferenceSession) -> None:
+        """Have the session write what it keeps until its end, under the name it is looked for."""
+        if "profile" in self._kinds:
+            shutil.move(session.end_profiling(), self.profile)
 
 
 def keep_files(source: str | bytes, case: Case, settings: ExecutionSettings, hooks: SessionHooks) -> Mapping[str, str]:
@@ -60,15 +67,16 @@ def keep_files(source: str | bytes, case: Case, settings: ExecutionSettings, hoo
     folder.mkdir(parents=True, exist_ok=True)
     journal = Journal()
     kinds = settings.keep
+    runs = range(RUNS)
     try:
         with journal.capture_output():
             try:
-                _inspect(source, case, settings, InspectionHooks(hooks, kinds, folder))
+                inspect(source, case, settings, InspectionHooks(hooks, kinds, folder), runs)
             except Exception as error:
                 if "graph" not in kinds:
                     raise
                 (folder / "refused.txt").write_text(f"graph: {error}\n", encoding="utf-8")
-                _inspect(source, case, settings, InspectionHooks(hooks, kinds - {"graph"}, folder))
+                inspect(source, case, settings, InspectionHooks(hooks, kinds - {"graph"}, folder), runs)
         if "log" in kinds:
             journal.save_log(folder / "log.txt")
     finally:
@@ -82,15 +90,33 @@ def case_folder(case: Case, settings: ExecutionSettings) -> Path:
     return Path(settings.keep_folder or "result") / name
 
 
-def _inspect(source: str | bytes, case: Case, settings: ExecutionSettings, hooks: InspectionHooks) -> None:
+def inspect(
+    source: str | bytes, case: Case, settings: ExecutionSettings, hooks: InspectionHooks, runs: Iterable[object]
+) -> int:
+    """Run a case on its first data set in a session that writes files.
+
+    Args:
+        source: Path or serialised model.
+        case: What to run.
+        settings: Options for every case.
+        hooks: The users', and which files.
+        runs: One run an item.
+
+    Returns:
+        How many runs were made.
+
+    Raises:
+        CaseError: No session, no inputs, or a run that failed.
+    """
     session = create_session(source, case, settings, hooks).session
     data = next(iter(case_data(session, case, settings)))
     runner = Runner(session, list(case.model.outputs) or None, data.inputs)
-    for _ in range(RUNS):
+    done = 0
+    for _ in runs:
         runner.call()
-    if "profile" in settings.keep:
-        path = Path(session.end_profiling())
-        shutil.move(path, path.with_name("profile.json"))
+        done += 1
+    hooks.end(session)
+    return done
 
 
 def _written(folder: Path) -> dict[str, str]:
