@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pytest_ortperf.records.machine_checks import LEVELS, Finding, merged
@@ -20,15 +20,16 @@ class MachineLine:
 
 
 def machine_lines(run: Run) -> list[MachineLine]:
-    """Return two lines for each kind of thing that was off, the worst kinds first; none for a quiet machine."""
+    """Return what was off, the worst first, what matters for the same reason together; nothing for a quiet machine."""
     states = [record.machine for record in run.records if record.machine]
     of_records = [finding for state in states for finding in state.findings]
     of_run = [*run.header.machine, *(run.end.machine if run.end else ())]
     kinds = sorted(merged([*of_run, *of_records]), key=lambda found: -LEVELS.index(found.level))
     off = [found for found in kinds if found.level in ("warning", "reject")]
-    lines = [line for found in off[:MOST_KINDS] for line in _kind(found, of_records)]
-    if len(off) > MOST_KINDS:
-        lines.append(MachineLine(f"machine: and {len(off) - MOST_KINDS} more kinds, in {run.path.name}"))
+    groups = [[found for found in off if found.why == why] for why in dict.fromkeys(found.why for found in off)]
+    lines = [line for group in groups[:MOST_KINDS] for line in _group(group, of_records)]
+    if len(groups) > MOST_KINDS:
+        lines.append(MachineLine(f"machine: and {len(groups) - MOST_KINDS} more kinds, in {run.path.name}"))
     again = sum(span.discarded for state in states for span in state.spans)
     if again:
         lines.append(MachineLine(f"machine: {again} spoiled measurements were thrown away and made again"))
@@ -43,11 +44,14 @@ def findings_text(findings: Iterable[Finding]) -> str | None:
     return "; ".join(f"{found.level}: {found.check}: {found.seen}" for found in findings) or None
 
 
-def _kind(found: Finding, of_records: Iterable[Finding]) -> list[MachineLine]:
+def _group(group: Sequence[Finding], of_records: Iterable[Finding]) -> list[MachineLine]:
+    """Return a line for each of several findings that matter for the same reason, then the reason and a way out."""
+    worst_one = group[0]
+    reason = f"  {worst_one.why}. Try: {worst_one.advice}"
+    return [*(_kind(found, of_records) for found in group), MachineLine(reason, worst_one.level == "reject")]
+
+
+def _kind(found: Finding, of_records: Iterable[Finding]) -> MachineLine:
     count = sum(it.check == found.check and it.level == found.level for it in of_records)
     where = "" if not count else " (1 benchmark)" if count == 1 else f" (one of {count} benchmarks)"
-    rejects = found.level == "reject"
-    return [
-        MachineLine(f"machine: {found.check}: {found.seen}{where}", rejects),
-        MachineLine(f"  {found.why}. Try: {found.advice}", rejects),
-    ]
+    return MachineLine(f"machine: {found.check}: {found.seen}{where}", found.level == "reject")
