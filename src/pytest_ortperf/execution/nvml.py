@@ -113,8 +113,8 @@ def opened_gpu(
 
     Args:
         device: As CUDA counts, what `CUDA_VISIBLE_DEVICES` hides left out.
-        uuid_of: Asked first for the GPU of a device number: `cuda_uuid` in the process of a case. Without an answer
-            the variable is read here and devices count in NVML's order, which is CUDA's where all GPUs are alike.
+        uuid_of: Asked for the GPU of a device number where the variable does not settle it: `cuda_uuid`, in the
+            process of a case. Without it devices count in NVML's order, which is CUDA's where all GPUs are alike.
         environ: Where the variable is looked for.
         nvml: For tests.
     """
@@ -166,8 +166,10 @@ def _shut_down(nvml: Any) -> None:
 def _found(
     nvml: Any, device: int, uuid_of: Callable[[int], str | None] | None, environ: Mapping[str, str]
 ) -> Gpu | NoGpu:
-    told = uuid_of(device) if uuid_of else None
-    names = [f"{kind}-{told}" for kind in ("GPU", "MIG")] if told else _visible(device, environ)
+    names = _visible(device, environ)
+    # the driver takes its time to start, which belongs to the first session: it is not asked without need
+    told = uuid_of(device) if uuid_of and names and _order_matters(nvml, names[0], environ) else None
+    names = [f"{kind}-{told}" for kind in ("GPU", "MIG")] if told else names
     if not names:
         return NoGpu(f"CUDA_VISIBLE_DEVICES={environ.get('CUDA_VISIBLE_DEVICES')} hides CUDA device {device}")
     reason = ""
@@ -187,6 +189,27 @@ def _visible(device: int, environ: Mapping[str, str]) -> list[str]:
     entries = [entry.strip() for entry in listed.split(",")]
     end = next((place for place, entry in enumerate(entries) if not _is_device(entry)), len(entries))
     return entries[:end][device : device + 1]
+
+
+def _order_matters(nvml: Any, name: str, environ: Mapping[str, str]) -> bool:
+    """Whether CUDA may number another GPU so than NVML: they are unlike, the fastest being first, or parts of one."""
+    if not name.isdecimal():
+        return False
+    try:
+        gpus = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
+        kinds = {nvml.nvmlDeviceGetName(gpu) for gpu in gpus}
+    except nvml.NVMLError:
+        return True
+    unlike = len(kinds) > 1 and environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID"
+    return unlike or any(_is_divided(nvml, gpu) for gpu in gpus)
+
+
+def _is_divided(nvml: Any, gpu: Any) -> bool:
+    try:
+        current, _ = nvml.nvmlDeviceGetMigMode(gpu)
+    except nvml.NVMLError:  # a GPU that cannot be
+        return False
+    return bool(current)
 
 
 def _is_device(entry: str) -> bool:

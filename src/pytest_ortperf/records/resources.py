@@ -24,15 +24,15 @@ class HostMemory:
     """What stayed once it was made."""
 
     run_peak_byte: int | None
-    """Highest from the last session's creation to the end of timing: inputs, first run, warm-up and iterations."""
+    """Highest from the second session's creation on, through its first runs with one set of inputs."""
 
     run_byte: int | None
-    """What was there at that end."""
+    """What was there after them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceMemory:
-    """Memory of the GPU, sampled while the first session was made and while iterations ran that nobody timed."""
+    """Memory of the GPU, sampled while the first session was made and in runs that nobody timed."""
 
     source: str
     """`process`, as NVML counts this process, its CUDA context included; `device`: growth of the whole GPU's use."""
@@ -97,7 +97,7 @@ class Clocks:
     max_sm_mhz: int
     samples: int
     event_reasons: tuple[str, ...] = ()
-    """Why clocks were not higher, in any of the samples, as NVML names them: `SwPowerCap`."""
+    """Why the clock was not higher, in any of the samples, such as `power cap`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,5 +109,20 @@ class Resources:
     arenas: tuple[Arena, ...] = ()
     energy: Energy | None = None
     clocks: Clocks | None = None
+    timing: str | None = None
+    """Timing mode of the window that energy and clocks are of."""
+
     absent: Mapping[str, str] = field(default_factory=dict)
     """Field -> why it or a part of it is absent, for those that were looked for."""
+
+    @property
+    def host_peak_byte(self) -> int | None:
+        """Highest of host memory, while the first session was made or in runs."""
+        memory = self.host_memory
+        peaks = (memory.creation_peak_byte, memory.run_peak_byte) if memory else ()
+        return max((peak for peak in peaks if peak is not None), default=None)
+
+    @property
+    def device_peak_byte(self) -> int | None:
+        """The same of device memory."""
+        return self.device_memory.peak_byte if self.device_memory else None
