@@ -10,7 +10,7 @@ import pytest
 
 from pytest_ortperf import options
 from pytest_ortperf.errors import SettingsError
-from pytest_ortperf.provider_choice import settle_providers
+from pytest_ortperf.provider_choice import settle_plugins, settle_providers
 from pytest_ortperf.records.host import require_one_onnxruntime
 
 
@@ -27,14 +27,36 @@ def prepare(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: If the run cannot start; the text says the way out.
     """
-    try:
-        require_one_onnxruntime()
-    except SettingsError as error:
-        raise pytest.UsageError(str(error)) from error
+    _require_one_onnxruntime()
     _check_isolation(config)
     _group_by_model(config)
     _collect_model_lists(config)
     settle_providers(config)
+    _choose_keep_folder(config)
+
+
+def prepare_for_tests(config: pytest.Config) -> None:
+    """Settle what a user's own tests need of it, in the process that runs or records them; nothing is probed.
+
+    Raises:
+        pytest.UsageError: If they cannot run; the text says the way out.
+    """
+    _require_one_onnxruntime()
+    _check_isolation(config)
+    settle_plugins(config)
+    named = [name for name in options.split_names(options.given(config, "ep")) if name != "auto"]
+    options.store(config, "ep", named)
+    _choose_keep_folder(config)
+
+
+def _require_one_onnxruntime() -> None:
+    try:
+        require_one_onnxruntime()
+    except SettingsError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def _choose_keep_folder(config: pytest.Config) -> None:
     stamp = datetime.now(UTC).astimezone().strftime("%Y%m%d-%H%M%S")
     results = options.absolute(options.given(config, "results") or "result", config)
     options.hand_on(config, "keep_folder", str(results / f"kept_{stamp}"))

@@ -110,6 +110,11 @@ class CaseItem(pytest.Item):
         """Deadline of this case."""
         return self.case.model.timeout_s or self.run.settings.timeout_s
 
+    @property
+    def isolation(self) -> str:
+        """What keeps this case apart from the rest."""
+        return self.run.runner_of(self)
+
     def start(self) -> None:
         """Start the clock of this case, in the process that runs it."""
         from pytest_ortperf.execution.facts import Facts
@@ -136,9 +141,9 @@ class CaseItem(pytest.Item):
         require_limits(self)
 
     @property
-    def hooks(self) -> _Hooks:
+    def hooks(self) -> UserHooks:
         """The users' hooks that apply where this item's list stands."""
-        return _Hooks(self)
+        return UserHooks(self.ihook, self.case)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, CaseError | SystemExit):
@@ -155,17 +160,18 @@ class CaseItem(pytest.Item):
         return self.path, 0, self.case.case_id
 
 
-class _Hooks:
-    """Calls the users' hooks for one item."""
+class UserHooks:
+    """Calls the users' hooks for one case."""
 
-    def __init__(self, item: CaseItem) -> None:
-        self._item = item
+    def __init__(self, ihook: Any, case: Case) -> None:
+        self._ihook = ihook
+        self._case = case
 
     def configure_session(self, session_options: Any) -> None:
-        self._item.ihook.pytest_ortperf_configure_session(case=self._item.case, session_options=session_options)
+        self._ihook.pytest_ortperf_configure_session(case=self._case, session_options=session_options)
 
     def before_first_run(self, session: Any) -> None:
-        self._item.ihook.pytest_ortperf_before_first_run(case=self._item.case, session=session)
+        self._ihook.pytest_ortperf_before_first_run(case=self._case, session=session)
 
 
 def error_text(error: BaseException) -> str:

@@ -19,7 +19,8 @@ from pytest_ortperf.execution.facts import Facts, Journal, last_lines
 from pytest_ortperf.execution.runtime_log import clean
 from pytest_ortperf.limits import check_limits, limits_problem
 from pytest_ortperf.nodes import CaseItem, applies, error_text
-from pytest_ortperf.records.record import Failure, Latency, Record
+from pytest_ortperf.records.latency import Latency
+from pytest_ortperf.records.record import Failure, Record
 from pytest_ortperf.run import Run
 
 _NODEID = re.compile(
@@ -37,6 +38,10 @@ class Attempt(Protocol):
     case: Case
     run: Run
     facts: Facts | None
+
+    @property
+    def isolation(self) -> str:
+        """What keeps it apart, for its record."""
 
     @property
     def nodeid(self) -> str:
@@ -91,7 +96,8 @@ def failure_of(item: Attempt, error: BaseException, captured: str = "") -> Failu
         error: What ended it.
         captured: What pytest captured of its output; the log where the journal's is empty.
     """
-    tail = item.run.journal.log_tail() or last_lines(captured)
+    journal = item.facts.journal if item.facts else item.run.journal
+    tail = journal.log_tail() or last_lines(captured)
     if isinstance(error, CaseError):
         return Failure(kind=error.kind, stage=error.stage, message=str(error), log_tail=tail)
     stage = item.facts.stage if item.facts else None
@@ -183,7 +189,7 @@ def _identity(item: Attempt) -> dict[str, Any]:
         "dims": dict(case.dims),
         "tags": case.model.tags,
         "worker": item.run.worker,
-        "isolation": item.run.runner,
+        "isolation": item.isolation,
     }
 
 
@@ -203,8 +209,11 @@ def _measured(facts: Facts | None) -> dict[str, Any]:
         "timing_notes": dict(facts.timing_notes),
         "copies": facts.copies,
         "concurrent": facts.concurrent,
+        "operators": facts.operators,
+        "resources": facts.resources,
         "accuracy": facts.accuracy,
         "limits": facts.limits,
+        "machine": facts.machine,
         "kept": dict(facts.kept),
         "log": tuple(clean(facts.journal.log_tail())),
     }

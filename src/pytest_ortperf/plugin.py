@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_ortperf import hooks, options
+from pytest_ortperf.lazy_recording import LazyRecording
+
+if TYPE_CHECKING:
+    from pytest_ortperf.fixture import OrtPerf
 
 hinted_key = pytest.StashKey[str]()
 
@@ -35,6 +40,16 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_ortperf.run import start
 
         start(config)
+    config.pluginmanager.register(LazyRecording(config), "ortperf-lazy-recording")
+
+
+@pytest.fixture
+def ortperf(request: pytest.FixtureRequest) -> Generator[OrtPerf, None, None]:
+    """Validate and benchmark ONNX models inside a test: `ortperf.benchmark("model.onnx", ep="cpu")`."""
+    from pytest_ortperf.fixture import open_fixture
+
+    with open_fixture(request) as found:
+        yield found
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> None:

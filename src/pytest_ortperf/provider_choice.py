@@ -30,8 +30,7 @@ def settle_providers(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: If a provider, plugin or device is named that cannot be.
     """
-    plugins = _plugins(config)
-    options.store(config, "plugin-ep", [f"{name}={library}" for name, library in plugins.items()])
+    plugins = settle_plugins(config)
     names = options.split_names(options.given(config, "ep")) or ["auto"]
     asked = providers([name for name in names if name != "auto"])
     candidates = _candidates(plugins) if "auto" in names else ()
@@ -44,6 +43,17 @@ def settle_providers(config: pytest.Config) -> None:
     }
     problems = {row.name: verdicts[row.full_name].problem for row in asked if row.full_name in verdicts}
     options.hand_on(config, UNUSABLE, {name: problem for name, problem in problems.items() if problem})
+
+
+def settle_plugins(config: pytest.Config) -> dict[str, str]:
+    """Replace the plugin providers asked for and installed by their libraries; return these by full name.
+
+    Raises:
+        pytest.UsageError: If one is named that cannot be.
+    """
+    plugins = _plugins(config)
+    options.store(config, "plugin-ep", [f"{name}={library}" for name, library in plugins.items()])
+    return plugins
 
 
 def _plugins(config: pytest.Config) -> dict[str, str]:

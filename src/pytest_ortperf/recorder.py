@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from os import environ
@@ -15,6 +15,7 @@ import pytest
 from pytest_ortperf import options
 from pytest_ortperf.errors import OrtPerfError, ResultsFileError
 from pytest_ortperf.execution.devices import nvml_gpus
+from pytest_ortperf.machine_gate import MachineNotes, machine_key
 from pytest_ortperf.nodes import CaseItem
 from pytest_ortperf.outcome import is_case_id, record_of_lost_item
 from pytest_ortperf.provider_choice import left_out_key
@@ -68,9 +69,17 @@ class Recorder:
             tell_first_line(report)
         yield
         if record is not None:
-            self._records.append(record)
-            if self._problem is None:
-                self._write(record)
+            self._take(record)
+
+    def take_all(self, found: Iterable[Mapping[str, Any]]) -> None:
+        """Keep the records of a user's own test, as builtins."""
+        for data in found:
+            self._take(from_dict(Record, data))
+
+    def _take(self, record: Record) -> None:
+        self._records.append(record)
+        if self._problem is None:
+            self._write(record)
 
     def _record_in(self, report: pytest.TestReport) -> Record | None:
         data = getattr(report, RECORD, None)
@@ -134,6 +143,7 @@ class Recorder:
             providers=tuple(row.name for row in settings.axes.providers),
             unusable_providers=unusable,
             environment=collect_environment(nvml_gpus(), workspace=settings.execution.workspace),
+            machine=config.stash.get(machine_key, MachineNotes()).findings,
         )
 
     @pytest.hookimpl(trylast=True)
@@ -144,11 +154,15 @@ class Recorder:
             remove_run_cache(self._run.settings.execution)
         if self._header is None or self._file is None:
             return
+        machine = self._run.config.stash.get(machine_key, MachineNotes())
         self._end = RunEnd(
             ended=datetime.now(UTC).isoformat(timespec="milliseconds"),
             duration_ns=time.perf_counter_ns() - self._started_ns,
             exit_status=int(exitstatus),
             collected=self._collected,
+            canary_before=machine.canary_before,
+            canary_after=machine.canary_after,
+            machine=machine.run_findings,
         )
         from pytest_ortperf.reports.csv_tables import write_tables
 
@@ -171,6 +185,7 @@ class Recorder:
             width=self._run.config.get_terminal_writer().fullwidth,
             files=self._written,
             results=self._run.settings.results,
+            verbose=terminalreporter.verbosity > 0,
         )
         terminalreporter.section("ortperf")
         for text, markup in lines:

@@ -17,6 +17,7 @@ from pytest_ortperf.cases.provider_options import check_option, installed_onnxru
 from pytest_ortperf.cases.providers import GROUPS, PROVIDERS, Provider, find_provider
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.timings import read_timings
 
 DEFAULT_TIMEOUT_S = 600.0
 KEEP_KINDS = ("log", "profile", "graph")
@@ -26,7 +27,9 @@ KEEP_KINDS = ("log", "profile", "graph")
 class RunSettings:
     """What one pytest invocation does."""
 
-    mode: str
+    mode: str | None
+    """`None` where only tests of the user's own measure."""
+
     models: tuple[Path, ...]
     axes: Axes
     execution: ExecutionSettings
@@ -49,7 +52,7 @@ def read_settings(config: pytest.Config) -> RunSettings:
         mode=mode,
         models=model_paths(config),
         axes=Axes(
-            modes=MODES[mode],
+            modes=MODES.get(mode, ()),
             providers=providers(options.split_names(options.given(config, "ep"))),
             precisions=(None, "fp16") if options.given(config, "fp16") else (None,),
             dims=_dims(options.given(config, "dim")),
@@ -111,7 +114,13 @@ def _execution_settings(config: pytest.Config) -> ExecutionSettings:
         "seed": options.number(config, "seed", int, least=0),
         "iterations": options.number(config, "iterations", int, least=1),
         "warmup": options.number(config, "warmup", int, least=0),
+        "precision_target": _share(options.number(config, "precision-target", float, least=0.01)),
+        "min_time_s": options.number(config, "min-time", float, least=0),
         "max_time_s": options.number(config, "max-time", float, least=0.001),
+        "keep_samples": {"keep": True, "drop": False}.get(options.given(config, "samples")),
+        "timing": read_timings(options.given(config, "timing")),
+        "concurrency": options.number(config, "concurrency", int, least=1),
+        "rotate_inputs": options.number(config, "rotate-inputs", int, least=1),
         "graph_optimization": options.given(config, "graph-optimization"),
         "trt_cache": options.given(config, "trt-cache"),
         "trt_cache_folder": run_cache_folder(options.given(config, "trt-cache")),
@@ -119,11 +128,15 @@ def _execution_settings(config: pytest.Config) -> ExecutionSettings:
         "inter_op_threads": options.number(config, "inter-op-threads", int, least=1),
         "execution_mode": options.given(config, "execution-mode"),
         "max_fallback_percent": _max_fallback(options.given(config, "fallback")),
+        "operators": options.given(config, "operators"),
         "keep_folder": options.handed_on(config, "keep_folder", None),
         "cache": None if cache is None else options.absolute(cache, config),
         "cache_limit_byte": None if cache_gib is None else int(cache_gib * 2**30),
         "fp16_io": options.given(config, "fp16-io"),
         "fix_dims": options.given(config, "fix-dims"),
+        "track_memory": {"on": True, "off": False}.get(options.given(config, "track-memory")),
+        "environment": options.given(config, "env"),
+        "unfit": tuple(options.handed_on(config, "unfit", [])),
         "workspace": None if workspace is None else options.absolute(workspace, config),
     }
     return ExecutionSettings(
@@ -190,6 +203,10 @@ def device_choices(config: pytest.Config) -> Mapping[str, str]:
         else:
             found[_provider(name, "--ortperf-device").name] = value
     return found
+
+
+def _share(percent: float | None) -> float | None:
+    return None if percent is None else percent / 100
 
 
 def _max_fallback(text: str | None) -> float | None:

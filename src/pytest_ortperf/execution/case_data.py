@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.dimensions import fixes_dims
 from pytest_ortperf.execution.generated_inputs import generate_inputs
+from pytest_ortperf.execution.given_data import NAME as GIVEN
+from pytest_ortperf.execution.given_data import given_inputs, given_references
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.stored_data import DataSet, find_data_sets, read_inputs, read_outputs
 from pytest_ortperf.execution.tensor_types import Meta, Value, parse_type
@@ -43,8 +46,23 @@ def case_data(session: onnxruntime.InferenceSession, case: Case, settings: Execu
     """Yield the data sets of a case, read or generated one by one; at least one.
 
     Raises:
-        CaseError: Stage `inputs`, if stored data is asked for and absent, or does not fit the model.
+        CaseError: Stage `inputs`, if data is given or asked for, and absent, or does not fit the model.
     """
+    given = settings.given
+    if given.inputs is not None:
+        inputs = given_inputs(given.inputs, session, cast_floats=case.precision is not None)
+        found = iter([CaseData(name=GIVEN, origin=STORED, inputs=inputs, references=None)])
+    else:
+        found = _found_data(session, case, settings)
+    for data in found:
+        if given.references is not None:
+            yield dataclasses.replace(data, references=given_references(given.references, session))
+        else:
+            # another model's outputs are computed, whatever is stored
+            yield dataclasses.replace(data, references=None) if given.reference_model else data
+
+
+def _found_data(session: onnxruntime.InferenceSession, case: Case, settings: ExecutionSettings) -> Iterator[CaseData]:
     folder = case.model.test_data
     if case.precision == "fp16" and case.model.test_data_fp16 is not None:
         folder = case.model.test_data_fp16

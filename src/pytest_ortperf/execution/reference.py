@@ -27,7 +27,8 @@ def cpu_reference(
     plain = dataclasses.replace(case, provider=find_provider("cpu"), precision=None)
     options = dataclasses.replace(settings, graph_optimization="disable")
     try:
-        session = create_session(str(case.model.path), plain, options, hooks).session
+        path = settings.given.reference_model or case.model.path
+        session = create_session(str(path), plain, options, hooks).session
         runner = Runner(session, list(case.model.outputs) or None, cast_floats(data.inputs, session.get_inputs()))
         outputs = runner.run()
     except Exception as error:
@@ -37,4 +38,7 @@ def cpu_reference(
             stage="reference",
             kind="runtime error",
         ) from error
-    return dict(zip(runner.output_names, outputs, strict=True)), "CPU, graph optimisation off"
+    name = "CPU, graph optimisation off"
+    if settings.given.reference_model:
+        name = f"{settings.given.reference_model.name} on the {name}"
+    return dict(zip(runner.output_names, outputs, strict=True)), name

@@ -5,13 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pytest_ortperf.cases.model import EMPTY, Fp16Io, Tolerance
 
 InputSource = Literal["auto", "zoo", "random"]
 GraphOptimization = Literal["disable", "basic", "extended", "all"]
 TensorrtCache = Literal["off", "run", "persistent"]
+EnvironmentGate = Literal["off", "warn", "strict"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenData:
+    """Data of a call in a user's own test; `None` is *not given*."""
+
+    inputs: Mapping[str, Any] | None = None
+    """Arrays by input name."""
+
+    references: Mapping[str, Any] | None = None
+    """Arrays by output name."""
+
+    reference_model: Path | None = None
+    """Another model, whose outputs on the CPU are the reference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,17 +36,41 @@ class ExecutionSettings:
     input_source: InputSource = "auto"
     """`zoo` is stored data only, `random` generated only, `auto` stored where there are some."""
 
+    given: GivenData = field(default_factory=GivenData)
+    """Over what `input_source` says."""
+
     seed: int = 0
     """Of generated inputs."""
 
     iterations: int | None = None
-    """Timed iterations; `None` times until `max_time_s`."""
+    """Timed iterations; `None` times until the median is precise enough."""
 
     warmup: int | None = None
-    """Warm-up iterations; `None` is at least `MIN_WARMUP` and `MIN_WARMUP_S`."""
+    """Warm-up iterations; `None` runs until two windows of them agree."""
 
-    max_time_s: float = 2.0
-    """Of timed iterations, where `iterations` is not given."""
+    precision_target: float = 0.01
+    """Half-width of the median's 95 % interval, as a share of the median, at which sampling ends."""
+
+    min_time_s: float = 2.0
+    """Of timed iterations, where `iterations` is not given; less if `max_time_s` is."""
+
+    max_time_s: float = 30.0
+    """Likewise; each timing mode has its own."""
+
+    keep_samples: bool = True
+    """Whether the record holds the samples themselves, not their statistics alone."""
+
+    timing: tuple[str, ...] = ()
+    """Of `TIMINGS`, the headline first; empty is `bound` and `host` on devices, `host` elsewhere."""
+
+    concurrency: int | None = None
+    """Threads on one session, in a measurement of its own; `None` is no such measurement."""
+
+    rotate_inputs: int | None = None
+    """Buffers that iterations take in turn; `None` chooses by the size of inputs and cache."""
+
+    device_graph: bool = False
+    """Whether sessions capture and replay a CUDA graph: set by the timing mode `graph` for its own."""
 
     tolerance: Tolerance = field(default_factory=Tolerance)
     """Over those of the model list and the defaults by precision."""
@@ -60,6 +99,9 @@ class ExecutionSettings:
     max_fallback_percent: float = 100.0
     """Share of nodes that may lie on other providers than the one asked for; all of them never may."""
 
+    operators: Literal["auto", "on", "off"] = "auto"
+    """Whether the operators of a benchmark are timed in one more session; `auto` where that is short."""
+
     keep: frozenset[str] = frozenset()
     """Of `log`, `profile`, `graph`: files of each case to keep."""
 
@@ -83,7 +125,16 @@ class ExecutionSettings:
     fp16_io: Fp16Io | None = None
     """Over that of the model list; `None` leaves it to the list, else `keep`."""
 
+    track_memory: bool = True
+    """Whether a benchmark takes memory, energy and clocks."""
+
     fix_dims: bool = False
     """Whether dimension values are made static in sessions, for all models."""
+
+    environment: EnvironmentGate = "warn"
+    """Whether the machine is looked at, and whether an unfit one ends a benchmark."""
+
+    unfit: tuple[str, ...] = ()
+    """What makes the machine unfit for the whole run, for messages."""
 
     workspace: Path | None = None
