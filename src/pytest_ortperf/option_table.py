@@ -131,9 +131,48 @@ OPTIONS: tuple[Option, ...] = (
         default_text="the model list's, else off",
     ),
     Option("seed", "seed of generated inputs", "N", default_text="0"),
-    Option("iterations", "timed iterations", "N", default_text="as many as fit --ortperf-max-time, at least 10"),
-    Option("warmup", "warm-up iterations", "N", default_text="at least 3, and at least 0.1 s"),
-    Option("max-time", "time to spend on timed iterations, per case", "SECONDS", default_text="2"),
+    Option("iterations", "timed iterations", "N", default_text="until the median is precise enough"),
+    Option("warmup", "warm-up iterations", "N", default_text="until two windows of them agree"),
+    Option(
+        "precision-target",
+        "iterations are timed until the 95 % confidence interval of the median is that narrow: half its width, in "
+        "percent of the median",
+        "PERCENT",
+        default_text="1",
+    ),
+    Option("min-time", "time to spend on timed iterations at least, per timing mode", "SECONDS", default_text="2"),
+    Option(
+        "max-time",
+        "time after which they end even if the interval is wider; the result is then labelled unstable",
+        "SECONDS",
+        default_text="30",
+    ),
+    Option(
+        "samples",
+        "the time of each iteration in the results file: 'keep' all, or 'drop' them and keep their statistics",
+        choices=("keep", "drop"),
+        default_text="keep",
+    ),
+    Option(
+        "timing",
+        "what the clock covers, the headline first, separated by commas: 'host' (arrays in, arrays out), 'bound' "
+        "(inputs and outputs in the memory of the device), 'bound+copies', 'graph' (replay of a CUDA graph). 'auto' is "
+        "bound and host on devices, host elsewhere; devices are measured in host too, whatever is asked for",
+        "MODES",
+        default_text="auto",
+    ),
+    Option(
+        "concurrency",
+        "measure throughput with that many threads on one session too, apart from latency",
+        "N",
+        default_text="no such measurement",
+    ),
+    Option(
+        "rotate-inputs",
+        "buffers with the same values that iterations take in turn; 1 reads the same one each time, out of the cache",
+        "N",
+        default_text="as many as exceed the cache for inputs from 1 MiB on, else 1",
+    ),
     Option("rtol", "relative tolerance of outputs", "FLOAT", default_text="by precision: fp32 1e-3, fp16 1e-2"),
     Option("atol", "absolute tolerance of outputs", "FLOAT", default_text="by precision: fp32 1e-5, fp16 1e-3"),
     Option(
@@ -171,12 +210,33 @@ OPTIONS: tuple[Option, ...] = (
         choices=("off", "run", "persistent"),
         default_text="run",
     ),
+    Option(
+        "env",
+        "check the machine around benchmarks: 'warn' labels records and advises, 'strict' also waits for a quiet "
+        "machine and fails benchmarks that an unfit one spoiled, 'off' reads nothing",
+        choices=("off", "warn", "strict"),
+        default_text="warn",
+    ),
     Option("workspace", "where relative paths of model lists start", "DIR", default_text="the list's own folder"),
     Option(
         "timeout",
         "deadline of a case, kept by killing its process; the model list may name another",
         "SECONDS",
         default_text="600",
+    ),
+    Option(
+        "track-memory",
+        "memory of host and device, energy and clocks of benchmarks; on a GPU they take one more second of iterations "
+        "that nobody times",
+        choices=("on", "off"),
+        default_text="on",
+    ),
+    Option(
+        "operators",
+        "time by operator type, in one more session of each benchmark: 'auto' where that takes at most 10 s, "
+        "'on' always, 'off' never",
+        choices=("auto", "on", "off"),
+        default_text="auto",
     ),
     Option(
         "keep",

@@ -9,6 +9,8 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from pytest_ortperf.records.packing import is_packed, pack, unpack
+
 T = TypeVar("T")
 
 _PLAIN = (type(None), bool, int, float, str)
@@ -17,6 +19,8 @@ _PLAIN = (type(None), bool, int, float, str)
 
 def as_dict(value: Any) -> Any:
     """Return dataclasses as dicts, tuples as lists and mappings as dicts, all the way down.
+
+    Fields of type `PackedInts` become a text where they are long.
 
     Raises:
         TypeError: If something in it is none of Python's own plain types.
@@ -28,7 +32,11 @@ def as_dict(value: Any) -> Any:
         plain = all(type(item) in _PLAIN for item in value)  # samples are many
         return list(value) if plain else [as_dict(item) for item in value]
     if dataclasses.is_dataclass(kind):
-        return {name: as_dict(getattr(value, name)) for name in _hints(kind)}
+        packed = _packed(kind)
+        return {
+            name: pack(getattr(value, name)) if name in packed else as_dict(getattr(value, name))
+            for name in _hints(kind)
+        }
     if isinstance(value, Mapping):
         return {key: as_dict(item) for key, item in value.items()}
     raise TypeError(f"a record holds {value!r} of {kind}; it must be one of Python's own plain types")
@@ -55,6 +63,8 @@ def _restorers(cls: type) -> dict[str, Restorer]:
 
 def _restorer(hint: Any) -> Restorer:
     """Return what makes a value of a type again; looked up once a class, for a run has thousands of records."""
+    if is_packed(hint):
+        return unpack
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         inner = _restorer(next(arg for arg in args if arg is not type(None)))
@@ -81,5 +91,10 @@ def _as_float(value: Any) -> Any:
 
 @functools.cache
 def _hints(cls: type) -> dict[str, Any]:
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+@functools.cache
+def _packed(cls: type) -> frozenset[str]:
+    return frozenset(name for name, hint in _hints(cls).items() if is_packed(hint))

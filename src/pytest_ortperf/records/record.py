@@ -8,6 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pytest_ortperf.records.latency import Latency
+from pytest_ortperf.records.machine_checks import MachineState
+from pytest_ortperf.records.operators import OperatorProfile
+from pytest_ortperf.records.resources import Resources
+
 STAGES = (
     "settings",
     "lease",
@@ -19,6 +24,9 @@ STAGES = (
     "first_run",
     "warm_up",
     "timing",
+    "concurrency",
+    "resources",
+    "profile",
     "reference",
     "comparison",
     "limits",
@@ -35,7 +43,9 @@ FAILURE_KINDS = (
     "fallback",
     "runtime error",
     "result accuracy issue",
+    "timing unavailable",
     "limit",
+    "environment",
     "crash",
     "timeout",
     "internal error",
@@ -119,6 +129,9 @@ class SessionFact:
     creation_ns: int
     second_creation_ns: int | None = None
     first_run_ns: int | None = None
+    engines: str | None = None
+    """`built` or `loaded`: TensorRT's, by the first session, where they are cached."""
+
     validation_creation_ns: int | None = None
     """Creation time of the session that validated, where the benchmark item validated by itself."""
 
@@ -143,23 +156,6 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Latency:
-    """Wall-clock time of each timed iteration."""
-
-    timing: str
-    """What the clock covers; `host` is arrays in, arrays out."""
-
-    samples_ns: tuple[int, ...]
-    """One per iteration, in call order, warm-up left out. At least one."""
-
-    warmup_iterations: int
-    """Iterations done before the first sample, not those asked for."""
-
-    batch: int | None = None
-    """Leading dimension of the inputs where they agree; `None` if unknown."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Copies:
     """What it takes to move the inputs of a case to its device and its outputs back, each timed by itself."""
 
@@ -176,8 +172,13 @@ class Concurrent:
     """Several threads on one session for a fixed time: throughput, not latency of a single stream."""
 
     timing: str
-    samples_ns: tuple[tuple[int, ...], ...]
-    """Per thread, as in `Latency`."""
+    """What each iteration covers, as in `Latency`."""
+
+    iterations: tuple[int, ...]
+    """Per thread."""
+
+    p50_ns: tuple[float, ...]
+    """Per thread: the median latency of its iterations."""
 
     thread_ns: tuple[int, ...]
     """Per thread: from the common start to the end of its last iteration."""
@@ -190,8 +191,7 @@ class Concurrent:
     @property
     def iterations_per_s(self) -> float:
         """Sum of the threads' rates."""
-        rates = (len(each) / taken for each, taken in zip(self.samples_ns, self.thread_ns, strict=True))
-        return sum(rates) * 1e9
+        return sum(count / taken for count, taken in zip(self.iterations, self.thread_ns, strict=True)) * 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,11 +311,20 @@ class Record:
 
     concurrent: Concurrent | None = None
 
+    operators: OperatorProfile | None = None
+    """Where the time of a benchmark's runs goes, from a session of its own; `None` if none was made or read."""
+
     accuracy: tuple[DataSetAccuracy, ...] = ()
     """One per data set; empty if nothing was compared."""
 
     limits: tuple[LimitFact, ...] = ()
     """One per limit that holds for the case, if it came as far as that."""
+
+    resources: Resources | None = None
+    """Of a benchmark: memory, energy and clocks; `None` if none were taken."""
+
+    machine: MachineState | None = None
+    """Of a benchmark: the machine while it was measured; `None` if nobody looked."""
 
     log: tuple[str, ...] = ()
     """Last lines that ONNX Runtime and the rest of the process printed, without colours."""

@@ -1,0 +1,104 @@
+"""The confidence interval of a median from blocks: what neighbouring samples have in common does not narrow it."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import operator
+import statistics
+from collections.abc import Sequence
+
+CONFIDENCE = 0.95
+MIN_BLOCKS = 10
+"""Blocks that an interval is made of, where the samples allow it."""
+
+FEWEST = 6
+"""Values from which on there is a 95 % interval of their median: from least to greatest, 96.9 %."""
+
+MOST_CORRELATION = 0.2
+"""Of neighbouring block medians; above it, blocks are too short."""
+
+_BY_CHANCE = 1.28
+
+BLOCK_ITERATIONS = 10
+"""Of a block, if nothing else is known."""
+
+
+@functools.lru_cache(maxsize=4096)
+def interval_rank(count: int) -> int | None:
+    """Return the rank k for which the k-th least and k-th greatest of `count` values enclose the median.
+
+    They do so with 95 % probability at least: the number of values below the median is binomial. `None` if even
+    least and greatest do not, which is so below 6 values.
+    """
+    allowed = (1 - CONFIDENCE) / 2
+    rank, term, below = 0, 0.5**count if count < 1000 else 0.0, 0.0  # noqa: PLR2004 - beyond it 0.5**n is 0
+    if count >= 1000:  # noqa: PLR2004 - normal approximation, off by less than one rank
+        return max(1, math.floor((count - statistics.NormalDist().inv_cdf(1 - allowed) * math.sqrt(count)) / 2))
+    while below + term <= allowed:
+        below += term
+        rank += 1
+        term *= (count - rank + 1) / rank
+    return rank or None
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return the 95 % interval of the median of independent values; `None` if they are fewer than 6."""
+    rank = interval_rank(len(values))
+    if rank is None:
+        return None
+    ordered = sorted(values)
+    return ordered[rank - 1], ordered[-rank]
+
+
+def relative_half_width(values: Sequence[float]) -> float | None:
+    """Return half the width of the median's interval as a share of the median."""
+    interval = median_interval(values)
+    middle = statistics.median(values) if values else 0
+    if interval is None or middle <= 0:
+        return None
+    return (interval[1] - interval[0]) / 2 / middle
+
+
+def block_medians(samples: Sequence[int], length: int) -> list[float]:
+    """Return the median of each whole block of `length` samples; what is left over belongs to none."""
+    ends = range(length, len(samples) + 1, length)
+    return [statistics.median(samples[end - length : end]) for end in ends]
+
+
+def lag1_correlation(values: Sequence[float]) -> float | None:
+    """Return the correlation of each value with the next; `None` below 3 values, or where all are the same."""
+    if len(values) < 3:  # noqa: PLR2004 - two pairs
+        return None
+    mean = sum(values) / len(values)
+    centred = [value - mean for value in values]
+    variance = sum(map(operator.mul, centred, centred))
+    if variance <= 0:
+        return None
+    return sum(map(operator.mul, centred, itertools.islice(centred, 1, None))) / variance
+
+
+def correlated(medians: Sequence[float]) -> bool:
+    """Tell whether neighbouring block medians are too alike to count as independent.
+
+    Above 0.2, and above what independent ones reach by chance in one of ten cases: 0.4 for 10 blocks.
+    """
+    correlation = lag1_correlation(medians)
+    return correlation is not None and correlation > max(MOST_CORRELATION, _BY_CHANCE / math.sqrt(len(medians)))
+
+
+def fitting_length(samples: Sequence[int], length: int | None) -> int:
+    """Return the block length for samples whose number is final.
+
+    At most the one wanted where that leaves too few blocks; longer while neighbouring block medians correlate and
+    half as many would do.
+
+    Args:
+        samples: In call order.
+        length: The one wanted; `None` if nothing is known.
+    """
+    fitting = max(1, min(length or BLOCK_ITERATIONS, len(samples) // MIN_BLOCKS))
+    while len(samples) // (2 * fitting) >= MIN_BLOCKS and correlated(block_medians(samples, fitting)):
+        fitting *= 2
+    return fitting
