@@ -16,7 +16,7 @@ _NARROWEST = 0.01
 """A bin is at least this share of the median wide: modes that are closer, or the steps of a clock, do not count."""
 
 _DEEPEST_VALLEY = 0.5
-_SIGMAS = 5.0
+_SIGMAS = 3.25
 _LEAST_SHARE = 0.05
 
 
@@ -24,8 +24,9 @@ def count_modes(ordered: Sequence[int]) -> int | None:
     """Return how many modes sorted samples have; `None` if they are too few to tell.
 
     The histogram leaves out the outermost 2.5 % on each side. Two peaks count apart if the valley between them is at
-    most half as high as the lower of them and 5 standard deviations of counting below it, and if each holds 5 % of
-    the samples at least.
+    most half as high as the lower of them and 3.25 standard deviations of counting below it, and if each holds 5 % of
+    the samples at least. Samples of one mode (normal, lognormal, exponential, uniform, with spikes, in steps of a
+    clock, correlated by 0.6) are taken for several in fewer than 1 of 100 cases.
     """
     if len(ordered) < MIN_SAMPLES:
         return None
