@@ -84,7 +84,7 @@ def test_generated_inputs_are_compared_with_the_plain_cpu(case_of: Callable[...,
     assert [(each.name, each.within_tolerance, each.max_abs_error) for each in accuracy.outputs] == [("y", True, 0.0)]
     assert [(each.name, each.shape, each.origin) for each in facts.inputs] == [("x", (1, 3), "generated")]
     assert hooks.calls == ["configure", "before ['x']", "configure"]
-    assert list(facts.stage_ns) == ["model", "session", "placement", "inputs", "first_run", "reference", "comparison"]
+    assert list(facts.stage_ns) == ["lease", "model", "session", "placement", "inputs", "first_run", "reference", "comparison"]
     assert facts.latencies == ()
 
 

@@ -139,6 +139,20 @@ def test_compiled_models_get_nothing_but_what_the_user_gives() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("provider", "full_name", "option"),
+    [
+        ("cuda", "CUDAExecutionProvider", {"enable_cuda_graph": "1"}),
+        ("cpu", "CPUExecutionProvider", {}),
+    ],
+)
+def test_the_session_of_the_timing_mode_graph_has_the_option_that_users_are_refused(
+    provider: str, full_name: str, option: dict[str, str]
+) -> None:
+    settings = dataclasses.replace(OFF, device_graph=True)
+    assert provider_options(make_case(provider), settings, b"")[full_name] == option
+
+
 def test_option_that_cannot_be_used_ends_the_case() -> None:
     case = make_case("cuda", ep_options={"cuda": {"enable_cuda_graph": "1"}})
 
@@ -147,8 +161,8 @@ def test_option_that_cannot_be_used_ends_the_case() -> None:
 
     assert (caught.value.stage, caught.value.kind) == ("session", "session error")
     assert str(caught.value) == (
-        "cuda option 'enable_cuda_graph' cannot be used: a CUDA graph needs inputs and outputs bound to the device, "
-        "which is not available yet; leave it out"
+        "cuda option 'enable_cuda_graph' cannot be used: a CUDA graph needs inputs and outputs that are bound to the "
+        "device; --ortperf-timing=graph measures it so, in a session of its own"
     )
 
 

@@ -16,13 +16,17 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 _SIZE = struct.Struct("!Q")
 _POLL_MS = 50
 _PR_SET_PDEATHSIG = 1
+
+_parent_ends: set[int] = set()
+"""Descriptors of this process's pipes to its children: a later child must not keep them open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,35 +41,81 @@ class ChildEnd:
 class Child:
     """One forked child that answers requests until it is ended."""
 
-    def __init__(self, serve: Callable[[Any], Any]) -> None:
-        """Fork a child in which `serve(request)` makes each answer; both are pickled."""
+    def __init__(self, serve: Callable[[Any], Any], excused_s: Callable[[], float] = float) -> None:
+        """Fork a child.
+
+        Args:
+            serve: `serve(request)` makes each answer, in the child; both are pickled.
+            excused_s: Returns, here in the parent, how long the child has waited since the request for what is not
+                its fault; asked at the deadline, which moves by that. By default 0.0.
+        """
+        self._excused_s = excused_s
         request_read, self._request_write = os.pipe()
         self._answer_read, answer_write = os.pipe()
-        self.pid = fork()
-        if self.pid == 0:
-            os.close(self._request_write)
-            os.close(self._answer_read)
-            _serve_forever(serve, request_read, answer_write)
+        self._status: int | None = None
+        _parent_ends.update((self._request_write, self._answer_read))
+        self.pid = fork(lambda: _serve_forever(serve, request_read, answer_write))
         os.close(request_read)
         os.close(answer_write)
-        self._status: int | None = None
 
-    def ask(self, request: Any, timeout_s: float) -> Any | ChildEnd:
+    def ask(self, request: Any, timeout_s: float, meanwhile: Callable[[], None] | None = None) -> Any | ChildEnd:
         """Return the child's answer, or how it ended instead; at the deadline it is killed.
 
-        A request is anything but `None`, which is how the child sees the end of its work.
+        Args:
+            request: Anything but `None`, which is how the child sees the end of its work.
+            timeout_s: The deadline, from now.
+            meanwhile: Called once while the child works. Its time counts towards the deadline.
         """
         deadline = time.monotonic() + timeout_s
         try:
             _write(self._request_write, request)
         except BrokenPipeError:
             return self._end()
-        answer = bytearray()
+        if meanwhile is not None:
+            meanwhile()
+        return self._answer(deadline)
+
+    def end(self) -> None:
+        """Kill the child if it lives, and reap it."""
+        self.kill()
+        self._reap()
+
+    def kill(self) -> None:
+        """Kill the child if it lives, and do not wait until it has given its memory back; `dead` and `end` reap it."""
+        if self._status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        for descriptor in {self._request_write, self._answer_read} & _parent_ends:
+            _parent_ends.discard(descriptor)
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        self._request_write = self._answer_read = -1
+
+    def dead(self) -> bool:
+        """Whether it has ended; it is reaped then."""
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = status
+        return self._status is not None
+
+    def memory_byte(self) -> int | None:
+        """Return how much memory the child has, pages that it shares with its parent included; `None` if not known."""
+        try:
+            pages = Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1]
+        except OSError:
+            return None
+        return int(pages) * os.sysconf("SC_PAGESIZE")
+
+    def _answer(self, deadline: float) -> Any | ChildEnd:
+        answer, end = bytearray(), deadline
         while True:
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= end:
+                end = deadline + self._excused_s()
+            if time.monotonic() >= end:
                 return self._kill_at_deadline()
-            if not self._readable(deadline):
-                if self._dead():
+            if not self._readable(end):
+                if self.dead():
                     return self._end()
                 continue
             chunk = os.read(self._answer_read, 1 << 20)
@@ -75,17 +125,6 @@ class Child:
             if len(answer) >= _SIZE.size and len(answer) == _SIZE.size + _SIZE.unpack(answer[: _SIZE.size])[0]:
                 return pickle.loads(answer[_SIZE.size :])  # noqa: S301 - from our own child
 
-    def end(self) -> None:
-        """Kill the child if it lives, and reap it."""
-        if self._status is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
-            self._reap()
-        for descriptor in (self._request_write, self._answer_read):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
-        self._request_write = self._answer_read = -1
-
     def _readable(self, deadline: float) -> bool:
         # a grandchild may hold the pipe open after the child's death, hence the poll in steps
         left_ms = max(0.0, deadline - time.monotonic()) * 1000
@@ -93,19 +132,12 @@ class Child:
         poll.register(self._answer_read, select.POLLIN | select.POLLHUP)
         return bool(poll.poll(min(_POLL_MS, left_ms)))
 
-    def _dead(self) -> bool:
-        if self._status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self._status = status
-        return self._status is not None
-
     def _reap(self) -> None:
         if self._status is None:
             _, self._status = os.waitpid(self.pid, 0)
 
     def _kill_at_deadline(self) -> ChildEnd:
-        if not self._dead():
+        if not self.dead():
             os.kill(self.pid, signal.SIGKILL)
         self._reap()
         return ChildEnd(signal=int(signal.SIGKILL), exit_code=None, timed_out=True)
@@ -116,19 +148,46 @@ class Child:
         return ChildEnd(signal=-code if code < 0 else None, exit_code=code if code >= 0 else None)
 
 
-def fork() -> int:
-    """Fork without Python 3.12's warning that other threads exist.
+def fork(work: Callable[[], NoReturn]) -> int:
+    """Fork; the child does its work, which never returns, and this process gets the child's id.
 
-    Those of ONNX Runtime and numpy do, always; the parent has no session, so none of them holds a lock of ours.
+    Python 3.12's warning that other threads exist is left out: those of ONNX Runtime and numpy do, always; the parent
+    has no session, so none of them holds a lock of ours. Ctrl-C waits until the child is where it cannot take the
+    child back into the parent's own code.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
-        pid = os.fork()
-    if pid == 0:
-        die_with_parent()
+    parent = os.getpid()
+    signals = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
+            pid = os.fork()
+        if pid == 0:
+            _live(work, parent, signals)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, signals)
     return pid
+
+
+def _live(work: Callable[[], NoReturn], parent: int, signals: Iterable[int]) -> NoReturn:
+    # always leave by _exit: this process shares its parent's open files, exit handlers and pytest itself
+    try:
+        die_with_parent()
+        if os.getppid() != parent:
+            os._exit(0)
+        for descriptor in _parent_ends:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        _parent_ends.clear()
+        signal.pthread_sigmask(signal.SIG_SETMASK, signals)
+        work()
+    except BaseException:  # noqa: BLE001 - reported by the log and the exit status
+        traceback.print_exc()
+        with contextlib.suppress(Exception):
+            sys.stderr.flush()
+    finally:
+        os._exit(70)
 
 
 def die_with_parent() -> None:
@@ -137,19 +196,16 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def _serve_forever(serve: Callable[[Any], Any], request_read: int, answer_write: int) -> None:
-    # always leave by _exit: this process shares its parent's open files, exit handlers and pytest itself
-    try:
-        while True:
+def _serve_forever(serve: Callable[[Any], Any], request_read: int, answer_write: int) -> NoReturn:
+    while True:
+        try:
             request = _read(request_read)
-            if request is None:
-                os._exit(0)
-            _write(answer_write, serve(request))
-    except BaseException:  # noqa: BLE001 - reported by the log and the exit status
-        traceback.print_exc()
-        with contextlib.suppress(Exception):
-            sys.stderr.flush()
-        os._exit(70)
+        except KeyboardInterrupt:
+            # the terminal interrupts all processes; this one is idle, and its parent tells of it
+            os._exit(0)
+        if request is None:
+            os._exit(0)
+        _write(answer_write, serve(request))
 
 
 def _write(descriptor: int, message: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,12 +14,18 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.accuracy import choose_tolerance, compare, tolerance_precision
 from pytest_ortperf.execution.calls import running, wanted_outputs
 from pytest_ortperf.execution.case_data import CaseData, case_data, cast_like, tensor_facts
+from pytest_ortperf.execution.engine_files import engines_of
 from pytest_ortperf.execution.facts import Facts
 from pytest_ortperf.execution.inspection import keep_files
+from pytest_ortperf.execution.lease import lease
+from pytest_ortperf.execution.machine_state import refuse_machine
 from pytest_ortperf.execution.measure import Bench, measure
+from pytest_ortperf.execution.nvml import NoGpu
 from pytest_ortperf.execution.opening import open_session
+from pytest_ortperf.execution.operator_profile import note_operators
 from pytest_ortperf.execution.precision import PreparedModel, prepare_model, second_try
 from pytest_ortperf.execution.reference import cpu_reference
+from pytest_ortperf.execution.resource_meter import ResourceMeter, resource_meter
 from pytest_ortperf.execution.session import SessionHooks
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.tensor_types import Value
@@ -47,12 +54,15 @@ def execute(
         CaseError: With the stage and kind of what went wrong.
     """
     execution = Execution(case, settings, facts, hooks)
-    with facts.journal.capture_output():
+    with facts.journal.capture_output(), lease(case, settings, facts):
         try:
             if case.mode == "validate":
                 execution.validate()
             else:
-                execution.benchmark(validate_first=validate_first)
+                with resource_meter(case, settings, facts) as execution.meter:
+                    execution.benchmark(validate_first=validate_first)
+                # outside: the memory of this session is not that of the case
+                execution.profile()
         finally:
             execution.keep_files()
 
@@ -65,6 +75,7 @@ class Execution:
         self.settings = settings
         self.facts = facts
         self.hooks = hooks
+        self.meter = ResourceMeter(facts, NoGpu("nothing is measured"), takes=False)
         self._prepared: PreparedModel | None = None
 
     def validate(self) -> None:
@@ -86,21 +97,25 @@ class Execution:
         Raises:
             CaseError: As `validate`.
         """
+        refuse_machine(self.settings)
         self._prepare()
+        began_ns = time.time_ns()
         session = self._open()
+        engines = engines_of(self._session_fact, began_ns)
         if validate_first:
             self._validate(session)
         creation_ns = self._session_fact.creation_ns
         # two sessions at once would hold the memory twice
         del session
-        measure(self._bench(creation_ns))
+        measure(self._bench(creation_ns, engines))
 
-    def _bench(self, creation_ns: int) -> Bench:
+    def _bench(self, creation_ns: int, engines: str | None) -> Bench:
         """Return what `measure` needs; it opens the sessions itself, so that it can let go of them."""
 
         def reopen() -> onnxruntime.InferenceSession:
             session = self._open()
-            self._note_session(creation_ns=creation_ns, second_creation_ns=self._session_fact.creation_ns)
+            second_ns = self._session_fact.creation_ns
+            self._note_session(creation_ns=creation_ns, second_creation_ns=second_ns, engines=engines)
             return session
 
         return Bench(
@@ -108,18 +123,27 @@ class Execution:
             settings=self.settings,
             facts=self.facts,
             hooks=self.hooks,
+            meter=self.meter,
             open=reopen,
             source=lambda: self._require_prepared().source,
         )
 
+    def profile(self) -> None:
+        """Learn where the time of a run goes, in a session of its own, once all else of a benchmark is measured."""
+        note_operators(self._require_prepared().source, self.case, self.settings, self.hooks, self.facts)
+
     def keep_files(self) -> None:
         """Write the files that were asked for, of a failed case too: that is when they are read."""
-        if not self.settings.keep or self._prepared is None:
+        # the profile may be there already, of the session that operators were timed in
+        left = self.settings.keep - self.facts.kept.keys()
+        if not left or self._prepared is None:
             return
+        settings = dataclasses.replace(self.settings, keep=left)
         try:
-            self.facts.kept = keep_files(self._prepared.source, self.case, self.settings, self.hooks)
+            kept = keep_files(self._prepared.source, self.case, settings, self.hooks)
         except (CaseError, OSError) as error:
-            self.facts.kept = {"refused": str(error)}
+            kept = {"refused": str(error)}
+        self.facts.kept = {**self.facts.kept, **kept}
 
     def _prepare(self) -> None:
         with self.facts.entering("precision" if self.case.precision else "model"):
@@ -144,7 +168,8 @@ class Execution:
         return self._prepared
 
     def _session_of(self, prepared: PreparedModel) -> onnxruntime.InferenceSession:
-        return open_session(prepared.source, self.case, self.settings, self.facts, self.hooks)
+        with self.meter.creation():
+            return open_session(prepared.source, self.case, self.settings, self.facts, self.hooks)
 
     def _validate(self, session: onnxruntime.InferenceSession) -> None:
         accuracy = []
@@ -195,8 +220,8 @@ class Execution:
             raise RuntimeError("no session yet")
         return self.facts.session
 
-    def _note_session(self, **known_ns: int) -> None:
-        self.facts.session = dataclasses.replace(self._session_fact, **known_ns)  # type: ignore[arg-type]
+    def _note_session(self, **known: Any) -> None:
+        self.facts.session = dataclasses.replace(self._session_fact, **known)
 
 
 def _require_within_tolerance(accuracy: list[DataSetAccuracy]) -> None:

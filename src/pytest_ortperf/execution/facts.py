@@ -18,17 +18,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from pytest_ortperf.records.latency import Latency
+from pytest_ortperf.records.operators import OperatorProfile
+from pytest_ortperf.records.machine_checks import MachineState
 from pytest_ortperf.records.record import (
     Concurrent,
     Copies,
     DataSetAccuracy,
-    Latency,
     LimitFact,
     ModelFact,
     Placement,
     SessionFact,
     TensorFact,
 )
+from pytest_ortperf.records.resources import Resources
 
 LOG_TAIL_BYTE = 16_384
 LOG_TAIL_LINES = 40
@@ -153,8 +156,11 @@ class Facts:
     timing_notes: dict[str, str] = field(default_factory=dict)
     copies: Copies | None = None
     concurrent: Concurrent | None = None
+    operators: OperatorProfile | None = None
+    resources: Resources | None = None
     accuracy: tuple[DataSetAccuracy, ...] = ()
     limits: tuple[LimitFact, ...] = ()
+    machine: MachineState | None = None
     kept: Mapping[str, str] = field(default_factory=dict)
     reason: str | None = None
     """What is to be known of a case that passes, such as a graph without nodes."""

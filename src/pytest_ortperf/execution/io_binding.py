@@ -266,8 +266,14 @@ def _arrays(feeds: Mapping[str, Value]) -> dict[str, Array]:
     found = {}
     for name, value in feeds.items():
         if not isinstance(value, np.ndarray) or value.dtype.kind in "OSU":
-            what = "strings" if isinstance(value, np.ndarray) else "without a value" if value is None else "no tensor"
-            raise CannotBind(f"input '{name}' is {what}, which IO binding does not take")
+            what = (
+                "holds strings"
+                if isinstance(value, np.ndarray)
+                else "has no value"
+                if value is None
+                else "is no tensor"
+            )
+            raise CannotBind(f"input '{name}' {what}, which IO binding does not take")
         native = value if value.dtype.isnative else value.astype(value.dtype.newbyteorder("="))
         found[name] = np.asarray(native, order="C")
     return found

@@ -1,23 +1,34 @@
-"""What a benchmark measures: the first run, then each timing mode, one session at a time."""
+"""What a benchmark measures: the first run, then each timing mode, one session at a time.
+
+While the clock runs there is no other session in the process: the threads of an idle one spin for a while and take
+the cores that are measured.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.calls import running, wanted_outputs
 from pytest_ortperf.execution.case_data import batch_of, case_data, tensor_facts
 from pytest_ortperf.execution.facts import Facts
-from pytest_ortperf.execution.latency import sample, warm_up
+from pytest_ortperf.execution.io_binding import Call, CannotBind
+from pytest_ortperf.execution.machine_state import MachineWatch, refuse_state, unwatched, watched_machine
+from pytest_ortperf.execution.resource_meter import ResourceMeter
+from pytest_ortperf.execution.sampling import sample
 from pytest_ortperf.execution.session import SessionHooks
 from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.stand import Stand
+from pytest_ortperf.execution.timing_modes import captured, graph_session, modes_of
 from pytest_ortperf.execution.values import Runner
-from pytest_ortperf.records.record import Latency
+from pytest_ortperf.execution.warm_up import warm_up
+from pytest_ortperf.records.latency import Latency
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,52 +39,143 @@ class Bench:
     settings: ExecutionSettings
     facts: Facts
     hooks: SessionHooks
+    meter: ResourceMeter
     open: Callable[[], onnxruntime.InferenceSession]
     """Returns a new session of the case, proved and noted in the facts."""
 
     source: Callable[[], str | bytes]
     """Returns what sessions are made of, for one with other provider options."""
 
+    watch: MachineWatch = field(default_factory=unwatched)
+    """Reads the machine around each timed part."""
+
 
 def measure(bench: Bench) -> None:
     """Measure a case on its first data set; everything found goes to its facts.
 
     Raises:
-        CaseError: Stage `session`, `placement`, `inputs`, `first_run`, `warm_up` or `timing`.
+        CaseError: Stage `session`, `placement`, `inputs`, `first_run`, `warm_up`, `timing` or `concurrency`.
     """
+    with watched_machine(bench.case, bench.settings) as watch:
+        try:
+            _measure(dataclasses.replace(bench, watch=watch))
+        finally:
+            bench.facts.machine = watch.state
+    refuse_state(bench.facts.machine, bench.settings)
+
+
+def _measure(bench: Bench) -> None:
+    facts, settings = bench.facts, bench.settings
+    modes = modes_of(bench.case.provider, settings.timing)
+    stand = _first_run(bench)
+    measured = {timing: _measured(timing, stand, bench) for timing in modes if timing != "graph"}
+    _watch(stand, bench)
+    facts.copies = stand.copies()
+    if settings.concurrency:
+        with facts.entering("concurrency"), running(facts):
+            facts.concurrent = stand.concurrent(settings.concurrency, min(settings.min_time_s, settings.max_time_s))
+    if "graph" in modes:
+        stand.close()
+        measured["graph"] = _measured_graph(stand, bench)
+    facts.latencies = tuple(latency for timing in modes if (latency := measured[timing]))
+    _require_measured(bench)
+
+
+def _first_run(bench: Bench) -> Stand:
+    """Return a new session with its inputs, after its first run, which is timed."""
     facts = bench.facts
     session = bench.open()
     with facts.entering("inputs"):
         data = next(iter(case_data(session, bench.case, bench.settings)))
         facts.inputs = tensor_facts(data)
         runner = Runner(session, wanted_outputs(session, bench.case), data.inputs)
-    _note_first_run(session, runner, bench)
-    batch = batch_of(session, data.inputs)
-    facts.latencies = (latency_of("host", runner.call, bench, batch),)
-
-
-def _note_first_run(session: onnxruntime.InferenceSession, runner: Runner, bench: Bench) -> None:
-    facts = bench.facts
     with facts.entering("first_run"):
         bench.hooks.before_first_run(session)
         with running(facts):
-            first_run_ns = timed(runner.call)
+            first_run_ns, outputs = timed(runner.call)
     if facts.session is not None:
         facts.session = dataclasses.replace(facts.session, first_run_ns=first_run_ns)
+    with facts.entering("resources"), running(facts):
+        bench.meter.first_runs(runner.call)
+    return Stand(
+        session=session,
+        runner=runner,
+        feeds=data.inputs,
+        shapes=runner.shapes(outputs),
+        batch=batch_of(session, data.inputs),
+        provider=bench.case.provider,
+        rotate=bench.settings.rotate_inputs,
+    )
 
 
-def latency_of(timing: str, call: Callable[[], object], bench: Bench, batch: int | None) -> Latency:
+def _measured(timing: str, stand: Stand, bench: Bench) -> Latency | None:
+    """Return the latency in one timing mode; `None` if the case cannot be measured so, for a reason in its facts."""
+    try:
+        with bench.facts.entering("warm_up"):
+            call, note = stand.call(timing)
+    except CannotBind as error:
+        bench.facts.refused_timings[timing] = str(error)
+        return None
+    if note:
+        bench.facts.timing_notes[timing] = note
+    latency = latency_of(timing, call, bench, stand.batch)
+    bench.facts.latencies += (latency,)
+    return latency
+
+
+def _watch(stand: Stand, bench: Bench) -> None:
+    """Take what iterations need besides time, in the first mode that was measured; nobody times them."""
+    timing = next((latency.timing for latency in bench.facts.latencies), "host")
+    with bench.facts.entering("resources"), running(bench.facts):
+        call, _ = stand.call(timing)
+        bench.meter.window(call, timing)
+
+
+def _measured_graph(stand: Stand, bench: Bench) -> Latency | None:
+    """Return the latency of a replayed CUDA graph, in a session made for it; `None` as `_measured`."""
+    facts = bench.facts
+    try:
+        with facts.entering("session"):
+            session = graph_session(bench.source(), bench.case, bench.settings, bench.hooks)
+        with facts.entering("first_run"):
+            bench.hooks.before_first_run(session)
+            bound = captured(session, stand.shapes, stand.feeds, stand.memory(session))
+    except CannotBind as error:
+        facts.refused_timings["graph"] = str(error)
+        return None
+    return latency_of("graph", bound.run_call(), bench, stand.batch)
+
+
+def latency_of(timing: str, call: Call, bench: Bench, batch: int | None) -> Latency:
     """Return warm-up and samples of one timing mode."""
     facts, settings = bench.facts, bench.settings
     with facts.entering("warm_up"), running(facts):
-        warmup = warm_up(call, settings)
+        warm = warm_up(call, settings, ready=bench.meter.clock_is_steady)
     with facts.entering("timing"), running(facts):
-        samples = sample(call, settings, lambda new: facts.sampled(timing, new, warmup_iterations=warmup))
-    return Latency(timing=timing, samples_ns=samples, warmup_iterations=warmup, batch=batch)
+        sampled = bench.watch.take(
+            timing,
+            lambda: sample(
+                call,
+                settings,
+                lambda new, _: facts.sampled(timing, new, warmup_iterations=warm.iterations),
+                warm.run_ns,
+            ),
+            lambda: warm_up(call, settings),
+        )
+    return sampled.latency(timing, warm, batch, keep_samples=settings.keep_samples)
 
 
-def timed(call: Callable[[], object]) -> int:
-    """Return how long one call takes, in ns."""
+def _require_measured(bench: Bench) -> None:
+    """Fail a case in which none of the modes that the user asked for could be measured."""
+    refused: Mapping[str, str] = bench.facts.refused_timings
+    asked = bench.settings.timing
+    if asked and all(timing in refused for timing in asked):
+        reasons = "\n".join(f"--ortperf-timing={timing} cannot be measured: {refused[timing]}" for timing in asked)
+        raise CaseError(reasons, stage="timing", kind="timing unavailable")
+
+
+def timed(call: Callable[[], list[object]]) -> tuple[int, list[object]]:
+    """Return how long one call takes, in ns, and what it returns."""
     start = time.perf_counter_ns()
-    call()
-    return time.perf_counter_ns() - start
+    result = call()
+    return time.perf_counter_ns() - start, result

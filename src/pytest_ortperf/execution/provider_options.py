@@ -9,6 +9,7 @@ import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import EMPTY
+from pytest_ortperf.cases.provider_option_tables import TABLES
 from pytest_ortperf.cases.provider_options import PROFILE_KEYS, check_options
 from pytest_ortperf.cases.providers import short_name
 from pytest_ortperf.errors import CaseError, SettingsError
@@ -47,7 +48,11 @@ def provider_options(
     if case.provider.name == tensorrt.NAME:
         name = case.provider.full_name
         given[name] = _with_tensorrt_defaults(given[name], case, settings, source, session_inputs)
-    return {name: _checked(name, options) for name, options in given.items()}
+    checked = {name: _checked(name, options) for name, options in given.items()}
+    if settings.device_graph and case.provider.graph_option:
+        # after the check, which refuses it to users
+        checked[case.provider.full_name][case.provider.graph_option] = TABLES[case.provider.name].true
+    return checked
 
 
 def lower_precisions(

@@ -1,0 +1,154 @@
+"""Benchmarks that must not overlap wait for each other: on one CPU, and on one GPU.
+
+Across the processes of a user on one machine: pytest-xdist's workers, and other pytest runs. A benchmark holds what it
+measures exclusively, a validation shares it. The locks are `flock`s, which the kernel gives back whatever becomes of
+their holder; `filelock`'s cannot be shared.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.facts import Facts, Journal
+from pytest_ortperf.execution.nvml import NoGpu, cuda_uuid, opened_gpu
+from pytest_ortperf.execution.settings import ExecutionSettings
+
+CPU = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a case needs of one piece of hardware."""
+
+    name: str
+    shared: bool
+
+
+@contextmanager
+def lease(case: Case, settings: ExecutionSettings, facts: Facts) -> Iterator[None]:
+    """Hold the hardware that a case uses; the stage `lease` is the wait for it.
+
+    Raises:
+        CaseError: Stage `lease`, if the folder of the locks is not this user's.
+    """
+    with ExitStack() as held:
+        with facts.entering("lease"):
+            folder = lock_folder()
+            for claim in claims_of(case, settings):
+                held.enter_context(holding(folder, claim, facts.journal))
+        yield
+
+
+def claims_of(case: Case, settings: ExecutionSettings) -> tuple[Claim, ...]:
+    """Return what a case needs, always in the same order, so that no two cases wait for each other.
+
+    A benchmark on a device shares the CPU with others on other devices, but not with one that measures the CPU.
+    """
+    validates = case.mode == "validate"
+    if case.provider.device != "gpu":
+        return (Claim(CPU, shared=validates),)
+    return (Claim(f"gpu-{_gpu_name(case, settings)}", shared=validates), Claim(CPU, shared=True))
+
+
+@contextmanager
+def holding(folder: Path, claim: Claim, journal: Journal) -> Iterator[None]:
+    """Hold one claim; the journal is told while it waits.
+
+    Whoever waits for it alone stands at a gate that those who would share it have to pass too: they cannot keep it
+    waiting for ever.
+    """
+    with ExitStack() as files:
+        descriptors = {name: _opened(folder / f"{claim.name}.{name}", files) for name in ("gate", "lock")}
+        kind = fcntl.LOCK_SH if claim.shared else fcntl.LOCK_EX
+        wanted = ((descriptors["gate"], fcntl.LOCK_EX), (descriptors["lock"], kind))
+        if not all(_taken_at_once(*each) for each in wanted):
+            with _waiting(journal):
+                for descriptor, how in wanted:
+                    fcntl.flock(descriptor, how)
+        fcntl.flock(descriptors["gate"], fcntl.LOCK_UN)
+        yield
+
+
+def waited_s(journal: Journal) -> float:
+    """Return how long the process of a case has waited for hardware, up to now; it counts towards no deadline."""
+    total, since = 0.0, None
+    for entry in journal.entries():
+        since = entry.get("waiting", since)
+        if "waited_s" in entry:
+            total, since = total + entry["waited_s"], None
+    return total if since is None else total + time.monotonic() - since
+
+
+def lock_folder() -> Path:
+    """Return the folder of this user's locks, for all runs on this machine.
+
+    Raises:
+        CaseError: Stage `lease`, if somebody else has made it.
+    """
+    folder = Path(tempfile.gettempdir()) / f"pytest-ortperf-locks-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise CaseError(
+            f"{folder} is not this user's folder, so benchmarks cannot wait for each other there; remove it, or set "
+            f"TMPDIR to another folder",
+            stage="lease",
+            kind="environment",
+        )
+    return folder
+
+
+def _gpu_name(case: Case, settings: ExecutionSettings) -> str:
+    device = device_of(case, settings)
+    name = _nvidia_uuid(int(device)) if case.provider.memory == "cuda" and device.isdecimal() else None
+    return name or f"{case.provider.memory or case.provider.name}-{device}".replace("/", "-")
+
+
+@functools.cache
+def _nvidia_uuid(device: int) -> str | None:
+    """Return the UUID of the GPU that a CUDA device number means, with `CUDA_VISIBLE_DEVICES` in mind."""
+    with opened_gpu(device, uuid_of=cuda_uuid) as gpu:
+        return None if isinstance(gpu, NoGpu) else gpu.uuid
+
+
+def device_of(case: Case, settings: ExecutionSettings) -> str:
+    """Return the device that a case's provider is given, `0` unless somebody chose."""
+    key, name = case.provider.device_option, case.provider.name
+    for options in (settings.ep_options.get(name, {}), case.model.ep_options.get(name, {})):
+        if key and key in options:
+            return options[key]
+    return settings.devices.get(name, "0")
+
+
+def _opened(path: Path, files: ExitStack) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    files.callback(os.close, descriptor)
+    return descriptor
+
+
+def _taken_at_once(descriptor: int, how: int) -> bool:
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _waiting(journal: Journal) -> Iterator[None]:
+    start = time.monotonic()
+    # of all processes of a machine the same clock
+    journal.note(waiting=start)
+    yield
+    journal.note(waited_s=time.monotonic() - start)
