@@ -19,7 +19,7 @@ def fingerprint(cpu: str | None, cores: int | None, memory_byte: int | None, gpu
     counts = Counter(" ".join([gpu.name, *_memory(gpu.memory_byte)]) for gpu in gpus)
     parts = [
         cpu or "unknown CPU",
-        f"{cores} cores" if cores else "unknown cores",
+        "unknown cores" if not cores else "1 core" if cores == 1 else f"{cores} cores",
         *(_memory(memory_byte) or ["unknown memory"]),
         *(f"{count} x {name}" for name, count in sorted(counts.items())),
     ]
