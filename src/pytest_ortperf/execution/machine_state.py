@@ -65,7 +65,7 @@ class MachineWatch:
         off = [found for found in merged(self._findings) if found.level != "ok"]
         return MachineState(spans=tuple(self._spans), findings=tuple(off))
 
-    def take(self, timing: str, measure: Callable[[], T]) -> T:
+    def take(self, timing: str, measure: Callable[[], T], warm: Callable[[], object]) -> T:
         """Return what a measurement returns, with the machine read around it.
 
         Where the machine spoiled it, it is thrown away and made once more after a pause; what the second one gives is
@@ -74,6 +74,7 @@ class MachineWatch:
         Args:
             timing: Name of the timing mode.
             measure: The timed part; it may be called twice.
+            warm: Called before the second time: the pause has cooled caches and clocks down.
         """
         if not self.on:
             return measure()
@@ -86,6 +87,7 @@ class MachineWatch:
             if not spoiled or discarded == MOST_DISCARDED:
                 break
             self._pause()
+            warm()
         self._spans.append(Span(timing=timing, before=before, after=after, discarded=discarded))
         self._findings += findings
         return result
@@ -114,6 +116,11 @@ class MachineWatch:
                 return
 
 
+def unwatched() -> MachineWatch:
+    """Return a watch that reads nothing."""
+    return MachineWatch(on=False, cores=frozenset(), own=frozenset())
+
+
 @contextmanager
 def watched_machine(case: Case, settings: ExecutionSettings) -> Iterator[MachineWatch]:
     """Give the watch for one benchmark; NVML is open meanwhile if the case uses an NVIDIA GPU.
@@ -123,7 +130,7 @@ def watched_machine(case: Case, settings: ExecutionSettings) -> Iterator[Machine
         settings: Whether anything is read.
     """
     if settings.environment == "off":
-        yield MachineWatch(on=False, cores=frozenset(), own=frozenset())
+        yield unwatched()
         return
     device = cuda_device(case.provider, settings)
     if device is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pytest_ortperf.records.machine_checks import LEVELS, Finding, merged
+from pytest_ortperf.records.machine_checks import LEVELS, OFF, Finding, MachineState, merged
 from pytest_ortperf.records.store import Run
 
 MOST_KINDS = 6
@@ -39,9 +39,10 @@ def machine_lines(run: Run) -> list[MachineLine]:
     return lines
 
 
-def findings_text(findings: Iterable[Finding]) -> str | None:
-    """Return `warning: steal: 3.1% of the CPU time was stolen; ...`; `None` for none."""
-    return "; ".join(f"{found.level}: {found.check}: {found.seen}" for found in findings) or None
+def off_text(state: MachineState | None) -> str | None:
+    """Return what was off while a benchmark was measured: `warning: steal: 3.1% ...; ...`; `None` for nothing."""
+    off = [found for found in (state.findings if state else ()) if found.level in OFF]
+    return "; ".join(f"{found.level}: {found.check}: {found.seen}" for found in off) or None
 
 
 def _group(group: Sequence[Finding], of_records: Iterable[Finding]) -> list[MachineLine]:
