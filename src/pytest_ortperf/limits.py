@@ -11,6 +11,8 @@ from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.record import LimitFact, Record
 from pytest_ortperf.records.statistics import SAMPLES_NEEDED, summarize
 
+_UNMEASURED = "it was not measured"
+
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
@@ -115,8 +117,20 @@ def _nodes_percent(record: Record) -> _Measured:
     return _Measured(100 * nodes / placement.total_nodes, f"{nodes} of {placement.total_nodes} nodes")
 
 
-def _memory(_: Record) -> _Measured:
-    return _Measured(None, "it was not measured")
+def _gpu_memory(record: Record) -> _Measured:
+    found = record.resources
+    return _mib(found.device_peak_byte if found else None, record, "device_memory")
+
+
+def _host_memory(record: Record) -> _Measured:
+    found = record.resources
+    return _mib(found.host_peak_byte if found else None, record, "host_memory")
+
+
+def _mib(byte: int | None, record: Record, name: str) -> _Measured:
+    if byte is None:
+        return _Measured(None, record.resources.absent.get(name, _UNMEASURED) if record.resources else _UNMEASURED)
+    return _Measured(byte / 2**20, "the higher of session creation and runs")
 
 
 def _creation(record: Record) -> _Measured:
@@ -138,8 +152,8 @@ def _seconds(nanoseconds: int | None, what: str) -> _Measured:
 
 
 _OTHERS: Mapping[str, Callable[[Record], _Measured]] = {
-    "gpu_memory_mib": _memory,
-    "host_memory_mib": _memory,
+    "gpu_memory_mib": _gpu_memory,
+    "host_memory_mib": _host_memory,
     "nodes_on_ep_percent": _nodes_percent,
     "session_creation_s": _creation,
     "second_session_creation_s": _second_creation,

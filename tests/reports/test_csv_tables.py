@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import os
 import random
 import subprocess
@@ -13,6 +14,7 @@ from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.environment import GpuFact
 from pytest_ortperf.records.reading import Run
 from pytest_ortperf.records.record import Placement
+from pytest_ortperf.records.resources import Clocks, DeviceMemory, Energy, HostMemory, Resources
 from pytest_ortperf.reports.csv_tables import write_tables
 from record_examples import (
     make_environment,
@@ -36,6 +38,9 @@ def tables(run: Run, folder: Path) -> dict[str, list[list[str]]]:
         with path.open(newline="", encoding="utf-8") as file:
             read[name] = list(csv.reader(file))
     return read
+
+
+MIB = 2**20
 
 
 def table(name: str, run: Run, folder: Path) -> list[list[str]]:
@@ -97,7 +102,19 @@ def test_failures_have_a_row_each(tmp_path: Path) -> None:
 def test_success_has_a_row_per_timing_mode(tmp_path: Path) -> None:
     cpu = make_record(precision="fp16", dims={"batch": 8}, latencies=(make_latency(4.0, 4.0),))
     bound = make_latency(1.5, timing="bound", batch=None)
-    cuda = whole_record(latencies=(make_latency(1.0, 3.0, batch=8), bound))
+    cuda = whole_record(
+        latencies=(make_latency(1.0, 3.0, batch=8), bound),
+        timing_notes={"host": "inputs rotate over 5 buffers"},
+        copies=Copies(to_device_ns=250_000.0, to_host_ns=10_000.0, to_device_byte=8_192, to_host_byte=64),
+        concurrent=Concurrent(
+            timing="bound",
+            iterations=(1000, 500),
+            p50_ns=(1e6, 2e6),
+            thread_ns=(1_000_000_000, 1_000_000_000),
+            wall_ns=1_000_000_000,
+            batch=8,
+        ),
+    )
     failed = make_record("bad", outcome="failed", latencies=(make_latency(1.0),))
     header, *rows = table("success", make_run([cuda, cpu, failed]), tmp_path)
     assert [dict(zip(header, row, strict=True)) for row in rows[1:]] == [
@@ -131,6 +148,25 @@ def test_success_has_a_row_per_timing_mode(tmp_path: Path) -> None:
             "latency_p90_ms": "",
             "latency_p95_ms": "",
             "latency_p99_ms": "",
+            "latency_p50_low_ms": "",
+            "latency_p50_high_ms": "",
+            "latency_p50_half_width_percent": "",
+            "latency_mad_ms": "1.0",
+            "latency_variation_percent": "70.7107",
+            "lag1_correlation": "",
+            "mild_outliers": "",
+            "severe_outliers": "",
+            "modes": "",
+            "blocks": "",
+            "block_iterations": "",
+            "status": "",
+            "stop_reason": "",
+            "warmup_s": "",
+            "steady": "",
+            "energy_per_iteration_mj": "",
+            "power_w": "",
+            "energy_source": "",
+            "sm_clock_mean_mhz": "",
             "gain_percent": "50.0",
             "gain_reference": "cpu",
         },
@@ -146,6 +182,8 @@ def test_success_has_a_row_per_timing_mode(tmp_path: Path) -> None:
             "latency_min_ms": "1.5",
             "latency_max_ms": "1.5",
             "latency_standard_deviation_ms": "",
+            "latency_mad_ms": "",
+            "latency_variation_percent": "",
             "gain_percent": "",
             "gain_reference": "",
         },
@@ -249,24 +287,74 @@ def test_placement_is_counted_by_provider_and_operator(tmp_path: Path) -> None:
     ]
     found = tables(make_run(records), tmp_path)
     assert found["metrics"][1:] == [
-        ["a", "", "cuda", "", "benchmark", "8", "7", "0.875", "", "profile"],
-        ["b", "", "cuda", "", "validate", "2", "0", "0.0", "", "assignment info"],
+        ["a", "", "cuda", "", "benchmark", "8", "7", "0.875", *[""] * 6, "profile"],
+        ["b", "", "cuda", "", "validate", "2", "0", "0.0", *[""] * 6, "assignment info"],
     ]
     assert found["op_metrics"][1:] == [
-        ["a", "", "cuda", "", "CPUExecutionProvider", "NonZero", "1"],
-        ["a", "", "cuda", "", "CUDAExecutionProvider", "Add", "3"],
-        ["a", "", "cuda", "", "CUDAExecutionProvider", "MatMul", "4"],
-        ["b", "", "cuda", "", "CPUExecutionProvider", "Add", "2"],
+        ["a", "", "cuda", "", "CPUExecutionProvider", "NonZero", "1", *[""] * 4],
+        ["a", "", "cuda", "", "CUDAExecutionProvider", "Add", "3", *[""] * 4],
+        ["a", "", "cuda", "", "CUDAExecutionProvider", "MatMul", "4", *[""] * 4],
+        ["b", "", "cuda", "", "CPUExecutionProvider", "Add", "2", *[""] * 4],
+    ]
+
+
+def test_memory_and_engines_stand_beside_the_session(tmp_path: Path) -> None:
+    resources = Resources(
+        host_memory=HostMemory(
+            baseline_byte=400 * MIB,
+            creation_peak_byte=162 * MIB,
+            creation_byte=82 * MIB,
+            run_peak_byte=None,
+            run_byte=90 * MIB,
+        ),
+        device_memory=DeviceMemory(
+            source="process", baseline_byte=0, creation_peak_byte=600 * MIB, run_peak_byte=700 * MIB
+        ),
+        absent={"energy": "NVML: Not Supported", "clocks": "no samples"},
+    )
+    session = make_session(creation_ns=5_000_000_000, second_creation_ns=1_500_000_000, engines="built")
+    header, row = table("session", make_run([make_record("a", session=session, resources=resources)]), tmp_path)
+    first = header.index("engines")
+    assert dict(zip(header[first:], row[first:], strict=True)) == {
+        "engines": "built",
+        "engine_build_s": "3.5",
+        "host_memory_before_mib": "400.0",
+        "host_memory_creation_peak_mib": "162.0",
+        "host_memory_session_mib": "82.0",
+        "host_memory_run_peak_mib": "",
+        "gpu_memory_of": "process",
+        "gpu_memory_creation_peak_mib": "600.0",
+        "gpu_memory_run_peak_mib": "700.0",
+        "arena_held_mib": "",
+        "not_known": "energy: NVML: Not Supported; clocks: no samples",
+    }
+
+
+def test_energy_and_clock_stand_in_the_row_of_their_timing_mode(tmp_path: Path) -> None:
+    resources = Resources(
+        energy=Energy(source="NVML", power_w=300.0, updates=40, window_ns=1_000_000_000, iterations=500),
+        clocks=Clocks(mean_sm_mhz=1975.04, min_sm_mhz=1965, max_sm_mhz=1980, samples=90),
+        timing="bound",
+    )
+    bound = dataclasses.replace(make_latency(1.0), timing="bound")
+    record = make_record("a", latencies=(bound, make_latency(2.0)), resources=resources)
+    header, *rows = table("success", make_run([record]), tmp_path)
+    names = ("timing", "energy_per_iteration_mj", "power_w", "energy_source", "sm_clock_mean_mhz")
+    assert [[dict(zip(header, row, strict=True))[name] for name in names] for row in rows] == [
+        ["bound", "600.0", "300.0", "NVML", "1975.0"],
+        ["host", "", "", "", ""],
     ]
 
 
 def test_session_times_are_apart(tmp_path: Path) -> None:
     session = make_session(first_run_ns=1, second_creation_ns=2_000_000_000, validation_creation_ns=3)
     records = [make_record("a", session=session), make_record("b", session=make_session()), make_record("c")]
-    assert table("session", make_run(records), tmp_path)[1:] == [
+    _, *rows = table("session", make_run(records), tmp_path)
+    assert [row[:9] for row in rows] == [
         ["a", "", "cpu", "", "benchmark", "0.012345678", "2.0", "3e-09", "1e-09"],
         ["b", "", "cpu", "", "benchmark", "0.012345678", "", "", ""],
     ]
+    assert {cell for row in rows for cell in row[9:]} == {""}
 
 
 def test_system_info_is_long(tmp_path: Path) -> None:

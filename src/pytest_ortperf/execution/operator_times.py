@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pytest_ortperf.execution.profile_events import Event, read_events, unreadable
 from pytest_ortperf.execution.profiled_runs import NodeKey, ProfiledRun, profiled_runs
 from pytest_ortperf.execution.session import CPU
 from pytest_ortperf.records.operators import OperatorProfile, OperatorTime
+from pytest_ortperf.records.resources import Arena
 
 EVENTS_KEPT = 1_000_000
 """ONNX Runtime drops events beyond (`Profiler::global_max_num_events_` in its `core/common/profiler.cc`)."""
@@ -44,7 +46,19 @@ def read_operators(path: Path, *, warm: int, runs: int) -> OperatorProfile:
     size = path.stat().st_size
     if size > MOST_BYTE:
         raise unreadable(f"it has {size / 2**20:.0f} MiB, {MOST_BYTE / 2**20:.0f} are read; one run has too many calls")
-    return operators_of(read_events(path.read_text(encoding="utf-8")), warm=warm, runs=runs)
+    events = read_events(path.read_text(encoding="utf-8"))
+    return dataclasses.replace(operators_of(events, warm=warm, runs=runs), arenas=arenas_of(events))
+
+
+def arenas_of(events: Iterable[Event]) -> tuple[Arena, ...]:
+    """Return the most that the arena of each provider held and had in use, over all runs."""
+    held: dict[str, int] = {}
+    used: dict[str, int] = {}
+    for event in events:
+        if event.is_node and event.provider and event.arena_held is not None and event.arena_used is not None:
+            held[event.provider] = max(held.get(event.provider, 0), event.arena_held)
+            used[event.provider] = max(used.get(event.provider, 0), event.arena_used)
+    return tuple(Arena(provider=name, held_byte=held[name], in_use_byte=used[name]) for name in held)
 
 
 def operators_of(events: Sequence[Event], *, warm: int, runs: int) -> OperatorProfile:

@@ -29,6 +29,10 @@ class Event(NamedTuple):
     provider: str | None = None
     op_type: str | None = None
     node_index: str | None = None
+    arena_held: int | None = None
+    """Bytes in the arena of the node's provider, after it; likewise what of it was in use at most so far."""
+
+    arena_used: int | None = None
 
     @property
     def end(self) -> int:
@@ -97,6 +101,8 @@ def _event_or_dict(entry: dict[str, Any]) -> Any:
         provider=_optional_text(args, "provider"),
         op_type=_optional_text(args, "op_name"),
         node_index=_optional_text(args, "node_index"),
+        arena_held=_bytes(args.get("mem_arena_held")),
+        arena_used=_bytes(args.get("mem_in_use_peak", args.get("mem_bytes_in_use"))),
     )
 
 
@@ -109,6 +115,11 @@ def _text(entry: dict[str, Any], key: str) -> str:
 
 def _optional_text(args: dict[str, Any], key: str) -> str | None:
     return _text(args, key) if args.get(key) not in (None, "") else None
+
+
+def _bytes(value: object) -> int | None:
+    """Return a size, which versions before 1.32 do not tell, as the text that ONNX Runtime writes it as."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else None
 
 
 def _number(entry: dict[str, Any], key: str, least: int | None) -> int:

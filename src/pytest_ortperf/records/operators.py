@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pytest_ortperf.records.resources import Arena
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorTime:
@@ -41,6 +43,9 @@ class OperatorProfile:
 
     overlapping: bool = False
     """Whether operators ran at the same time, in several threads: then their sum says nothing about the run's time."""
+
+    arenas: tuple[Arena, ...] = ()
+    """Memory of ONNX Runtime's arenas in these runs, by provider; empty where the profile does not tell."""
 
     notes: tuple[str, ...] = ()
     """What is to be known of these numbers."""

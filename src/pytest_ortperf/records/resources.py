@@ -106,7 +106,6 @@ class Resources:
 
     host_memory: HostMemory | None = None
     device_memory: DeviceMemory | None = None
-    arenas: tuple[Arena, ...] = ()
     energy: Energy | None = None
     clocks: Clocks | None = None
     timing: str | None = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.statistics import summarize
+from pytest_ortperf.reports.columns import nodes_ratio, time_ratio
+from pytest_ortperf.reports.resource_cells import mib
 
 
 def properties(record: Record) -> list[tuple[str, object]]:
@@ -19,6 +21,7 @@ def properties(record: Record) -> list[tuple[str, object]]:
         **_placement(record),
         **_latency(record),
         **_accuracy(record),
+        **_resources(record),
         "session_creation_s": record.session.creation_ns / 1e9 if record.session else None,
     }
     return [(f"ortperf.{name}", _text(value)) for name, value in values.items() if value is not None]
@@ -47,6 +50,8 @@ def _placement(record: Record) -> dict[str, object]:
     return {
         "nodes_on_ep": placement.nodes_by_provider.get(record.provider_full_name, 0),
         "nodes": placement.total_nodes,
+        "ops_on_ep": nodes_ratio(record),
+        "time_on_ep": time_ratio(record),
     }
 
 
@@ -57,11 +62,29 @@ def _latency(record: Record) -> dict[str, object]:
     return {
         "timing": record.latencies[0].timing,
         "median_ms": _ms(summary.p50_ns),
+        "ci_low_ms": _ms(summary.p50_low_ns),
+        "ci_high_ms": _ms(summary.p50_high_ns),
         "mean_ms": _ms(summary.mean_ns),
         "min_ms": _ms(summary.min_ns),
         "p90_ms": _ms(summary.p90_ns),
+        "p95_ms": _ms(summary.p95_ns),
         "p99_ms": _ms(summary.p99_ns),
-        "iterations": len(record.latencies[0].samples_ns),
+        "iterations": summary.count,
+        "modes": summary.modes,
+        "latency_status": record.latencies[0].status,
+        "steady": record.latencies[0].steady,
+    }
+
+
+def _resources(record: Record) -> dict[str, object]:
+    found = record.resources
+    if found is None:
+        return {}
+    return {
+        "peak_vram_mib": mib(found.device_peak_byte),
+        "peak_host_memory_mib": mib(found.host_peak_byte),
+        "energy_per_iteration_mj": found.energy.per_iteration_mj if found.energy else None,
+        "sm_clock_mhz": found.clocks.mean_sm_mhz if found.clocks else None,
     }
 
 

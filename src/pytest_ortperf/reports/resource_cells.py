@@ -49,7 +49,7 @@ def device_source(record: Record) -> str | None:
 
 def arena_held(record: Record) -> float | None:
     """Return what the arena of the provider asked for held at most, in MiB."""
-    arenas = record.resources.arenas if record.resources else ()
+    arenas = record.operators.arenas if record.operators else ()
     held = [arena.held_byte for arena in arenas if arena.provider == record.provider_full_name]
     return mib(max(held)) if held else None
 

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from fake_nvml import MIB, FakeNvml
+
+from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.cases.model import Model
+from pytest_ortperf.cases.providers import find_provider
+from pytest_ortperf.execution.engine_files import engines_of
+from pytest_ortperf.execution.facts import Facts, Journal
+from pytest_ortperf.execution.nvml import Gpu, NoGpu
+from pytest_ortperf.execution.operator_times import arenas_of
+from pytest_ortperf.execution.profile_events import Event
+from pytest_ortperf.execution.resource_meter import ResourceMeter, device_number, resource_meter
+from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.records.record import SessionFact
+from pytest_ortperf.records.resources import Arena, DeviceMemory, Resources
+
+
+@pytest.fixture
+def facts() -> Iterator[Facts]:
+    journal = Journal()
+    yield Facts(journal=journal)
+    journal.close()
+
+
+def working_gpu(watt: float = 300.0) -> Gpu:
+    """Return a GPU at constant power whose memory in this process grows with each look."""
+    start, looks = time.perf_counter(), itertools.count(100)
+    answers: dict[str, Callable[[], object]] = {
+        "TotalEnergyConsumption": lambda: int((time.perf_counter() - start) * 1000 // 20 * 20 * watt),
+        "ClockInfo": lambda: 1980,
+        "CurrentClocksEventReasons": lambda: 0,
+        "MemoryInfo": lambda: SimpleNamespace(used=900 * MIB),
+        "ComputeRunningProcesses": lambda: [SimpleNamespace(pid=os.getpid(), usedGpuMemory=next(looks) * MIB)],
+    }
+    return Gpu(FakeNvml(answers), "0")
+
+
+def resources_of(facts: Facts) -> Resources:
+    assert facts.resources is not None
+    return facts.resources
+
+
+def test_a_case_on_a_gpu_has_everything(facts: Facts) -> None:
+    meter = ResourceMeter(facts, working_gpu(), on_gpu=True)
+    with meter.creation():
+        time.sleep(0.05)
+    with meter.creation():
+        time.sleep(0.05)
+    meter.first_runs(lambda: time.sleep(0.001))
+    meter.window(lambda: time.sleep(0.002), "bound")
+    found = resources_of(facts)
+    assert found.absent == {}
+    assert found.timing == "bound"
+    memory = found.device_memory
+    assert isinstance(memory, DeviceMemory)
+    assert (memory.source, memory.baseline_byte) == ("process", 100 * MIB)
+    # the second session was not watched
+    assert 0 < (memory.creation_peak_byte or 0) < (memory.run_peak_byte or 0) < 40 * MIB
+    assert found.energy is not None
+    assert found.energy.power_w == pytest.approx(300, rel=0.05)
+    assert found.energy.per_iteration_mj == pytest.approx(300 * 2.2, rel=0.25)
+    assert found.clocks is not None
+    assert found.clocks.mean_sm_mhz == 1980
+    assert found.host_memory is not None
+    assert meter.clock_is_steady() is False
+    assert [meter.clock_is_steady() for _ in range(2)] == [False, True]
+
+
+def test_a_gpu_that_answers_nothing_says_so_for_each_part(facts: Facts) -> None:
+    meter = ResourceMeter(facts, Gpu(FakeNvml(), "0"), on_gpu=True)
+    with meter.creation():
+        pass
+    meter.first_runs(lambda: time.sleep(0.001))
+    meter.window(lambda: time.sleep(0.01), "bound")
+    found = resources_of(facts)
+    assert (found.device_memory, found.energy, found.clocks) == (None, None, None)
+    refused = "NVML: Not Supported"
+    assert found.absent == {"device_memory": refused, "energy": refused, "clocks": refused}
+
+
+def test_without_nvml_the_reason_is_told_once_and_nothing_more_is_run(facts: Facts) -> None:
+    meter = ResourceMeter(facts, NoGpu("Driver Not Loaded"), on_gpu=True)
+    with meter.creation():
+        pass
+    meter.window(pytest.fail, "bound")
+    assert resources_of(facts).absent == dict.fromkeys(("device_memory", "energy", "clocks"), "Driver Not Loaded")
+    assert resources_of(facts).host_memory is not None
+
+
+def test_a_creation_that_failed_does_not_count_as_the_first(facts: Facts) -> None:
+    meter = ResourceMeter(facts, NoGpu("none"))
+    with pytest.raises(KeyError), meter.creation():
+        raise KeyError
+    assert facts.resources is None
+    with meter.creation():
+        pass
+    assert resources_of(facts).host_memory is not None
+
+
+def test_nothing_is_taken_where_that_is_asked(facts: Facts) -> None:
+    case = Case(
+        model=Model(name="m", path=Path("m.onnx"), origin="models.json"),
+        provider=find_provider("cpu"),
+        precision=None,
+        mode="benchmark",
+    )
+    with resource_meter(case, ExecutionSettings(track_memory=False), facts) as meter:
+        with meter.creation():
+            pass
+        meter.first_runs(pytest.fail)
+        meter.window(pytest.fail, "host")
+    assert facts.resources is None
+
+
+def test_the_device_is_the_one_that_the_session_gets() -> None:
+    model = Model(name="m", path=Path("m.onnx"), origin="models.json", ep_options={"cuda": {"device_id": "2"}})
+    case = Case(model=model, provider=find_provider("cuda"), precision=None, mode="benchmark")
+    assert device_number(case, ExecutionSettings(devices={"cuda": "1"})) == 2
+    assert device_number(case, ExecutionSettings(ep_options={"cuda": {"device_id": "3"}})) == 3
+
+
+def test_engines_are_built_if_a_file_is_new(tmp_path: Path) -> None:
+    options = {"TensorrtExecutionProvider": {"trt_engine_cache_path": str(tmp_path)}}
+    session = SessionFact(
+        requested_providers=(),
+        active_providers=(),
+        provider_options=options,
+        graph_optimization="all",
+        intra_op_threads=None,
+        creation_ns=1,
+    )
+    before = time.time_ns()
+    assert engines_of(session, before) is None
+    (tmp_path / "TensorrtExecutionProvider_TRTKernel_graph_0_0_sm90.engine").touch()
+    assert engines_of(session, before) == "built"
+    assert engines_of(session, time.time_ns() + 10**9) == "loaded"
+
+
+def test_an_arena_is_as_large_as_it_ever_was() -> None:
+    cpu, cuda = "CPUExecutionProvider", "CUDAExecutionProvider"
+    events = [
+        Event("Node", "a_kernel_time", 1, 0, 1, cpu, "MatMul", "0", 84934656, 83906560),
+        Event("Node", "b_kernel_time", 1, 2, 1, cuda, "MatMul", "1", 2 * MIB, MIB),
+        Event("Node", "a_kernel_time", 1, 4, 1, cpu, "MatMul", "0", 1048576, 83906561),
+        Event("Node", "old_kernel_time", 1, 6, 1, "Old", "MatMul", "2"),
+    ]
+    assert arenas_of(events) == (
+        Arena(provider=cpu, held_byte=84934656, in_use_byte=83906561),
+        Arena(provider=cuda, held_byte=2 * MIB, in_use_byte=MIB),
+    )
