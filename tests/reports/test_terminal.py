@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from pytest_ortperf.records.environment import GpuFact
 from pytest_ortperf.records.reading import Run
-from pytest_ortperf.records.record import ModelFact
+from pytest_ortperf.records.record import Copies, ModelFact
 from pytest_ortperf.reports.terminal import Line, summary_lines
 from record_examples import (
     make_accuracy,
@@ -58,11 +59,12 @@ RUN = make_run(
 def test_latencies_are_a_table() -> None:
     assert texts(RUN) == [
         "latency in ms, host (arrays in, arrays out); nodes on the provider asked for / all nodes",
-        "model  variant       p50   mean   p90    min  iterations  per s  nodes      gain vs  max error",
-        "bert   cpu          4.25   4.25         4.00           2  235.3  65/65                 3.4e-06",
-        "bert   cpu-fp16 *  12.00  12.00        12.00           1",
-        "bert   cuda         1.03   1.03  1.06   1.00          64  969.7         +75.7 % cpu",
+        "model  variant       p50      +-   mean   p90    min  iterations  per s  nodes      gain vs  max error",
+        "bert   cpu          4.25           4.25         4.00           2  235.3  65/65                 3.4e-06",
+        "bert   cpu-fp16 *  12.00          12.00        12.00           1",
+        "bert   cuda **      1.03  <0.1 %   1.03  1.06   1.00          64  969.7         +75.7 % cpu",
         "* fp16 storage, fp32 compute",
+        "** several modes: samples gather around more than one value, and p50 may be any of them",
         "",
         "2 models, 5 cases: 5 passed in 14.2 s",
         "run 20261123-210146, ONNX Runtime 1.31.1, AMD EPYC 9654, NVIDIA H100",
@@ -71,10 +73,24 @@ def test_latencies_are_a_table() -> None:
 
 def test_a_narrow_terminal_loses_columns_and_no_digit() -> None:
     assert texts(RUN, 60)[1:5] == [
-        "model  variant       p50  nodes      gain vs  max error",
-        "bert   cpu          4.25  65/65                 3.4e-06",
+        "model  variant       p50      +-  nodes      gain vs",
+        "bert   cpu          4.25          65/65",
         "bert   cpu-fp16 *  12.00",
-        "bert   cuda         1.03         +75.7 % cpu",
+        "bert   cuda **      1.03  <0.1 %         +75.7 % cpu",
+    ]
+
+
+def test_what_cannot_be_trusted_says_so() -> None:
+    shaky = dataclasses.replace(
+        make_latency(*[1.0, 1.02, 1.1] * 10), status="unstable", steady=False, block_iterations=3
+    )
+    run = make_run([make_record(latencies=(shaky,)), make_record("gpt", latencies=(make_latency(*[1.0, 1.1] * 3),))])
+    assert texts(run)[1:6] == [
+        "model  variant    p50      +-  mean   min  iterations  per s",
+        "bert   cpu * **  1.02  <0.1 %  1.04  1.00          30  961.5",
+        "gpt    cpu       1.05   4.8 %  1.05  1.00           6  952.4",
+        "* unstable: the 95 % interval of the median stayed wider than asked for; +- is what was reached",
+        "** not steady: the warm-up ended before two windows of it agreed; samples may still become faster or slower",
     ]
 
 
@@ -107,8 +123,18 @@ def test_timing_modes_have_rows_and_a_column() -> None:
     assert texts(make_run([make_record(latencies=both)]))[:4] == [
         "latency in ms, as timing says",
         "model  variant  timing   p50  mean   min  iterations  per s",
-        "bert   cpu        host  2.00  2.00  2.00           1  500.0",
-        "bert   cpu       bound  1.00  1.00  1.00           1   1000",
+        "bert   cpu      host    2.00  2.00  2.00           1  500.0",
+        "bert   cpu      bound   1.00  1.00  1.00           1   1000",
+    ]
+
+
+def test_copies_have_their_share_in_the_times_that_cover_them() -> None:
+    latencies = tuple(make_latency(ms, timing=timing) for timing, ms in (("bound", 1.0), ("host", 2.0)))
+    copies = Copies(to_device_ns=250_000.0, to_host_ns=10_000.0, to_device_byte=602_112, to_host_byte=4_000)
+    assert texts(make_run([make_record(provider="cuda", latencies=latencies, copies=copies)]))[1:4] == [
+        "model  variant  timing   p50  mean   min  iterations  per s  copies in/out",
+        "bert   cuda     bound   1.00  1.00  1.00           1   1000",
+        "bert   cuda     host    2.00  2.00  2.00           1  500.0   12.5% / 0.5%",
     ]
 
 

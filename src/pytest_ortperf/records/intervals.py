@@ -76,7 +76,8 @@ def lag1_correlation(values: Sequence[float]) -> float | None:
     variance = sum(map(operator.mul, centred, centred))
     if variance <= 0:
         return None
-    return sum(map(operator.mul, centred, itertools.islice(centred, 1, None))) / variance
+    covariance: float = sum(map(operator.mul, centred, itertools.islice(centred, 1, None)))
+    return covariance / variance
 
 
 def correlated(medians: Sequence[float]) -> bool:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.reports.columns import Measured, dims_text, nodes_on_provider
+from pytest_ortperf.reports.columns import WITH_COPIES, Measured, dims_text, nodes_on_provider
 from pytest_ortperf.reports.gains import list_of
+from pytest_ortperf.reports.latency_notes import half_width_text, latency_notes
 from pytest_ortperf.reports.rows import Group, Rows, Subject, group_of, subject_of
 from pytest_ortperf.reports.text_table import TextColumn, table_lines
 
@@ -17,7 +18,12 @@ UNITS: Sequence[tuple[str, float]] = (("s", 1e9), ("ms", 1e6), ("us", 1e3))
 _MOST_DECIMALS = 6
 _SIGNIFICANT = 3
 
-TIMINGS = {"host": "host (arrays in, arrays out)"}
+TIMINGS = {
+    "host": "host (arrays in, arrays out)",
+    "bound": "bound (inputs and outputs in the memory of the device)",
+    "bound+copies": "bound, with copies to and from the device",
+    "graph": "replay of a CUDA graph",
+}
 """What a timing mode covers, where its name does not say it."""
 
 Cells = Mapping[tuple[Subject, Group], float]
@@ -55,15 +61,17 @@ def latency_lines(rows: Rows, width: int) -> list[str]:
     notes = _notes(measured)
     columns = [
         TextColumn(title="model", cells=_models(measured)),
-        TextColumn(title="variant", cells=[_variant(row.record, notes) for row in measured], to_left=True),
-        *([_column("timing", measured, lambda row: row.latency.timing)] if len(timings) > 1 else []),
+        TextColumn(title="variant", cells=[_variant(row, notes) for row in measured], to_left=True),
+        *([_timing_column(measured)] if len(timings) > 1 else []),
         _column("p50", measured, lambda row: time.text(row.summary.p50_ns)),
+        _column("+-", measured, lambda row: half_width_text(row.summary), keep=9),
         _column("mean", measured, lambda row: time.text(row.summary.mean_ns), keep=4),
         _column("p90", measured, lambda row: time.text(row.summary.p90_ns), keep=5),
         _column("min", measured, lambda row: time.text(row.summary.min_ns), keep=1),
         _column("iterations", measured, lambda row: str(row.summary.count), keep=2),
         _column("per s", measured, lambda row: _per_s(row.summary.throughput_per_s), keep=3),
         _column("nodes", measured, lambda row: _nodes(row.record), keep=8),
+        _column("copies in/out", measured, _copies, keep=6),
         _column("gain vs", measured, _gain, keep=7),
         *_error_columns(measured, rows.records),
     ]
@@ -72,6 +80,18 @@ def latency_lines(rows: Rows, width: int) -> list[str]:
     title = f"latency in {time.unit}, {covered}{placed}"
     filled = [column for column in columns if any(column.cells)]
     return [title, *table_lines(filled, width), *(f"{mark} {note}" for note, mark in notes.items())]
+
+
+def _timing_column(rows: Sequence[Measured]) -> TextColumn:
+    return TextColumn(title="timing", cells=[row.latency.timing for row in rows], to_left=True)
+
+
+def _copies(row: Measured) -> str:
+    """Return the share of the copies to and from the device, timed apart, in a time that covers them."""
+    copies = row.record.copies
+    if copies is None or row.latency.timing not in WITH_COPIES or not row.summary.p50_ns:
+        return ""
+    return f"{copies.to_device_ns / row.summary.p50_ns:.1%} / {copies.to_host_ns / row.summary.p50_ns:.1%}"
 
 
 def _column(title: str, rows: Sequence[Measured], get: Callable[[Measured], str], keep: int = 0) -> TextColumn:
@@ -91,16 +111,19 @@ def _models(rows: Sequence[Measured]) -> list[str]:
 
 def _notes(rows: Sequence[Measured]) -> dict[str, str]:
     """Return note -> mark, such as `fp16 storage, fp32 compute` -> `*`."""
-    notes = dict.fromkeys(
-        row.record.model_fact.note for row in rows if row.record.model_fact and row.record.model_fact.note
-    )
-    return {note: "*" * number for number, note in enumerate(notes, start=1) if note}
+    notes = dict.fromkeys(note for row in rows for note in _notes_of(row))
+    return {note: "*" * number for number, note in enumerate(notes, start=1)}
 
 
-def _variant(record: Record, notes: Mapping[str, str]) -> str:
+def _notes_of(row: Measured) -> list[str]:
+    note = row.record.model_fact.note if row.record.model_fact else None
+    return [*([note] if note else []), *latency_notes(row.latency, row.summary)]
+
+
+def _variant(row: Measured, notes: Mapping[str, str]) -> str:
+    record = row.record
     variant = "-".join(part for part in (record.provider, record.precision, dims_text(record.dims)) if part)
-    note = record.model_fact.note if record.model_fact else None
-    return f"{variant} {notes[note]}" if note else variant
+    return " ".join([variant, *(notes[note] for note in _notes_of(row))])
 
 
 def _per_s(value: float | None) -> str:

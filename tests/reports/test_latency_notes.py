@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.statistics import compute
+from pytest_ortperf.reports.junit import properties
+from pytest_ortperf.reports.latency_notes import NOT_PRECISE, NOT_STEADY, SEVERAL_MODES, half_width_text, latency_notes
+from record_examples import make_latency, make_record
+
+
+def record(**changes: object) -> Record:
+    latency = make_latency(*[1.0, 1.2, 1.1] * 20)
+    return make_record(latencies=(dataclasses.replace(latency, **changes),))
+
+
+def test_a_trusted_latency_has_no_notes() -> None:
+    latency = make_latency(*range(100, 160))
+    steady = dataclasses.replace(latency, steady=True, status="stable")
+    assert latency_notes(steady, compute(steady.samples_ns)) == []
+
+
+def test_each_doubt_has_its_note() -> None:
+    latency = dataclasses.replace(make_latency(*[1.0, 2.0] * 50), steady=False, status="unstable")
+    assert latency_notes(latency, compute(latency.samples_ns)) == [NOT_PRECISE, NOT_STEADY, SEVERAL_MODES]
+
+
+@pytest.mark.parametrize(
+    ("samples", "text"),
+    [
+        ([100] * 6, "<0.1 %"),
+        ([1000, 1001, 1000, 1001, 1000, 1001], "<0.1 %"),
+        ([994, 1000, 1000, 1000, 1000, 1006], "0.6 %"),
+        ([100, 200], ""),
+    ],
+)
+def test_half_width_is_in_percent_of_the_median(samples: list[int], text: str) -> None:
+    assert half_width_text(compute(samples)) == text
+
+
+def test_junit_says_how_far_a_latency_can_be_trusted() -> None:
+    found = dict(properties(record(status="stable", steady=True, block_iterations=6)))
+    assert {name: found[f"ortperf.{name}"] for name in ("median_ms", "ci_low_ms", "ci_high_ms", "iterations")} == {
+        "median_ms": "1.1",
+        "ci_low_ms": "1.1",
+        "ci_high_ms": "1.1",
+        "iterations": "60",
+    }
+    assert {name: found[f"ortperf.{name}"] for name in ("latency_status", "steady", "modes")} == {
+        "latency_status": "stable",
+        "steady": "True",
+        "modes": "3",
+    }
+
+
+def test_junit_says_nothing_of_what_is_not_known() -> None:
+    found = dict(properties(make_record(latencies=(make_latency(1.0, 2.0),))))
+    unknown = {"ci_low_ms", "ci_high_ms", "p90_ms", "p95_ms", "p99_ms", "modes", "latency_status", "steady"}
+    assert not {f"ortperf.{name}" for name in unknown} & set(found)
