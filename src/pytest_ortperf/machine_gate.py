@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
-from pytest_ortperf import options
 from pytest_ortperf.records.machine_checks import Canary, Finding
 from pytest_ortperf.run import Run
+from pytest_ortperf.settings import UNFIT
 
 
 @dataclass(kw_only=True)
@@ -38,7 +39,7 @@ class MachineGate:
     def _gate(self) -> str:
         return self._run.settings.execution.environment if self._run.settings.mode != "validate" else "off"
 
-    # before pytest-xdist starts its workers: they get the options as they are then
+    # before pytest-xdist starts its workers
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         if self._gate == "off":
@@ -51,13 +52,15 @@ class MachineGate:
             wait_for_quiet(self._tell)
         self._notes.findings = survey_machine(settings.execution, settings.axes.providers)
         unfit = [rejection_text(found) for found in self._notes.findings if found.level == "reject"]
-        options.hand_on(self._run.config, "unfit", unfit)
-        # ours were read before
         execution = dataclasses.replace(settings.execution, unfit=tuple(unfit))
         self._run.settings = dataclasses.replace(settings, execution=execution)
         if self._gate == "strict":
             self._canary = _sing()
             self._notes.canary_before = _known(self._canary)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput[UNFIT] = list(self._run.settings.execution.unfit)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:

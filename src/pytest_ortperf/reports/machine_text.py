@@ -32,7 +32,8 @@ def machine_lines(run: Run) -> list[MachineLine]:
         lines.append(MachineLine(f"machine: and {len(groups) - MOST_KINDS} more kinds, in {run.path.name}"))
     again = sum(span.discarded for state in states for span in state.spans)
     if again:
-        lines.append(MachineLine(f"machine: {again} spoiled measurements were thrown away and made again"))
+        text = "1 spoiled measurement was" if again == 1 else f"{again} spoiled measurements were"
+        lines.append(MachineLine(f"machine: {text} thrown away and made again"))
     advice = [found.check for found in kinds if found.level == "advice"]
     if lines and advice:
         lines.append(MachineLine(f"machine: could be quieter: {', '.join(advice)}, see {run.path.name}"))
