@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,6 +14,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip tests marked `gpu` where there is none."""
     if item.get_closest_marker("gpu") and (reason := no_gpu_reason()):
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep runs inside tests from waiting for those of other workers, which measure nothing worth knowing either."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ORTPERF_LOCKS", str(tmp_path_factory.mktemp("locks")))
+        yield
 
 
 @functools.cache

@@ -31,6 +31,7 @@ def journal() -> Iterator[Journal]:
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delenv("ORTPERF_LOCKS", raising=False)
 
 
 def case_on(provider: str, mode: str = "benchmark") -> Case:
@@ -144,10 +145,16 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CaseError) as caught:
         lock_folder()
     assert str(caught.value) == (
-        f"{folder} is not this user's folder, so benchmarks cannot wait for each other there; remove it, or set TMPDIR "
-        f"to another folder"
+        f"{folder} is not this user's folder, so benchmarks cannot wait for each other there; remove it, or set "
+        f"ORTPERF_LOCKS to another folder"
     )
     assert (caught.value.stage, caught.value.kind) == ("lease", "environment")
+
+
+def test_another_folder_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORTPERF_LOCKS", str(tmp_path / "shared" / "locks"))
+    assert lock_folder() == tmp_path / "shared" / "locks"
+    assert lock_folder().is_dir()
 
 
 def test_a_wait_for_hardware_moves_the_deadline_of_a_child(journal: Journal) -> None:

@@ -13,7 +13,7 @@ import pytest
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.environment import GpuFact
 from pytest_ortperf.records.reading import Run
-from pytest_ortperf.records.record import Placement
+from pytest_ortperf.records.record import Concurrent, Copies, Placement
 from pytest_ortperf.records.resources import Clocks, DeviceMemory, Energy, HostMemory, Resources
 from pytest_ortperf.reports.csv_tables import write_tables
 from record_examples import (
@@ -131,6 +131,7 @@ def test_success_has_a_row_per_timing_mode(tmp_path: Path) -> None:
             "device": "NVIDIA H100",
             "timing": "host",
             "io_binding": "False",
+            "timing_note": "inputs rotate over 5 buffers",
             "graph_optimization": "all",
             "intra_op_threads": "",
             "provider_options": '{"CUDAExecutionProvider": {"device_id": "0"}}',
@@ -167,6 +168,12 @@ def test_success_has_a_row_per_timing_mode(tmp_path: Path) -> None:
             "power_w": "",
             "energy_source": "",
             "sm_clock_mean_mhz": "",
+            "host_to_device_ms": "0.25",
+            "device_to_host_ms": "0.01",
+            "concurrent_threads": "",
+            "concurrent_iterations_per_s": "",
+            "concurrent_inferences_per_s": "",
+            "concurrent_p50_ms": "",
             "gain_percent": "50.0",
             "gain_reference": "cpu",
         },
@@ -174,6 +181,13 @@ def test_success_has_a_row_per_timing_mode(tmp_path: Path) -> None:
             **dict(zip(header, rows[1], strict=True)),
             "timing": "bound",
             "io_binding": "True",
+            "timing_note": "",
+            "host_to_device_ms": "",
+            "device_to_host_ms": "",
+            "concurrent_threads": "2",
+            "concurrent_iterations_per_s": "1500.0",
+            "concurrent_inferences_per_s": "12000.0",
+            "concurrent_p50_ms": "1.5",
             "batch": "",
             "iterations": "1",
             "throughput_per_s": "",

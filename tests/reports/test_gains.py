@@ -45,6 +45,10 @@ CPU = make_record(provider="cpu", latencies=(make_latency(8.0, 10.0, 12.0), make
             ),
             Gain(percent=50.0, reference="cpu", timing="bound"),
         ),
+        (
+            make_record(provider="cuda", latencies=(make_latency(5.0), make_latency(3.0, timing="bound"))),
+            Gain(percent=50.0, reference="cpu", timing="bound"),
+        ),
         (make_record(provider="cuda", latencies=(make_latency(1.0, timing="graph"),)), None),
         (make_record(provider="cuda"), None),
         (make_record(provider="cuda", outcome="failed", latencies=(make_latency(2.5),)), None),

@@ -26,6 +26,9 @@ from pytest_ortperf.execution.settings import ExecutionSettings
 
 CPU = "cpu"
 
+FOLDER_VARIABLE = "ORTPERF_LOCKS"
+"""Environment variable: the folder of the locks, such as one that several containers share."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -91,18 +94,22 @@ def waited_s(journal: Journal) -> float:
 
 
 def lock_folder() -> Path:
-    """Return the folder of this user's locks, for all runs on this machine.
+    """Return the folder of this user's locks, for all runs on this machine with the same folder for temporary files.
 
     Raises:
         CaseError: Stage `lease`, if somebody else has made it.
     """
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    if chosen:
+        Path(chosen).mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Path(chosen)
     folder = Path(tempfile.gettempdir()) / f"pytest-ortperf-locks-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise CaseError(
             f"{folder} is not this user's folder, so benchmarks cannot wait for each other there; remove it, or set "
-            f"TMPDIR to another folder",
+            f"{FOLDER_VARIABLE} to another folder",
             stage="lease",
             kind="environment",
         )

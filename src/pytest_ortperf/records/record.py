@@ -193,6 +193,11 @@ class Concurrent:
         """Sum of the threads' rates."""
         return sum(count / taken for count, taken in zip(self.iterations, self.thread_ns, strict=True)) * 1e9
 
+    @property
+    def inferences_per_s(self) -> float | None:
+        """Iterations times batch; `None` if the batch is unknown."""
+        return None if self.batch is None else self.iterations_per_s * self.batch
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputAccuracy:

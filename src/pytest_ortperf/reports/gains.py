@@ -21,6 +21,10 @@ def counts(record: Record) -> bool:
     return record.outcome in PASSED or (record.failure is not None and record.failure.kind == "limit")
 
 
+BEST_FIRST = ("bound", "host", "bound+copies", "graph")
+"""Timing modes in the order in which a gain is looked for where one has to stand for all: without copies first, then
+the one that every provider has."""
+
 Key = tuple[str, str, tuple[tuple[str, int], ...], str, str | None]
 
 
@@ -69,8 +73,9 @@ class Gains:
         }
 
     def of(self, record: Record) -> Gain | None:
-        """Return the gain in the first timing mode of a record that its reference has too."""
-        return next((found for latency in record.latencies if (found := self.of_timing(record, latency))), None)
+        """Return the gain in the best timing mode that a record and its reference both have; never across modes."""
+        best_first = sorted(record.latencies, key=lambda latency: BEST_FIRST.index(latency.timing))
+        return next((found for latency in best_first if (found := self.of_timing(record, latency))), None)
 
     def of_timing(self, record: Record, latency: Latency) -> Gain | None:
         """Return the gain in one timing mode; `None` without reference, or where it lacks that mode."""

@@ -12,8 +12,11 @@ from pytest_ortperf.records.record import OUTCOMES, Record
 from pytest_ortperf.records.store import Run
 from pytest_ortperf.reports.columns import runtime_version
 from pytest_ortperf.reports.latency_text import latency_lines
+from pytest_ortperf.reports.machine_text import machine_lines
+from pytest_ortperf.reports.operator_text import operator_lines
 from pytest_ortperf.reports.rows import Rows, sorted_rows
 from pytest_ortperf.reports.text_table import cut
+from pytest_ortperf.reports.timing_text import timing_lines
 
 _CSV_NAME = re.compile(r"benchmark_(?P<kind>[a-z_]+)_(?P<run>[0-9-]+)\.csv")
 
@@ -34,7 +37,7 @@ _NARROWEST = 60
 _WORDS = {"timed_out": "timed out"}
 
 
-def summary_lines(run: Run, *, width: int, files: Sequence[Path], results: Path) -> list[Line]:
+def summary_lines(run: Run, *, width: int, files: Sequence[Path], results: Path, verbose: bool = False) -> list[Line]:
     """Return the summary of a run.
 
     Args:
@@ -42,13 +45,17 @@ def summary_lines(run: Run, *, width: int, files: Sequence[Path], results: Path)
         width: Of the terminal, in characters.
         files: Files of the run that were written, in the order to name them.
         results: Folder that the files are in.
+        verbose: Whether the operators of each case are listed in a run of several models too.
     """
     width = max(width, _NARROWEST)
     rows = sorted_rows(run)
     blocks = (
         _table(rows, width),
+        [(line, PLAIN) for line in timing_lines(rows, width)],
+        [(line, PLAIN) for line in operator_lines(rows, width, verbose=verbose)],
         _failures(rows, width),
         _reasons(rows, width),
+        _machine(run, width),
         [(f"note: {note}", YELLOW) for note in run.notes],
         [*_totals(run, width), *_files(files, results, width)],
     )
@@ -90,6 +97,14 @@ def _reasons(rows: Rows, width: int) -> list[Line]:
     if more > 0:
         lines.append((f"and for {more} more reasons, in {rows.run.path.name}", YELLOW))
     return lines
+
+
+def _machine(run: Run, width: int) -> list[Line]:
+    return [
+        (text, RED if line.rejects else YELLOW)
+        for line in machine_lines(run)
+        for text in textwrap.wrap(line.text, width, subsequent_indent="  ", break_on_hyphens=False)
+    ]
 
 
 def _totals(run: Run, width: int) -> list[Line]:
