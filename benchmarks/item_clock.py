@@ -1,6 +1,8 @@
 """A pytest plugin that writes when each item began and ended, in the parent and in the process that ran it.
 
-`item_overhead.py` loads it with `-p item_clock`. Times are `time.perf_counter_ns`, one clock for all processes.
+`item_overhead.py` loads it with `-p item_clock`. Times are `time.perf_counter_ns`, one clock for all processes. It has
+none of the hooks between items that keep the runner from forking ahead: an item begins where the one before it ended,
+and ends when its last report is shown.
 """
 
 from __future__ import annotations
@@ -19,16 +21,14 @@ times: dict[str, dict[str, int]] = defaultdict(dict)
 
 _PREFIX = "clock."
 
-
-def pytest_runtest_logstart(nodeid: str) -> None:
-    """Keep the time in the parent."""
-    times[nodeid]["begun"] = time.perf_counter_ns()
+_last = 0
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_logfinish(nodeid: str) -> None:
-    """Keep the time in the parent."""
-    times[nodeid]["ended"] = time.perf_counter_ns()
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """Keep when the first item begins."""
+    global _last  # noqa: PLW0603 - a plugin is a module
+    _last = time.perf_counter_ns()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -46,11 +46,17 @@ def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, py
     return report
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Take what the item's process has kept."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.TestReport) -> None:
+    """Keep the time in the parent, and take what the item's process has kept."""
+    global _last  # noqa: PLW0603 - a plugin is a module
+    if report.when != "teardown" or "ended" in times[report.nodeid]:
+        return
     for name, value in report.user_properties:
         if name.startswith(_PREFIX) and isinstance(value, int):
             times[report.nodeid][name.removeprefix(_PREFIX)] = value
+    times[report.nodeid]["begun"] = _last
+    times[report.nodeid]["ended"] = _last = time.perf_counter_ns()
 
 
 def pytest_sessionfinish() -> None:

@@ -63,12 +63,23 @@ class Run:
 
         return Journal(captures=self.runner != "none")
 
-    @property
+    @cached_property
     def runner(self) -> str:
-        """What keeps items apart: `pytest-forked`, `own runner`, `pool` or `none`."""
+        """What keeps items apart: `pytest-forked`, `own runner`, `pool` or `none`; see `runner_of`."""
         if self.settings.isolation != "forked":
             return self.settings.isolation
         return "own runner" if self.forked_problem else "pytest-forked"
+
+    def runner_of(self, item: CaseItem) -> str:
+        """What keeps this item apart.
+
+        Validations are many and small, and nothing is timed: our own runner forks for the next one while the last
+        still runs. pytest-forked takes what is measured, and all items where `--forked` or a marker asks for it.
+        """
+        asked = item.case.mode != "validate" or any(mark.name == "forked" for mark in item.own_markers)
+        if self.runner == "pytest-forked" and not asked and not self.config.getoption("forked"):
+            return "own runner"
+        return self.runner
 
     @property
     def worker(self) -> str | None:
@@ -139,7 +150,8 @@ class Run:
             return self.settings.isolation
         if self.forked_problem:
             return f"forked (own runner, because {self.forked_problem})"
-        return f"forked (pytest-forked {version('pytest-forked')})"
+        ours = self.settings.mode != "benchmark" and not self.config.getoption("forked")
+        return f"forked (pytest-forked {version('pytest-forked')}{'; validations by our own runner' if ours else ''})"
 
 
 def pytest_forked_problem(config: pytest.Config) -> str | None:

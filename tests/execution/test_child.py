@@ -94,6 +94,60 @@ def test_a_child_that_died_between_requests_is_told(child_of: Callable[[Callable
     assert child.ask(2, LONG_S) == ChildEnd(signal=15, exit_code=None)
 
 
+def test_what_is_to_be_done_meanwhile_is_done_while_the_child_works(
+    child_of: Callable[[Callable[[Any], Any]], Child],
+) -> None:
+    read, write = os.pipe()
+    # the answer is what the parent writes meanwhile: without it, none comes
+    child = child_of(lambda _: os.read(read, 9))
+    assert child.ask("go", LONG_S, meanwhile=lambda: os.write(write, b"meanwhile")) == b"meanwhile"
+    os.close(read)
+    os.close(write)
+
+
+def test_a_later_child_has_no_end_of_an_earlier_one_s_pipes(child_of: Callable[[Callable[[Any], Any]], Child]) -> None:
+    first = open_files()
+    child_of(lambda request: request)
+    assert child_of(lambda _: open_files()).ask("go", LONG_S) == first + 2
+
+
+def test_a_killed_child_need_not_be_waited_for(child_of: Callable[[Callable[[Any], Any]], Child]) -> None:
+    before = open_files()
+    child = child_of(lambda request: request)
+    assert not child.dead()
+    child.kill()
+    assert open_files() == before
+    deadline = time.monotonic() + LONG_S
+    while not child.dead():
+        assert time.monotonic() < deadline
+    with pytest.raises(ProcessLookupError):
+        os.kill(child.pid, 0)
+
+
+def test_ctrl_c_ends_a_child_without_a_word(
+    child_of: Callable[[Callable[[Any], Any]], Child], capfd: pytest.CaptureFixture[str]
+) -> None:
+    child = child_of(lambda request: request)
+    assert child.ask(1, LONG_S) == 1
+    os.kill(child.pid, signal.SIGINT)
+    assert child.ask(2, LONG_S) == ChildEnd(signal=None, exit_code=130)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_the_memory_of_a_child_is_known_while_it_lives(child_of: Callable[[Callable[[Any], Any]], Child]) -> None:
+    held = []
+    child = child_of(lambda size: held.append(b"x" * size))
+    before = child.memory_byte()
+    child.ask(50_000_000, LONG_S)
+    after = child.memory_byte()
+    assert before is not None
+    assert after is not None
+    assert 45_000_000 < after - before < 60_000_000
+    child.end()
+    assert child.memory_byte() is None
+
+
 def test_the_end_leaves_no_process_and_no_open_file(child_of: Callable[[Callable[[Any], Any]], Child]) -> None:
     before = open_files()
     child = child_of(lambda request: request)

@@ -86,15 +86,16 @@ EXPECTED = {
 }
 
 QUICK = [
-    ("pytest-forked", ("-W", "error", "-n", "2")),
-    ("own runner", ("-p", "no:forked", "-W", "error")),
+    ("pytest-forked", ("--forked", "-W", "error", "-n", "2")),
+    ("own runner", ("-W", "error")),
     ("pool", ("--ortperf-isolation=pool",)),
 ]
 THOROUGH = [
-    ("pytest-forked", ()),
-    ("pytest-forked", ("-n", "2")),
-    ("pytest-forked", ("-W", "error")),
-    ("own runner", ("-p", "no:forked", "-n", "2")),
+    ("pytest-forked", ("--forked",)),
+    ("pytest-forked", ("--forked", "-n", "2")),
+    ("pytest-forked", ("--forked", "-W", "error")),
+    ("own runner", ("-n", "2")),
+    ("own runner", ("-p", "no:forked", "-W", "error", "-n", "2")),
     ("pool", ("--ortperf-isolation=pool", "-W", "error", "-n", "2")),
 ]
 

@@ -58,7 +58,7 @@ class Child:
         os.close(request_read)
         os.close(answer_write)
 
-    def ask(self, request: Any, timeout_s: float, meanwhile: Callable[[], None] | None = None) -> Any | ChildEnd:
+    def ask(self, request: Any, timeout_s: float, meanwhile: Callable[[], object] | None = None) -> Any | ChildEnd:
         """Return the child's answer, or how it ended instead; at the deadline it is killed.
 
         Args:
@@ -182,6 +182,9 @@ def _live(work: Callable[[], NoReturn], parent: int, signals: Iterable[int]) -> 
         _parent_ends.clear()
         signal.pthread_sigmask(signal.SIG_SETMASK, signals)
         work()
+    except KeyboardInterrupt:
+        # the terminal interrupts every process, and the parent tells of it
+        os._exit(130)
     except BaseException:  # noqa: BLE001 - reported by the log and the exit status
         traceback.print_exc()
         with contextlib.suppress(Exception):
@@ -198,11 +201,7 @@ def die_with_parent() -> None:
 
 def _serve_forever(serve: Callable[[Any], Any], request_read: int, answer_write: int) -> NoReturn:
     while True:
-        try:
-            request = _read(request_read)
-        except KeyboardInterrupt:
-            # the terminal interrupts all processes; this one is idle, and its parent tells of it
-            os._exit(0)
+        request = _read(request_read)
         if request is None:
             os._exit(0)
         _write(answer_write, serve(request))

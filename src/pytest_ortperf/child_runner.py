@@ -1,0 +1,175 @@
+"""Our own children: `pool`, validations one after the other, and `forked` without pytest-forked."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, TypeGuard
+
+import pytest
+
+from pytest_ortperf.execution.child import Child, ChildEnd
+from pytest_ortperf.execution.lease import waited_s
+from pytest_ortperf.item_runner import Runner
+from pytest_ortperf.nodes import CaseItem
+from pytest_ortperf.outcome import crash_of
+from pytest_ortperf.reporting import crash_reports
+from pytest_ortperf.run import Run
+
+LINGER_BYTE = 1 << 29
+"""A child with more memory than this has given it back before the next case starts."""
+
+_BETWEEN = (
+    "pytest_runtest_protocol",
+    "pytest_runtest_logstart",
+    "pytest_runtest_logreport",
+    "pytest_runtest_logfinish",
+)
+"""Hooks of the parent from one item's work to the next one's: what they change, a child forked before lacks."""
+
+
+class ChildRunner(Runner):
+    """A child takes one item, or with `pool` validations until one fails.
+
+    While a child validates, the one for the next validation is forked already, and a child that has answered is not
+    waited for: on a second core, both cost no time. A benchmark never runs beside either.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._child: Child | None = None
+        self._spare: Child | None = None
+        self._leaving: list[Child] = []
+        self._items: dict[str, CaseItem] = {}
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._items = {item.nodeid: item for item in session.items if isinstance(item, CaseItem)}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+        if not self.serves(item):
+            self._be_alone()
+            return None
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        for report in self._reports(item, ahead=self._may_fork_ahead(item, nextitem)):
+            item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    def pytest_sessionfinish(self) -> None:
+        self._end_child()
+        self._be_alone()
+
+    def serves(self, item: pytest.Item | None) -> TypeGuard[CaseItem]:
+        """Whether an item is run by a child of ours."""
+        return isinstance(item, CaseItem) and self.run.runner_of(item) in {"own runner", "pool"}
+
+    def _may_fork_ahead(self, item: CaseItem, following: pytest.Item | None) -> bool:
+        return (
+            self.run.runner_of(item) == "own runner"
+            and self.serves(following)
+            and item.case.mode == following.case.mode == "validate"
+            and not acts_between(following)
+        )
+
+    def _reports(self, item: CaseItem, *, ahead: bool) -> list[pytest.TestReport]:
+        self.begin(item)
+        shared = self.run.runner == "pool" and item.case.mode == "validate"
+        if not shared:
+            self._end_child()
+        if item.case.mode != "validate":
+            self._be_alone()
+        child = self._child = self._child or self._forked_child()
+        intact = False
+        try:
+            request = (item.nodeid, item.validate_first)
+            answer = child.ask(request, item.timeout_s, meanwhile=self._fork_spare if ahead else None)
+            if isinstance(answer, ChildEnd):
+                return list(crash_reports(item, crash_of(item, answer, self.run.journal)))
+            intact = all(data["outcome"] != "failed" for data in answer)
+            return [self._report_from(data) for data in answer]
+        finally:
+            if not (shared and intact):
+                self._end_child(may_linger=ahead and item.case.provider.device == "cpu")
+
+    def _report_from(self, data: dict[str, Any]) -> pytest.TestReport:
+        hook = self.run.config.hook
+        report: pytest.TestReport = hook.pytest_report_from_serializable(config=self.run.config, data=data)
+        return report
+
+    def _serve(self, request: tuple[str, bool]) -> list[dict[str, Any]]:
+        nodeid, validate_first = request
+        item = self._items[nodeid]
+        item.validate_first = validate_first
+        hook = item.config.hook
+        return [hook.pytest_report_to_serializable(config=item.config, report=report) for report in run_phases(item)]
+
+    def _forked_child(self) -> Child:
+        spare, self._spare = self._spare, None
+        if spare is not None and not spare.dead():
+            return spare
+        if spare is not None:
+            spare.end()
+        return self._new_child()
+
+    def _new_child(self) -> Child:
+        return Child(self._serve, lambda: waited_s(self.run.journal))
+
+    def _fork_spare(self) -> None:
+        self._leaving = [child for child in self._leaving if not child.dead()]
+        # where no process can be had now, the next item tries again and tells of it
+        with contextlib.suppress(OSError):
+            self._spare = self._spare or self._new_child()
+
+    def _end_child(self, *, may_linger: bool = False) -> None:
+        child, self._child = self._child, None
+        if child is None:
+            return
+        memory = child.memory_byte() if may_linger else None
+        if memory is None or memory > LINGER_BYTE:
+            child.end()
+        else:
+            child.kill()
+            self._leaving.append(child)
+
+    def _be_alone(self) -> None:
+        """End every child that is not at work, and wait until it has ended."""
+        idle, self._leaving, self._spare = [*self._leaving, self._spare], [], None
+        for child in idle:
+            if child is not None:
+                child.end()
+
+
+def acts_between(item: pytest.Item) -> bool:
+    """Whether code of the project, such as a conftest.py, runs in the parent between the items' work.
+
+    It may change what the item sees; installed plugins and pytest's own count items and report.
+    """
+    plugins = (plugin for plugin, _ in item.config.pluginmanager.list_plugin_distinfo())
+    installed = {_package(getattr(plugin, "__name__", type(plugin).__module__)) for plugin in plugins}
+    hooks = (getattr(item.ihook, name).get_hookimpls() for name in _BETWEEN)
+    packages = {_package(implementation.function.__module__) for found in hooks for implementation in found}
+    return not packages <= {"_pytest", _package(__name__), *installed}
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def run_phases(item: pytest.Item) -> list[pytest.TestReport]:
+    """Run setup, call and teardown of an item; return their reports. Interrupts pass through."""
+    reports = [_phase(item, "setup")]
+    if reports[0].passed:
+        reports.append(_phase(item, "call"))
+    reports.append(_phase(item, "teardown", nextitem=None))
+    return reports
+
+
+def _phase(item: pytest.Item, when: str, **extra: Any) -> pytest.TestReport:
+    hook = getattr(item.ihook, f"pytest_runtest_{when}")
+    call = pytest.CallInfo.from_call(
+        lambda: hook(item=item, **extra),
+        when=when,  # type: ignore[arg-type]
+        reraise=(pytest.exit.Exception, KeyboardInterrupt),
+    )
+    report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
+    return report

@@ -1,0 +1,82 @@
+"""What is done around an item, whichever process runs it, and how the parent is made ready for forks.
+
+The parent has everything imported and ONNX Runtime's registries filled, so that a fork is all a child costs. It has
+no session and no CUDA context when it forks: an inherited session hangs or crashes the process that destroys it, and a
+CUDA context does not survive a fork.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Generator
+
+import pytest
+
+from pytest_ortperf.nodes import CaseItem
+from pytest_ortperf.outcome import settle
+from pytest_ortperf.reporting import attach
+from pytest_ortperf.run import Run
+from pytest_ortperf.validations import Validations
+
+
+class Runner:
+    """What every kind of isolation does around an item."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.validations = Validations()
+        self._ready = False
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if isinstance(item, CaseItem):
+            settle(item, call, report)
+            attach(item, report)
+        return report
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
+        self.validations.remember(report)
+        return (yield)
+
+    def begin(self, item: CaseItem) -> None:
+        """Make ready for one item, in the process that will watch it."""
+        if not self._ready:
+            prepare_process(uses_cuda=_uses_cuda(self.run))
+            self._ready = True
+        self.run.journal.reset()
+        self.validations.instruct(item)
+        item.start()
+
+
+class InProcessRunner(Runner):
+    """`none`: pytest's own protocol in pytest's own process, for a debugger. No deadline."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+        if isinstance(item, CaseItem):
+            self.begin(item)
+
+
+def _uses_cuda(run: Run) -> bool:
+    unusable = run.settings.execution.unusable
+    rows = [row for row in run.settings.axes.providers if row.name not in unusable]
+    return any("CUDAExecutionProvider" in (row.full_name, *row.companions) for row in rows)
+
+
+def prepare_process(*, uses_cuda: bool) -> None:
+    """Import what cases need, load CUDA's libraries where a provider uses them, and make forks cheap."""
+    import onnxruntime
+
+    import pytest_ortperf.execution.execute  # noqa: F401 - children find it imported
+    from pytest_ortperf.execution.warm_process import warm_process
+
+    if uses_cuda:
+        # prints a line for each library that it does not find
+        onnxruntime.preload_dlls()
+    warm_process()
+    gc.collect()
+    gc.freeze()

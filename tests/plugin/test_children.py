@@ -1,0 +1,103 @@
+"""Children forked ahead: which items have one, and that nothing of what an item may see is missed."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from plugin.project import Project
+
+SIBLINGS = """
+import json, os, pathlib, time
+
+def living(parent):
+    listed = pathlib.Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    states = [pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in listed]
+    return len(states) - states.count("Z")
+
+def pytest_ortperf_before_first_run(case, session):
+    parent = os.getppid()
+    # the next child comes, and a child that has answered goes, a moment after a validation has begun
+    end = time.monotonic() + (10 if case.mode == "validate" else 0)
+    wanted = 2 if case.model.name != "c" else 1
+    while living(parent) != wanted and time.monotonic() < end:
+        time.sleep(0.01)
+    with pathlib.Path(__file__).with_name("siblings").open("a") as file:
+        print(json.dumps([case.model.name, case.mode, living(parent)]), file=file)
+"""
+
+PARENT_CHANGES = """
+import os
+
+def pytest_runtest_logstart(nodeid):
+    os.environ["SEEN"] = nodeid
+
+def pytest_ortperf_before_first_run(case, session):
+    print("saw", os.environ["SEEN"])
+    raise ValueError("to have a log")
+"""
+
+
+def siblings(project: Project) -> list[list[object]]:
+    return [json.loads(line) for line in (project.path / "siblings").read_text().splitlines()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("args", [(), ("-p", "no:forked")])
+def test_the_next_validation_s_child_is_there_while_one_runs(project: Project, args: tuple[str, ...]) -> None:
+    project.write("conftest.py", SIBLINGS)
+    project.models("a", "b", "c")
+    result = project.run(*args)
+    assert result.counts == {"passed": 3}
+    assert siblings(project) == [["a", "validate", 2], ["b", "validate", 2], ["c", "validate", 1]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("args", [(), ("-p", "no:forked")])
+def test_a_benchmark_runs_beside_no_other_child(project: Project, args: tuple[str, ...]) -> None:
+    project.write("conftest.py", SIBLINGS)
+    project.models("a", "b", "c")
+    # validations first, so that the last one's child may still be on its way out
+    ids = [f"models.json::{name}::{mode}[cpu]" for mode in ("validate", "benchmark") for name in "abc"]
+    result = project.run("--ortperf-mode=both", "--ortperf-iterations=3", *args, *ids, mode=None)
+    assert result.counts == {"passed": 6}
+    seen = siblings(project)
+    assert [each for each in seen if each[1] == "benchmark"] == [[name, "benchmark", 1] for name in "abc"]
+
+
+def test_what_the_parent_changes_before_an_item_is_seen_in_its_child(project: Project) -> None:
+    project.write("conftest.py", PARENT_CHANGES)
+    project.models("a", "b", "c")
+    result = project.run()
+    logs = {name: record["failure"]["log_tail"][0] for name, record in result.by_model.items()}
+    assert logs == {name: f"saw models.json::{name}::validate[cpu]" for name in "abc"}
+
+
+def test_who_forks_is_told_and_can_be_chosen(project: Project) -> None:
+    project.models("a")
+    seen = {}
+    for args in ((), ("--forked",), ("-p", "no:forked"), ("--ortperf-isolation=pool",)):
+        result = project.run("--ortperf-mode=both", "--ortperf-iterations=3", *args, mode=None)
+        seen[args] = {record["mode"]: record["isolation"] for record in result.records}
+    assert seen == {
+        (): {"validate": "own runner", "benchmark": "pytest-forked"},
+        ("--forked",): {"validate": "pytest-forked", "benchmark": "pytest-forked"},
+        ("-p", "no:forked"): {"validate": "own runner", "benchmark": "own runner"},
+        ("--ortperf-isolation=pool",): {"validate": "pool", "benchmark": "pool"},
+    }
+
+
+def test_a_marker_of_one_s_own_asks_for_pytest_forked(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        "def pytest_collection_modifyitems(items):\n    items[1].add_marker('forked')\n",
+    )
+    project.models("a", "b", "c")
+    result = project.run()
+    assert {name: record["isolation"] for name, record in result.by_model.items()} == {
+        "a": "own runner",
+        "b": "pytest-forked",
+        "c": "own runner",
+    }
