@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ortperf.records.environment import Environment, GpuFact, RunEnd, RunHeader
+from pytest_ortperf.records.operators import OperatorProfile, OperatorTime
 from pytest_ortperf.records.reading import Run
 from pytest_ortperf.records.record import (
     DataSetAccuracy,
@@ -114,6 +115,16 @@ def make_placement(provider: str = "cpu", **by_type: int) -> Placement:
     )
 
 
+def make_operators(*rows: tuple[str, str, int, float], run_ms: float = 10.0, **changes: Any) -> OperatorProfile:
+    """Return a profile of rows of provider, operator type, nodes and ms."""
+    operators = tuple(
+        OperatorTime(provider=FULL_NAMES[provider], op_type=op_type, nodes=nodes, time_ns=round(ms * 1e6))
+        for provider, op_type, nodes, ms in rows
+    )
+    values: dict[str, Any] = {"runs": 10, "run_ns": round(run_ms * 1e6), "operators": operators}
+    return OperatorProfile(**(values | changes))
+
+
 def make_output(max_abs_error: float | None = 1.2e-7, *, within_tolerance: bool = True) -> OutputAccuracy:
     return OutputAccuracy(
         name="logits",
@@ -162,6 +173,7 @@ def whole_record(**changes: Any) -> Record:
         placement=make_placement("cuda", MatMul=3, Add=2),
         inputs=(TensorFact(name="ids", dtype="int64", shape=(8, 128), origin="generated"),),
         latencies=(make_latency(1.0, 2.0, 3.0, batch=8),),
+        operators=make_operators(("cuda", "MatMul", 3, 0.5), ("cpu", "Shape", 1, 0.25), notes=("slow",)),
         accuracy=make_accuracy(make_output()),
     )
     return dataclasses.replace(record, **changes)

@@ -12,6 +12,7 @@ from pytest_ortperf.reports.gains import PASSED
 from pytest_ortperf.reports.rows import Rows
 
 MOST_TYPES = 5
+_FIRM = "\N{NO-BREAK SPACE}"
 _TITLE = "share of the time of all operators, in a profiled session apart; nodes as run"
 
 
@@ -25,8 +26,9 @@ def operator_lines(rows: Rows, width: int, *, verbose: bool) -> list[str]:
         return []
     lines = [_TITLE]
     for record, profile in profiled:
-        text = f"{_name(record)}: {_operators(record, profile)}"
-        lines += wrap(text, width, initial_indent="  ", subsequent_indent="    ")
+        text = f"{_name(record)}: {', '.join(map(_unbroken, _operators(record, profile)))}"
+        wrapped = wrap(text, width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+        lines += [line.replace(_FIRM, " ") for line in wrapped]
         for note in (_between(profile), *profile.notes):
             lines += wrap(note, width, initial_indent="    ", subsequent_indent="    ")
     return lines
@@ -37,12 +39,16 @@ def _name(record: Record) -> str:
     return f"{record.model} {variant}"
 
 
-def _operators(record: Record, profile: OperatorProfile) -> str:
+def _unbroken(text: str) -> str:
+    return text.replace(" ", _FIRM)
+
+
+def _operators(record: Record, profile: OperatorProfile) -> list[str]:
     shown, others = profile.operators[:MOST_TYPES], profile.operators[MOST_TYPES:]
     texts = [_operator(record, profile, operator) for operator in shown]
     if others:
         texts.append(f"{len(others)} more {_percent(profile, sum(it.time_ns for it in others))}")
-    return ", ".join(texts)
+    return texts
 
 
 def _operator(record: Record, profile: OperatorProfile, operator: OperatorTime) -> str:

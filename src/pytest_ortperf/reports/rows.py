@@ -62,12 +62,16 @@ class Rows:
 
     @property
     def operators(self) -> Iterator[Placed]:
-        """Yield one row per operator type, provider and placed record."""
+        """Yield one row per operator type, provider and placed record: as assigned, as run, or both."""
         for record in self.placed:
             by_provider = record.placement.op_types_by_provider if record.placement else {}
-            for assigned, op_types in sorted(by_provider.items()):
-                for op_type, nodes in sorted(op_types.items()):
-                    yield Placed(record=record, assigned=assigned, op_type=op_type, nodes=nodes)
+            nodes = {
+                (assigned, kind): count for assigned, kinds in by_provider.items() for kind, count in kinds.items()
+            }
+            profiled = record.operators.operators if record.operators else ()
+            times = {(time.provider, time.op_type): time for time in profiled}
+            for key in sorted(nodes.keys() | times.keys()):
+                yield Placed(record=record, assigned=key[0], op_type=key[1], nodes=nodes.get(key), time=times.get(key))
 
     @property
     def subjects(self) -> Mapping[Subject, tuple[Record, ...]]:
