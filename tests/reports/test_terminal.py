@@ -94,6 +94,14 @@ def test_what_cannot_be_trusted_says_so() -> None:
     ]
 
 
+def test_notes_are_wrapped() -> None:
+    run = make_run([make_record(latencies=(dataclasses.replace(make_latency(1.0), steady=False),))])
+    assert texts(run, 60)[3:5] == [
+        "* not steady: the warm-up ended before two windows of it",
+        "agreed; samples may still become faster or slower",
+    ]
+
+
 def test_a_long_model_name_gives_way_in_its_middle() -> None:
     name = "bert-base-uncased-opset-17-optimised-for-inference-quantised"
     run = make_run([make_record(name, dims={"batch": 8}, latencies=(make_latency(4.0),))])

@@ -73,7 +73,7 @@ def lag1_correlation(values: Sequence[float]) -> float | None:
         return None
     mean = sum(values) / len(values)
     centred = [value - mean for value in values]
-    variance = sum(map(operator.mul, centred, centred))
+    variance: float = sum(map(operator.mul, centred, centred))
     if variance <= 0:
         return None
     covariance: float = sum(map(operator.mul, centred, itertools.islice(centred, 1, None)))

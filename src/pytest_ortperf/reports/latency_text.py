@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from pytest_ortperf.reports.text_table import TextColumn, table_lines
 UNITS: Sequence[tuple[str, float]] = (("s", 1e9), ("ms", 1e6), ("us", 1e3))
 _MOST_DECIMALS = 6
 _SIGNIFICANT = 3
+_NARROWEST = 40
 
 TIMINGS = {
     "host": "host (arrays in, arrays out)",
@@ -79,7 +81,7 @@ def latency_lines(rows: Rows, width: int) -> list[str]:
     placed = "; nodes on the provider asked for / all nodes" if any(row.record.placement for row in measured) else ""
     title = f"latency in {time.unit}, {covered}{placed}"
     filled = [column for column in columns if any(column.cells)]
-    return [title, *table_lines(filled, width), *(f"{mark} {note}" for note, mark in notes.items())]
+    return [title, *table_lines(filled, width), *_note_lines(notes, width)]
 
 
 def _timing_column(rows: Sequence[Measured]) -> TextColumn:
@@ -113,6 +115,10 @@ def _notes(rows: Sequence[Measured]) -> dict[str, str]:
     """Return note -> mark, such as `fp16 storage, fp32 compute` -> `*`."""
     notes = dict.fromkeys(note for row in rows for note in _notes_of(row))
     return {note: "*" * number for number, note in enumerate(notes, start=1)}
+
+
+def _note_lines(notes: Mapping[str, str], width: int) -> list[str]:
+    return [line for note, mark in notes.items() for line in textwrap.wrap(f"{mark} {note}", max(width, _NARROWEST))]
 
 
 def _notes_of(row: Measured) -> list[str]:
