@@ -15,6 +15,7 @@ from pytest_ortperf.records.environment import GpuFact
 from pytest_ortperf.records.reading import Run
 from pytest_ortperf.records.record import Concurrent, Copies, Placement
 from pytest_ortperf.records.resources import Clocks, DeviceMemory, Energy, HostMemory, Resources
+from pytest_ortperf.records.store import RecordsFile
 from pytest_ortperf.reports.csv_tables import write_tables
 from record_examples import (
     make_environment,
@@ -446,10 +447,20 @@ def test_tables_replace_those_of_the_same_run(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == len(NAMES)
 
 
-def test_pandas_is_loaded_only_to_write() -> None:
+def test_nothing_heavy_is_loaded_to_write(tmp_path: Path) -> None:
     code = (
-        "import sys, pytest_ortperf.reports.csv_tables, pytest_ortperf.reports.terminal\nprint('pandas' in sys.modules)"
+        "import sys, pathlib\n"
+        "from pytest_ortperf.records.reading import read_run\n"
+        "from pytest_ortperf.reports.csv_tables import write_tables\n"
+        "import pytest_ortperf.reports.terminal\n"
+        "print(len(write_tables(read_run(pathlib.Path(sys.argv[1])), pathlib.Path(sys.argv[2]))))\n"
+        "print(sorted({'numpy', 'pandas', 'onnxruntime', 'onnx', 'pytest'} & set(sys.modules)))\n"
     )
+    run = make_run([make_record("a")])
+    with RecordsFile.create(tmp_path, run.header.run, run.header) as records:
+        for record in run.records:
+            records.append(record)
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
+    command = [sys.executable, "-c", code, str(records.path), str(tmp_path)]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{len(NAMES)}\n[]\n"

@@ -7,7 +7,9 @@ numbers stay numbers. Line ends within text are line feeds. The records file hol
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -44,18 +46,17 @@ def write_tables(run: Run, folder: Path) -> list[Path]:
     Raises:
         ResultsFileError: If a file cannot be written.
     """
-    import pandas as pd
-
     rows = sorted_rows(run)
     paths = []
     for name, build in TABLES.items():
         columns, cells = build(rows)
-        data = [[_safe(row.get(column)) for column in columns] for row in cells]
         path = folder / f"benchmark_{name}_{run.header.run}.csv"
-        frame = pd.DataFrame(data, columns=list(columns), dtype=object)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            frame.to_csv(path, index=False, lineterminator="\n", errors="backslashreplace")
+            with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                lines = csv.writer(file, lineterminator="\n")
+                lines.writerow(columns)
+                lines.writerows([_safe(row.get(column)) for column in columns] for row in cells)
         except OSError as error:
             raise ResultsFileError(
                 f"{path}: not written: {error.strerror or error}. The records are in {run.path}; "
@@ -187,6 +188,8 @@ def _specs(run: Run) -> Iterator[tuple[str, Cell]]:
     for gpu in environment.gpus:
         for field in dataclasses.fields(gpu):
             yield f"gpu_{gpu.index}_{field.name}", getattr(gpu, field.name)
+    for found in (*header.machine, *(run.end.machine if run.end else ())):
+        yield f"machine_{found.check}", f"{found.level}: {found.seen}"
     for title, mapping in _MAPPINGS:
         yield from ((f"{title}_{name}", _text(value)) for name, value in sorted(mapping(run).items()))
 
@@ -206,6 +209,8 @@ def _text(value: object) -> Cell:
 
 
 def _safe(value: Cell) -> Cell:
+    if isinstance(value, float) and math.isnan(value):
+        return None
     if not isinstance(value, str):
         return value
     text = value.replace("\r\n", "\n").replace("\r", "\n")  # a bare one would not be quoted, and end the row
