@@ -220,15 +220,16 @@ def _measured(facts: Facts | None) -> dict[str, Any]:
 
 
 def _journaled(journal: Journal) -> tuple[Latency, ...]:
-    samples: list[int] = []
-    timing, warmup = "host", 0
-    for entry in journal.entries():
-        if "samples" in entry:
-            samples += entry["samples"]["ns"]
-            timing, warmup = entry["samples"]["timing"], entry["samples"]["warmup"]
-    if not samples:
-        return ()
-    return (Latency(timing=timing, samples_ns=tuple(samples), warmup_iterations=warmup),)
+    samples: dict[str, list[int]] = {}
+    warmups: dict[str, int] = {}
+    for noted in (entry["samples"] for entry in journal.entries() if "samples" in entry):
+        samples.setdefault(noted["timing"], []).extend(noted["ns"])
+        warmups[noted["timing"]] = noted["warmup"]
+    return tuple(
+        Latency(timing=timing, samples_ns=tuple(found), warmup_iterations=warmups[timing])
+        for timing, found in samples.items()
+        if found
+    )
 
 
 def _crash_text(end: ChildEnd, stage: str | None, timeout_s: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import PROVIDERS, Provider, find_provider
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution import measure
 from pytest_ortperf.execution.execute import execute
 from pytest_ortperf.execution.facts import Facts, Journal
 from pytest_ortperf.execution.io_binding import HOST, CannotBind, Memory
@@ -155,3 +157,22 @@ def test_inputs_rotate_where_the_user_asks_and_the_record_says_so(case_of: Calla
         "host": "inputs rotate over 4 buffers",
         "bound+copies": "inputs rotate over 4 buffers",
     }
+
+
+def test_the_session_that_was_measured_is_gone_before_the_one_of_the_graph_is_made(
+    case_of: Callable[..., Case], facts: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[weakref.ref[Any]] = []
+
+    class Seeing(NoHooks):
+        def before_first_run(self, session: onnxruntime.InferenceSession) -> None:
+            seen.append(weakref.ref(session))
+
+    def no_graph(*_: Any) -> None:
+        raise CannotBind(f"{len(seen)} sessions seen, alive: {sum(ref() is not None for ref in seen)}")
+
+    monkeypatch.setattr(measure, "graph_session", no_graph)
+    settings = dataclasses.replace(QUICK, timing=("graph", "bound", "bound+copies", "host"), concurrency=2)
+    execute(case_of(add_relu()), settings, facts, Seeing())
+    assert facts.refused_timings == {"graph": "1 sessions seen, alive: 0"}
+    assert [latency.timing for latency in facts.latencies] == ["bound", "bound+copies", "host"]
