@@ -92,6 +92,17 @@ def providers_page() -> str:
     return "\n".join([*rows, "", "Groups, which `--ortperf-ep` takes as names too:", "", *groups, ""])
 
 
+def machine_checks_page() -> str:
+    """Return a table of the machine checks, those of the run first."""
+    from pytest_ortperf.records.machine_catalogue import CHECKS
+
+    rows = ["| check | looks at | when | off | why it matters | try |", "|---|---|---|---|---|---|"]
+    for check in sorted(CHECKS, key=lambda check: check.when != "run"):
+        cells = [f"`{check.id}`", check.looks_at, check.when, check.off, check.why, check.advice]
+        rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join([*rows, ""])
+
+
 def column_lists() -> dict[str, str]:
     """Return the column names of each table as a sentence, by the table's name."""
     from pytest_ortperf.reports import columns
@@ -115,6 +126,7 @@ def write_generated(_app: Sphinx) -> None:
         "failures": failures_page(),
         "provider_options": provider_options_page(),
         "providers": providers_page(),
+        "machine_checks": machine_checks_page(),
     }
     pages |= {f"columns_{name}": text + "\n" for name, text in column_lists().items()}
     for name, text in pages.items():
