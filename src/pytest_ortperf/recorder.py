@@ -69,17 +69,17 @@ class Recorder:
             tell_first_line(report)
         yield
         if record is not None:
-            self._take(record)
+            self._take(record, getattr(report, RECORD, None))
 
     def take_all(self, found: Iterable[Mapping[str, Any]]) -> None:
         """Keep the records of a user's own test, as builtins."""
         for data in found:
-            self._take(from_dict(Record, data))
+            self._take(from_dict(Record, data), data)
 
-    def _take(self, record: Record) -> None:
+    def _take(self, record: Record, data: Mapping[str, Any] | None) -> None:
         self._records.append(record)
         if self._problem is None:
-            self._write(record)
+            self._write(record, data)
 
     def _record_in(self, report: pytest.TestReport) -> Record | None:
         data = getattr(report, RECORD, None)
@@ -105,11 +105,11 @@ class Recorder:
         # looked for once: every report of a run of thousands of items passes here
         return [plugin for plugin in self._run.config.pluginmanager.get_plugins() if hasattr(plugin, "node_reporter")]
 
-    def _write(self, record: Record) -> None:
+    def _write(self, record: Record, data: Mapping[str, Any] | None) -> None:
         try:
             if self._file is None:
                 self._file = self._open()
-            self._file.append(record)
+            self._file.append(record, data)
         except ResultsFileError as error:
             # to measure on would lose all that follows; what is known so far is shown at the end
             self._problem = str(error)

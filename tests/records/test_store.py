@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ortperf.errors import ResultsFileError
-from pytest_ortperf.records.codec import from_dict
+from pytest_ortperf.records.codec import as_dict, from_dict
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.store import (
     RecordsFile,
@@ -39,6 +39,11 @@ def write_run(folder: Path, *records: Record, run: str = RUN, ends: bool = True)
         if ends:
             file.end(make_end())
     return file.path
+
+
+def test_a_record_taken_apart_already_makes_the_same_line() -> None:
+    record = whole_record()
+    assert encode_line(record, as_dict(record)) == encode_line(record)
 
 
 def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -101,20 +102,24 @@ class RecordsFile:
             records.close()
             raise ResultsFileError(f"{path}: already holds a run. Take another run id; new_run_id gives a free one.")
         try:
-            records._write(header, f"the header of run {run}")
+            records._write(encode_line(header), f"the header of run {run}")
         except ResultsFileError:
             records.close()
             path.unlink(missing_ok=True)
             raise
         return records
 
-    def append(self, record: Record) -> None:
+    def append(self, record: Record, data: Mapping[str, Any] | None = None) -> None:
         """Write one record as a whole line.
+
+        Args:
+            record: Is written.
+            data: The record as `as_dict` returns it, where the caller has that already.
 
         Raises:
             ResultsFileError: If not all of it could be written; the file then still ends with a whole line.
         """
-        self._write(record, f"the record of {record.case_id}")
+        self._write(encode_line(record, data), f"the record of {record.case_id}")
 
     def end(self, end: RunEnd) -> None:
         """Write the last line and close the file.
@@ -123,7 +128,7 @@ class RecordsFile:
             ResultsFileError: If it could not be written; the file is closed all the same.
         """
         try:
-            self._write(end, "the end of the run")
+            self._write(encode_line(end), "the end of the run")
         finally:
             self.close()
 
@@ -141,8 +146,8 @@ class RecordsFile:
     ) -> None:
         self.close()
 
-    def _write(self, line: Line, what: str) -> None:
-        data = (b"\n" if self._torn else b"") + encode_line(line)
+    def _write(self, line: bytes, what: str) -> None:
+        data = (b"\n" if self._torn else b"") + line
         whole = os.fstat(self._descriptor).st_size
         try:
             while data:
@@ -161,10 +166,15 @@ class RecordsFile:
         return True
 
 
-def encode_line(line: Line) -> bytes:
-    """Return a header, record or end as one line of strict JSON."""
+def encode_line(line: Line, taken_apart: Mapping[str, Any] | None = None) -> bytes:
+    """Return a header, record or end as one line of strict JSON.
+
+    Args:
+        line: What.
+        taken_apart: The same as `as_dict` returns it, where that is known.
+    """
     name = next(name for name, cls in TYPES.items() if isinstance(line, cls))
-    data = {"type": name, **as_dict(line)}
+    data = {"type": name, **(as_dict(line) if taken_apart is None else taken_apart)}
     try:
         text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     except ValueError:
