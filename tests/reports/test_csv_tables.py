@@ -177,6 +177,8 @@ def test_success_has_a_row_per_timing_mode(tmp_path: Path) -> None:
             "concurrent_p50_ms": "",
             "gain_percent": "50.0",
             "gain_reference": "cpu",
+            "machine": "",
+            "machine_findings": "",
         },
         {
             **dict(zip(header, rows[1], strict=True)),
