@@ -3,12 +3,14 @@
 #
 #   scripts/gpu-check.sh [--bundle DIR] [--out DIR] [--work DIR] [STEP...]
 #
-# STEP is one of: environment export validate strict benchmark tests; all, in this order, unless given.
+# STEP is one of: environment export validate strict benchmark timing events tests; all, in this order, unless given.
 #   environment  what the machine has, and which execution providers are usable
 #   export       ResNet-50, BERT-base, ViT-B/16 and a detector with random weights, into WORK/models
 #   validate     their outputs on CPU and CUDA, as given and in fp16
 #   strict       the same on CUDA without TF32, against the tolerance of fp32
 #   benchmark    their latency on CPU and CUDA, as given and in fp16; every case of TensorRT must fail and say why
+#   timing       every timing mode on CUDA, and four threads on one session
+#   events       the timing mode bound against CUDA events around the same runs
 #   tests        the repository's own tests marked gpu
 #
 # --bundle  folder with ort.tar.xz (an unpacked onnxruntime-gpu) and wheels/ (default: .gpu in the repository)
@@ -25,7 +27,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 bundle=$root/.gpu
 out=${OUT:-$root/result/gpu-check}
 work=${TMPDIR:-/tmp}/ortperf-gpu-check
-all_steps=(environment export validate strict benchmark tests)
+all_steps=(environment export validate strict benchmark timing events tests)
 steps=()
 
 usage() { sed -n '2,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
@@ -107,6 +109,19 @@ step_benchmark() {
   check_records benchmark --on cpu --on cuda --refused tensorrt=libnvinfer
 }
 
+step_timing() {
+  ortperf timing --ortperf-mode=benchmark --ortperf-ep=cuda --ortperf-fp16 --ortperf-max-time=2 \
+    --ortperf-timing=bound,host,bound+copies,graph --ortperf-concurrency=4 --ortperf-operators=off
+  local status=$?
+  check_records timing --on cuda && return "$status"
+}
+
+step_events() {
+  local results=()
+  [[ -d $work/results/timing ]] && results=(--results "$work/results/timing")
+  "$python" -W ignore "$root/scripts/cuda_event_check.py" "$work/models" --fp16 "${results[@]}"
+}
+
 step_tests() { (cd "$root" && "$python" -m pytest -p no:cacheprovider -m gpu tests/gpu --durations=10); }
 
 deadline() {
@@ -115,8 +130,10 @@ deadline() {
     export) echo 120 ;;
     validate) echo 120 ;;
     strict) echo 60 ;;
-    benchmark) echo 150 ;;
-    tests) echo 150 ;;
+    benchmark) echo 240 ;;
+    timing) echo 200 ;;
+    events) echo 150 ;;
+    tests) echo 240 ;;
   esac
 }
 
