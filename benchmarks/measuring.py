@@ -22,6 +22,7 @@ Result = TypeVar("Result")
 DISTRIBUTIONS = (
     "pytest-ortperf",
     "pytest",
+    "pytest-benchmark",
     "pytest-forked",
     "pytest-xdist",
     "onnxruntime",
