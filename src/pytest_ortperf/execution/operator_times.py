@@ -22,7 +22,7 @@ MOST_BYTE = 2**28
 """Of a profile that is read: about 300,000 calls of nodes."""
 
 _COMPILED = re.compile(
-    r"(?P<name>TRTKernel_graph|MGXKernel_graph|OpenVINO-EP-subgraph|DmlFusedNode|QNN|CoreML|NNAPI)_.*",
+    r"(?P<name>TRTKernel_graph|MGXKernel_graph|OpenVINO-EP-subgraph|DmlFusedNode|QNN|NNAPI)_.*",
     re.DOTALL,
 )
 """Names of subgraphs that a provider compiled, with a hash or number of this process behind."""
