@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
+import pytest
+
 from pytest_ortperf.cases.expectations import read_expect
 from pytest_ortperf.cases.issues import Issues, Place
 from pytest_ortperf.cases.matrix import Case, Mode
@@ -20,6 +22,7 @@ from pytest_ortperf.cases.sources import RAMP, SCHEMES, find_source
 from pytest_ortperf.errors import OrtPerfError, SettingsError
 from pytest_ortperf.execution.settings import ExecutionSettings, GivenData
 from pytest_ortperf.run import Run
+from pytest_ortperf.timings import read_timings
 
 Limits = Mapping[str, Any]
 
@@ -61,8 +64,9 @@ class BenchmarkArguments(CaseArguments, total=False):
 
     iterations: int
     warmup: int
+    min_time: float
     max_time: float
-    """Of timed iterations, in seconds."""
+    """Of timed iterations, in seconds, per timing mode."""
 
     timing: str | Sequence[str]
     """Timing modes."""
@@ -186,7 +190,7 @@ def _plain(value: Any) -> Any:
 
 
 def _settings(arguments: Mapping[str, Any], run: ExecutionSettings, folder: Path) -> ExecutionSettings:
-    names = {"iterations": "iterations", "warmup": "warmup", "max_time": "max_time_s"}
+    names = {"iterations": "iterations", "warmup": "warmup", "min_time": "min_time_s", "max_time": "max_time_s"}
     changes: dict[str, Any] = {field: arguments[name] for name, field in names.items() if name in arguments}
     tolerance = {name: arguments[name] for name in ("rtol", "atol", "percent_mismatch") if name in arguments}
     changes["tolerance"] = dataclasses.replace(run.tolerance, **tolerance)
@@ -194,8 +198,17 @@ def _settings(arguments: Mapping[str, Any], run: ExecutionSettings, folder: Path
         changes["input_source"] = "zoo"
     elif run.input_source == "zoo":
         changes["input_source"] = "auto"
+    if "timing" in arguments:
+        changes["timing"] = _timing(arguments["timing"])
     changes["given"] = GivenData(inputs=arguments.get("inputs"), **_reference(arguments.get("reference"), folder))
     return dataclasses.replace(run, **changes)
+
+
+def _timing(timing: str | Sequence[str]) -> tuple[str, ...]:
+    try:
+        return read_timings(timing if isinstance(timing, str) else ",".join(timing))
+    except pytest.UsageError as error:
+        raise ValueError(str(error).replace("--ortperf-timing: ", "timing=", 1)) from error
 
 
 def _reference(reference: object, folder: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from pytest_ortperf.fixture_arguments import Call
 from pytest_ortperf.item_runner import prepare_process
 from pytest_ortperf.nodes import UserHooks
 from pytest_ortperf.outcome import crash_of, failure_of, record_of, require_limits
+from pytest_ortperf.progress import progress_of
 from pytest_ortperf.records.codec import as_dict, from_dict
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.run import Run
@@ -40,7 +41,8 @@ class FixtureCase:
         self.isolation = "none" if call.isolation == "none" else "own runner"
         self._settings = call.settings
         self._hooks = UserHooks(item.ihook, call.case)
-        self._journal = Journal(captures=call.isolation != "none")
+        self._config = item.config
+        self._journal = Journal(captures=call.isolation != "none", notes=run.notes_path)
 
     def run_it(self) -> Record:
         """Run the case and return its record."""
@@ -55,7 +57,8 @@ class FixtureCase:
         self.facts = Facts(journal=self._journal)
         child = Child(self._serve, lambda: waited_s(self._journal))
         try:
-            answer = child.ask("run", self.timeout_s)
+            with progress_of(self._config).watching(self._journal.notes_descriptor):
+                answer = child.ask("run", self.timeout_s)
         finally:
             child.end()
         if isinstance(answer, ChildEnd):
@@ -65,7 +68,7 @@ class FixtureCase:
     def _serve(self, _: object) -> Any:
         # what the test has made, such as sessions of its own, must not be collected in this process
         gc.freeze()
-        self._journal.note(pid=os.getpid())
+        self._journal.note(pid=os.getpid(), nodeid=self.nodeid, case=self.case.case_id)
         self._journal.catch_faults()
         return as_dict(self._run_here())
 

@@ -124,7 +124,7 @@ class CaseItem(pytest.Item):
 
     def setup(self) -> None:
         self.start()
-        self.run.journal.note(pid=os.getpid())
+        self.run.journal.note(pid=os.getpid(), nodeid=self.nodeid, case=self.case.case_id)
         if self.run.runner != "none":
             self.run.journal.catch_faults()
 

@@ -253,6 +253,12 @@ OPTIONS: tuple[Option, ...] = (
         choices=("forked", "pool", "none"),
         default_text="forked; none with --pdb",
     ),
+    Option(
+        "progress",
+        "a line about the case that runs, below pytest's own: 'auto' shows it where pytest writes to a terminal",
+        choices=("auto", "off"),
+        default_text="auto",
+    ),
     Option("results", "folder of the results", "DIR", default_text="result, where pytest was started"),
     Option(
         "label",

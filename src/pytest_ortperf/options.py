@@ -15,6 +15,9 @@ from pytest_ortperf.option_table import OPTIONS, Option
 
 T = TypeVar("T")
 
+_TOLD = "ortperf_found"
+_handed_key = pytest.StashKey[dict[str, Any]]()
+
 
 _BY_NAME = {option.name: option for option in OPTIONS}
 
@@ -86,13 +89,19 @@ def store(config: pytest.Config, name: str, value: Any) -> None:
 
 def hand_on(config: pytest.Config, name: str, value: Any) -> None:
     """Keep what the controller found where pytest-xdist's workers find it too; builtins only."""
-    setattr(config.option, f"ortperf_found_{name}", value)
+    config.stash.setdefault(_handed_key, {})[name] = value
 
 
 def handed_on(config: pytest.Config, name: str, default: T) -> T:
-    """Return what the controller handed on under a name."""
-    value: T = getattr(config.option, f"ortperf_found_{name}", default)
+    """Return what the controller handed on under a name; in a worker, what it was told at its start."""
+    told = getattr(config, "workerinput", {}).get(_TOLD, {})
+    value: T = told.get(name, config.stash.get(_handed_key, {}).get(name, default))
     return value
+
+
+def tell_worker(config: pytest.Config, workerinput: dict[str, Any]) -> None:
+    """Put all that was handed on into what pytest-xdist gives to a worker; it hands on no option values."""
+    workerinput[_TOLD] = config.stash.get(_handed_key, {})
 
 
 def number(config: pytest.Config, name: str, convert: Callable[[str], T], *, least: float) -> T | None:

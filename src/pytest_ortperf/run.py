@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from pytest_ortperf.execution.facts import Journal
 
 
+NOTES_FOLDER = "notes_folder"
+"""Name under which workers find the folder that they write their notes to."""
+
 _NOT_AGAIN = frozenset({"mode", "models", "ep", "fp16", "dim", "reference-ep", "results", "label"})
 """Options that the command of one case names itself, or that do not change it."""
 
@@ -38,8 +41,12 @@ def start(config: pytest.Config) -> None:
 
     # the recorder first: hooks run in the reverse order, and it has to see a crash as the runner has amended it
     if not is_worker(config):
+        from pytest_ortperf.machine_gate import MachineGate
+        from pytest_ortperf.progress import NAME, ProgressLine
         from pytest_ortperf.recorder import Recorder
 
+        config.pluginmanager.register(ProgressLine(config), NAME)
+        config.pluginmanager.register(MachineGate(run), "ortperf-machine")
         config.pluginmanager.register(Recorder(run), "ortperf-recorder")
         config.pluginmanager.register(DimensionCheck(config, run.settings.axes.dims), "ortperf-dimension-check")
     config.pluginmanager.register(runner_for(run), "ortperf-isolation")
@@ -61,7 +68,13 @@ class Run:
         """Of the item that runs in this process or its child."""
         from pytest_ortperf.execution.facts import Journal
 
-        return Journal(captures=self.runner != "none")
+        return Journal(captures=self.runner != "none", notes=self.notes_path)
+
+    @property
+    def notes_path(self) -> Path | None:
+        """Where the controller reads what the cases of this worker note, if it shows progress."""
+        folder = options.handed_on(self.config, NOTES_FOLDER, "")
+        return Path(folder, self.worker) if folder and self.worker else None
 
     @cached_property
     def runner(self) -> str:
@@ -104,6 +117,10 @@ class Run:
         provider = f"--ortperf-ep={item.case.provider.name}"
         others = options.flags(self.config, without=_NOT_AGAIN)
         return shlex.join(["pytest", mode, *models, provider, *fp16, *dims, *others, f"{path}::{item.case.case_id}"])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        options.tell_worker(self.config, node.workerinput)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

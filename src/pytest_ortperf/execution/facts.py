@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from pytest_ortperf.records.latency import Latency
-from pytest_ortperf.records.operators import OperatorProfile
 from pytest_ortperf.records.machine_checks import MachineState
+from pytest_ortperf.records.operators import OperatorProfile
 from pytest_ortperf.records.record import (
     Concurrent,
     Copies,
@@ -52,11 +52,12 @@ class Journal:
     Args:
         captures: Whether output goes to the log. Without a process of its own a case leaves it to pytest, so that
             a debugger's prompt is seen.
+        notes: File for the notes, which the controller of a pytest-xdist worker reads; `None` is one without a name.
     """
 
-    def __init__(self, *, captures: bool = True) -> None:
+    def __init__(self, *, captures: bool = True, notes: Path | None = None) -> None:
         self._captures = captures
-        self._notes = _append_file()
+        self._notes = _append_file(notes)
         self._log = _append_file()
         self._faults = _append_file()
 
@@ -64,6 +65,11 @@ class Journal:
         """Empty all files for the next case."""
         for file in (self._notes, self._log, self._faults):
             os.ftruncate(file.fileno(), 0)
+
+    @property
+    def notes_descriptor(self) -> int:
+        """Of the file of notes."""
+        return self._notes.fileno()
 
     def catch_faults(self) -> None:
         """Send the stack at a fatal signal here instead of the terminal; in the process of a case alone."""
@@ -131,8 +137,12 @@ def last_lines(text: str) -> tuple[str, ...]:
     )
 
 
-def _append_file() -> IO[bytes]:
-    file = tempfile.TemporaryFile(prefix="ortperf-", buffering=0)  # noqa: SIM115 - closed by Journal.close
+def _append_file(path: Path | None = None) -> IO[bytes]:
+    file: IO[bytes]
+    if path is None:
+        file = tempfile.TemporaryFile(prefix="ortperf-", buffering=0)  # noqa: SIM115 - closed by Journal.close
+    else:
+        file = path.open("w+b", buffering=0)
     # appending, because a child's offset outlives a reset by its parent
     fcntl.fcntl(file.fileno(), fcntl.F_SETFL, fcntl.fcntl(file.fileno(), fcntl.F_GETFL) | os.O_APPEND)
     return file

@@ -59,24 +59,24 @@ def _require_names(values: Iterable[str], metas: Sequence[Meta], known: Mapping[
 
 def _checked(value: Any, meta: Meta, *, cast_floats: bool) -> Value:
     info = parse_type(meta.type)
-    value = _as_value(value, info)
-    if not isinstance(value, np.ndarray) or info.kind != "tensor":
-        return value
-    element = element_name(value.dtype)
+    found = _as_value(value, info)
+    if not isinstance(found, np.ndarray) or info.kind != "tensor":
+        return found
+    element = element_name(found.dtype)
     if cast_floats and {element, info.element} <= set(FLOATS):
-        value, element = value.astype(info.dtype, copy=False), info.element or ""
+        found, element = found.astype(info.dtype, copy=False), info.element or ""
     if element != info.element:
         _fail(f"input '{meta.name}' is tensor({element}); the model declares {info.text}, give {info.dtype}")
-    _check_shape(value, meta)
-    return value
+    _check_shape(found, meta)
+    return found
 
 
 def _as_value(value: Any, info: TypeInfo) -> Value:
-    if info.kind != "tensor" or isinstance(value, np.ndarray):
-        is_known = value is None or isinstance(value, list | dict | np.ndarray)
-        return value if is_known else np.asarray(value)
+    if value is None or isinstance(value, np.ndarray) or (info.kind != "tensor" and isinstance(value, list | dict)):
+        found: Value = value
+        return found
     # a framework's tensor brings its type along; numbers and lists have none
-    has_type = hasattr(value, "__array__") or hasattr(value, "__array_interface__")
+    has_type = info.kind != "tensor" or hasattr(value, "__array__")
     return np.asarray(value) if has_type else np.asarray(value, dtype=info.dtype)
 
 

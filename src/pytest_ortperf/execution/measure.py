@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import onnxruntime
@@ -21,13 +21,13 @@ from pytest_ortperf.execution.facts import Facts
 from pytest_ortperf.execution.io_binding import Call, CannotBind
 from pytest_ortperf.execution.machine_state import MachineWatch, refuse_state, unwatched, watched_machine
 from pytest_ortperf.execution.resource_meter import ResourceMeter
-from pytest_ortperf.execution.sampling import sample
+from pytest_ortperf.execution.sampling import Progress, sample
 from pytest_ortperf.execution.session import SessionHooks
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.stand import Stand
 from pytest_ortperf.execution.timing_modes import captured, graph_session, modes_of
 from pytest_ortperf.execution.values import Runner
-from pytest_ortperf.execution.warm_up import warm_up
+from pytest_ortperf.execution.warm_up import WarmUp, warm_up
 from pytest_ortperf.records.latency import Latency
 
 
@@ -157,12 +157,18 @@ def latency_of(timing: str, call: Call, bench: Bench, batch: int | None) -> Late
             lambda: sample(
                 call,
                 settings,
-                lambda new, _: facts.sampled(timing, new, warmup_iterations=warm.iterations),
+                lambda new, progress: _tell(facts, timing, new, progress, warm),
                 warm.run_ns,
             ),
-            lambda: warm_up(call, settings),
+            lambda: warm_up(call, settings, ready=bench.meter.clock_is_steady),
         )
     return sampled.latency(timing, warm, batch, keep_samples=settings.keep_samples)
+
+
+def _tell(facts: Facts, timing: str, new: Sequence[int], progress: Progress, warm: WarmUp) -> None:
+    facts.sampled(timing, new, warmup_iterations=warm.iterations)
+    # after the samples, which are long: who shows it reads the end of the journal alone
+    facts.journal.note(progress={"timing": timing, **dataclasses.asdict(progress)})
 
 
 def _require_measured(bench: Bench) -> None:

@@ -1,0 +1,271 @@
+"""Live progress: one line below pytest's own output while a case runs, in the controller's terminal.
+
+A thread of the parent looks at the journal four times a second; the process that is measured writes there between
+blocks of iterations anyway, and does nothing else for it. What is shown is erased before pytest writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_ortperf import options
+from pytest_ortperf.outcome import is_case_id
+from pytest_ortperf.progress_text import WAITING, recent_notes, status_text
+from pytest_ortperf.run import NOTES_FOLDER
+
+NAME = "ortperf-progress"
+PERIOD_S = 0.25
+QUIET_S = 0.5
+"""Of each case: what is shorter needs no progress."""
+
+_LEAST_VERBOSITY = -1
+_NARROWEST = 20
+_USUAL = 80
+"""Columns of a terminal that does not say."""
+
+_ABOVE = "\x1b[A"
+_ERASE = "\x1b[K"
+
+
+class Screen:
+    """The line below the cursor of a terminal. pytest's own line, and where it goes on in it, stay as they are."""
+
+    def __init__(self, descriptor: int, config: pytest.Config) -> None:
+        self._descriptor = descriptor
+        self._writer = config.get_terminal_writer()
+        self._shown = False
+
+    def show(self, text: str) -> None:
+        columns = self._columns
+        if columns < _NARROWEST:
+            return
+        text = text if len(text) < columns else f"{text[: columns - 4]}..."
+        faint = f"\x1b[2m{text}\x1b[0m" if self._writer.hasmarkup else text
+        self._write(f"\n\r{faint}{_ERASE}")
+        self._shown = True
+
+    def erase(self) -> None:
+        if self._shown:
+            self._write(f"\n\r{_ERASE}")
+            self._shown = False
+
+    @property
+    def _columns(self) -> int:
+        return os.get_terminal_size(self._descriptor).columns or _USUAL
+
+    def _write(self, text: str) -> None:
+        # not to the writer: that would count our text as part of pytest's line
+        column = self._writer.width_of_current_line % self._columns + 1
+        os.write(self._descriptor, f"{text}{_ABOVE}\x1b[{column}G".encode())
+
+
+class Sources:
+    """The notes of the cases that run now: of one journal here, or one file for each pytest-xdist worker."""
+
+    def __init__(self) -> None:
+        self.descriptors: dict[str, int] = {}
+        self.finished: set[str] = set()
+        """Node ids that nothing is shown of any more."""
+
+        self._begun: dict[str, tuple[str, float]] = {}
+
+    def watch_folder(self, folder: Path) -> None:
+        """Read every file of a folder from now on."""
+        for path in folder.iterdir():
+            if path.name not in self.descriptors:
+                self.descriptors[path.name] = os.open(path, os.O_RDONLY)
+
+    def forget(self, name: str) -> None:
+        """Close the file of a worker that is no more."""
+        descriptor = self.descriptors.pop(name, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def text(self, now_s: float) -> str:
+        """Return what is to be shown; nothing for cases that have just begun."""
+        lines = (self._line(name, recent_notes(descriptor), now_s) for name, descriptor in self.descriptors.items())
+        # who waits, waits for who measures
+        return " | ".join(sorted((line for line in lines if line), key=lambda line: (WAITING in line, line)))
+
+    def _line(self, name: str, notes: Mapping[str, Any], now_s: float) -> str:
+        case = notes.get("case")
+        if case is None or notes.get("nodeid") in self.finished:
+            self._begun.pop(name, None)
+            return ""
+        known, begun_s = self._begun.get(name, (case, now_s))
+        begun_s = begun_s if known == case else now_s
+        self._begun[name] = (case, begun_s)
+        is_new = now_s - begun_s < QUIET_S
+        return "" if is_new else f"{name} {status_text(case, notes, now_s - begun_s)}".lstrip()
+
+
+class ProgressLine:
+    """Shows progress, if pytest has a terminal for it; registered in the controller."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._screen: Screen | None = None
+        self._lock = threading.Lock()
+        self._sources: Sources | None = None
+        self._wake = threading.Event()
+        self._over = False
+        self._folder: Path | None = None
+        self._thread: threading.Thread | None = None
+
+    def open(self) -> None:
+        """Look for the terminal; without one nothing is ever shown."""
+        descriptor = _terminal(self._config)
+        self._screen = None if descriptor is None else Screen(descriptor, self._config)
+
+    @contextlib.contextmanager
+    def watching(self, descriptor: int) -> Iterator[None]:
+        """Show the progress of one case meanwhile, from its journal's notes."""
+        self._begin(descriptor)
+        try:
+            yield
+        finally:
+            self.pause()
+
+    def pause(self) -> None:
+        """Erase the line, and show nothing until the next case begins."""
+        with self._writing():
+            self._wake.clear()
+            self._sources = None
+
+    # before pytest-xdist starts its workers: they get the options as they are then
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        self.open()
+        if self._screen is not None and self._config.pluginmanager.hasplugin("dsession"):
+            self._folder = Path(tempfile.mkdtemp(prefix="ortperf-progress-"))
+            options.hand_on(self._config, NOTES_FOLDER, str(self._folder))
+            self._sources = Sources()
+            self._start()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logstart(self, nodeid: str) -> Generator[None, None, None]:
+        with self._writing():
+            yield
+        run = self._config.pluginmanager.getplugin("ortperf-run")
+        if self._folder is None and is_case_id(nodeid) and run.runner != "none":
+            self._begin(run.journal.notes_descriptor)
+        elif self._sources is not None:
+            self._sources.finished.discard(nodeid)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self) -> Generator[None, None, None]:
+        if self._folder is None:
+            self.pause()
+        with self._writing():
+            return (yield)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        with self._lock:
+            if self._sources is not None:
+                self._sources.finished.add(nodeid)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True, optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> Generator[None, None, None]:
+        with self._writing():
+            if self._folder is not None and self._sources is not None:
+                (self._folder / node.gateway.id).unlink(missing_ok=True)
+                self._sources.forget(node.gateway.id)
+            return (yield)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self) -> None:
+        self.pause()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_internalerror(self) -> None:
+        self.pause()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        self.pause()
+        self._over = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Let pytest write: nothing is shown meanwhile."""
+        with self._lock:
+            if self._screen is not None:
+                self._screen.erase()
+            yield
+
+    def _begin(self, descriptor: int) -> None:
+        if self._screen is None:
+            return
+        sources = Sources()
+        sources.descriptors[""] = descriptor
+        with self._lock:
+            self._sources = sources
+        self._start()
+
+    def _start(self) -> None:
+        self._wake.set()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="ortperf-progress", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            if self._over:
+                return
+            time.sleep(PERIOD_S)
+            with self._lock:
+                try:
+                    self._draw()
+                except OSError:  # the terminal is gone; the run goes on without
+                    return
+
+    def _draw(self) -> None:
+        if self._sources is None or self._screen is None:
+            return
+        if self._folder is not None:
+            self._sources.watch_folder(self._folder)
+        text = self._sources.text(time.monotonic())
+        if text:
+            self._screen.show(text)
+        else:
+            self._screen.erase()
+
+
+def progress_of(config: pytest.Config) -> ProgressLine:
+    """Return what shows progress in this process, registered now if it was not."""
+    found: ProgressLine | None = config.pluginmanager.getplugin(NAME)
+    if found is None:
+        found = ProgressLine(config)
+        config.pluginmanager.register(found, NAME)
+        found.open()
+    return found
+
+
+def _terminal(config: pytest.Config) -> int | None:
+    """Return a descriptor of pytest's terminal of its own; `None` if it has none that lines can be redrawn in."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if reporter is None or not reporter.isatty or os.environ.get("TERM", "dumb") == "dumb":
+        return None
+    if config.option.verbose < _LEAST_VERBOSITY or options.given(config, "progress") == "off":
+        return None
+    capture = config.pluginmanager.getplugin("capturemanager")
+    # a test's output is captured while the fixture runs: this is for what is behind it
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+        return os.dup(1) if os.isatty(1) else None
