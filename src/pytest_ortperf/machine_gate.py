@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
+from pytest_ortperf import options
 from pytest_ortperf.records.machine_checks import Canary, Finding
 from pytest_ortperf.run import Run
 from pytest_ortperf.settings import UNFIT
@@ -52,15 +52,13 @@ class MachineGate:
             wait_for_quiet(self._tell)
         self._notes.findings = survey_machine(settings.execution, settings.axes.providers)
         unfit = [rejection_text(found) for found in self._notes.findings if found.level == "reject"]
+        options.hand_on(self._run.config, UNFIT, unfit)
+        # ours were read before
         execution = dataclasses.replace(settings.execution, unfit=tuple(unfit))
         self._run.settings = dataclasses.replace(settings, execution=execution)
         if self._gate == "strict":
             self._canary = _sing()
             self._notes.canary_before = _known(self._canary)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
-        node.workerinput[UNFIT] = list(self._run.settings.execution.unfit)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:

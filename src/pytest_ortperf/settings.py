@@ -20,8 +20,8 @@ from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.timings import read_timings
 
 DEFAULT_TIMEOUT_S = 600.0
-UNFIT = "ortperf_unfit"
-"""Name under which workers of pytest-xdist find what the controller holds against the machine."""
+UNFIT = "unfit"
+"""Name under which workers find what the controller holds against the machine."""
 
 KEEP_KINDS = ("log", "profile", "graph")
 
@@ -139,7 +139,7 @@ def _execution_settings(config: pytest.Config) -> ExecutionSettings:
         "fix_dims": options.given(config, "fix-dims"),
         "track_memory": {"on": True, "off": False}.get(options.given(config, "track-memory")),
         "environment": options.given(config, "env"),
-        "unfit": tuple(getattr(config, "workerinput", {}).get(UNFIT, ())),
+        "unfit": tuple(options.handed_on(config, UNFIT, [])),
         "workspace": None if workspace is None else options.absolute(workspace, config),
     }
     return ExecutionSettings(
