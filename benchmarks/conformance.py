@@ -44,7 +44,7 @@ PLUGIN: Mapping[str, tuple[str, ...]] = {
     "plugin, pool -n 2": ("--ortperf-isolation=pool", "-n", "2"),
     "plugin, forked": ("--ortperf-isolation=forked",),
     "plugin, forked -n 2": ("--ortperf-isolation=forked", "-n", "2"),
-    "plugin, forked by own runner": ("--ortperf-isolation=forked", "-p", "no:forked"),
+    "plugin --forked": ("--forked",),
 }
 
 

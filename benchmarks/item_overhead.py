@@ -26,8 +26,8 @@ from pytest_ortperf.records.reading import read_run
 HERE = Path(__file__).parent
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "item_clock")
 PLUGIN: Mapping[str, tuple[str, ...]] = {
-    "forked (pytest-forked)": ("--ortperf-isolation=forked",),
-    "forked (own runner)": ("--ortperf-isolation=forked", "-p", "no:forked"),
+    "forked": ("--ortperf-isolation=forked",),
+    "--forked (pytest-forked)": ("--forked",),
     "pool": ("--ortperf-isolation=pool",),
     "none": ("--ortperf-isolation=none",),
 }
@@ -35,8 +35,8 @@ EMPTY = "pytest-forked, empty functions"
 PROCESS = "a Python process per case"
 TEXT = (
     "{items} validations of a model with one node, {rounds} rounds in turns. Overhead is wall time less the recorded "
-    "stages. It is made of: `start`, until the item's setup in its own process; `inside`, what that process does "
-    "beside the stages; `end`, until the parent has the reports and the record."
+    "stages. It is made of: `start`, from the end of the item before until the setup in the item's own process; "
+    "`inside`, what that process does beside the stages; `end`, until the parent has shown the reports."
 )
 EMPTY_FILE = """import pytest
 
@@ -58,13 +58,13 @@ class ItemTime:
     """As recorded: model, session, inputs, run, comparison."""
 
     start: float
-    """From the parent's beginning to the setup in the item's process: the fork."""
+    """From the end of the item before to the setup in the item's process: that item's record, the fork."""
 
     inside: float
     """In the item's process from setup to its last report, less the stages: the session's end, hooks, reports."""
 
     end: float
-    """From there to the parent's end: the way of the reports, the child's end, the record."""
+    """From there until the parent has shown the reports: their way, and the child's end where it is waited for."""
 
     @property
     def overhead(self) -> float:
@@ -172,7 +172,7 @@ def times_table(items: Mapping[str, list[ItemTime]]) -> str:
 def targets(items: Mapping[str, list[ItemTime]]) -> list[Target]:
     """Return the two promises."""
     found = []
-    for name, limit in (("forked (pytest-forked)", 20.0), ("pool", 3.0)):
+    for name, limit in (("forked", 20.0), ("pool", 3.0)):
         value = statistics.median(item.overhead for item in items[name])
         text = f"overhead of an item under {name} is below {limit:g} ms"
         found.append(Target(text, f"median {value:.2f} ms", value < limit))

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import onnxruntime
 import pytest
 from ort_models import AZURE, CPU, NoHooks, add_relu, case
 
+from pytest_ortperf.cases.matrix import Mode
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution import session as sessions
 from pytest_ortperf.execution.session import (
@@ -144,3 +146,26 @@ def test_users_hook_changes_the_options() -> None:
     session = create_session(add_relu(), case(), ExecutionSettings(), Hooks()).session
 
     assert session.get_session_options().logid == "mine"
+
+
+@pytest.mark.parametrize(
+    ("mode", "given", "seen"),
+    [
+        ("validate", {}, "0"),
+        ("validate", {"session.intra_op.allow_spinning": "1"}, "1"),
+        ("benchmark", {}, "as ONNX Runtime has it"),
+    ],
+)
+def test_idle_threads_sleep_in_validations(mode: Mode, given: dict[str, str], seen: str) -> None:
+    entries = []
+
+    class Hooks(NoHooks):
+        def configure_session(self, session_options: onnxruntime.SessionOptions) -> None:
+            try:
+                entries.append(session_options.get_session_config_entry("session.intra_op.allow_spinning"))
+            except RuntimeError:  # there is no such entry
+                entries.append("as ONNX Runtime has it")
+
+    that = dataclasses.replace(case(), mode=mode)
+    create_session(add_relu(), that, ExecutionSettings(session_config=given), Hooks())
+    assert entries == [seen]
