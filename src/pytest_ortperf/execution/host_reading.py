@@ -63,8 +63,10 @@ def _cpu_times(stat: str) -> tuple[int | None, int | None]:
 
 def _others_runnable(root: Path, stat: str) -> int | None:
     running = number_after(stat, "procs_running")
+    if running is None or running <= 1:
+        return None if running is None else 0
     # our own threads, the reading one and those of a session that still spin, are not others
-    return None if running is None else max(0, running - max(1, _own_runnable(root)))
+    return max(0, running - max(1, _own_runnable(root)))
 
 
 def _own_runnable(root: Path) -> int:
