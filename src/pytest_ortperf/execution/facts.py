@@ -138,12 +138,14 @@ def last_lines(text: str) -> tuple[str, ...]:
 
 
 def _append_file(path: Path | None = None) -> IO[bytes]:
-    file: IO[bytes]
-    if path is None:
-        file = tempfile.TemporaryFile(prefix="ortperf-", buffering=0)  # noqa: SIM115 - closed by Journal.close
-    else:
-        file = path.open("w+b", buffering=0)
-    # appending, because a child's offset outlives a reset by its parent
+    # closed by Journal.close
+    if path is not None:
+        return _appending(path.open("w+b", buffering=0))
+    return _appending(tempfile.TemporaryFile(prefix="ortperf-", buffering=0))
+
+
+def _appending(file: IO[bytes]) -> IO[bytes]:
+    # because a child's offset outlives a reset by its parent
     fcntl.fcntl(file.fileno(), fcntl.F_SETFL, fcntl.fcntl(file.fileno(), fcntl.F_GETFL) | os.O_APPEND)
     return file
 
