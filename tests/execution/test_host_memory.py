@@ -21,7 +21,7 @@ Anonymous:             0 kB
 55d0c0002000-55d0c0003000 rw-p 00002000 fd:00 1001 /usr/lib/libcudnn.so.9
 Rss:                  30 kB
 Anonymous:            20 kB
-7f0000000000-7f0005000000 r--s 00000000 fd:00 2002 /home/of me/weights.bin
+7f0000000000-7f0005000000 r--s 00000000 fd:00 2002 /data/of me/weights.bin
 Rss:               81920 kB
 Anonymous:             0 kB
 7f0010000000-7f0010021000 rw-p 00000000 00:00 0
