@@ -44,7 +44,7 @@ V100 = {
     "CurrPcieLinkWidth": 16,
     "MaxPcieLinkGeneration": 3,
     "MaxPcieLinkWidth": 16,
-    "FieldValues": [counter(0), counter(0), counter(0), counter(0)],
+    "FieldValues": [counter(0), counter(0)],
 }
 
 # nvidia-smi on a GTX 770: almost every cell is "[Not Supported]"

@@ -143,12 +143,7 @@ def test_everything_that_changes_is_read() -> None:
         temperature_c=40,
         slowdown_temperature_c=90,
         clock_event_reasons=0,
-        limited_ns={
-            "power cap": 0,
-            "software heat slowdown": 0,
-            "hardware heat slowdown": 0,
-            "hardware power brake": 0,
-        },
+        limited_ns={"power cap": 0, "heat slowdown": 0},
         pcie_generation=3,
         max_pcie_generation=3,
         pcie_width=16,
@@ -162,8 +157,8 @@ def test_what_is_refused_is_absent() -> None:
 
 
 def test_counters_that_a_driver_does_not_have_are_left_out() -> None:
-    answers = {"FieldValues": [counter(7), counter(1, refused=3), counter(2, refused=3), counter(9)]}
-    assert read_gpu(gpu(answers), {1}).limited_ns == {"power cap": 7, "hardware power brake": 9}
+    answers = {"FieldValues": [counter(7), counter(1, refused=3)]}
+    assert read_gpu(gpu(answers), {1}).limited_ns == {"power cap": 7}
 
 
 READING = read_gpu(gpu(V100), {1})
@@ -202,11 +197,11 @@ def test_a_gpu_in_trouble() -> None:
         sm_clock_mhz=600,
         temperature_c=88,
         pcie_width=8,
-        limited_ns={**READING.limited_ns, "power cap": 500_000_000, "hardware heat slowdown": 20_000_000},
+        limited_ns={**READING.limited_ns, "power cap": 500_000_000, "heat slowdown": 20_000_000},
         other_processes=("process 6",),
     )
     assert changes(READING, after) == [
-        "reject gpu-hardware-slowdown: GPU 0: hardware slowdown, hardware heat slowdown for 20.0 ms",
+        "reject gpu-hardware-slowdown: GPU 0: hardware slowdown, heat slowdown for 20.0 ms",
         "warning gpu-power-cap: GPU 0: for 50% of the time",
         "reject gpu-clock: GPU 0: 600 MHz, 46% of the default 1312 MHz",
         "warning gpu-temperature: GPU 0: 88 degrees, slows down at 90",

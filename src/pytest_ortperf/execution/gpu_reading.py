@@ -33,17 +33,18 @@ REASONS: Mapping[int, str] = {
 SPOILING = 0x8 | 0x20 | 0x40 | 0x80
 """Samples taken under any of these are of a GPU that protects itself."""
 
-COUNTERS: Mapping[str, tuple[int, float]] = {
-    "power cap": (74, 1.0),
-    "software heat slowdown": (269, 1.0),
-    "hardware heat slowdown": (270, 1.0),
-    "hardware power brake": (271, 1.0),
-}
-"""Reason -> NVML's field of the time spent under it (nvml.h, NVML_FI_DEV_CLOCKS_EVENT_REASON_...), and ns per unit."""
+POWER_COUNTER, HEAT_COUNTER = "power cap", "heat slowdown"
+COUNTERS: Mapping[str, int] = {POWER_COUNTER: 74, HEAT_COUNTER: 75}
+"""Reason -> NVML's field of the ns spent under it (nvml.h, NVML_FI_DEV_PERF_POLICY_...).
+
+There are newer fields for each kind of heat slowdown and for the power brake, but their numbers changed from one
+driver to the next: 251 to 253 mean these to some, and power smoothing to others.
+"""
 
 LEAST_CLOCK = 0.75
 POWER_CAP_SHARE = 0.01
 NEAR_SLOWDOWN_C = 5
+LONGEST_HEAT_NS = 1_000_000
 
 
 def read_gpu(gpu: Gpu, own: Collection[int], root: Path = ROOT) -> GpuReading:
@@ -73,13 +74,9 @@ def read_gpu(gpu: Gpu, own: Collection[int], root: Path = ROOT) -> GpuReading:
 
 
 def _limited(gpu: Gpu) -> dict[str, int]:
-    fields = [field for field, _ in COUNTERS.values()]
-    answers = gpu.ask("GetFieldValues", fields) or []
-    found = {}
-    for (name, (_, unit_ns)), answer in zip(COUNTERS.items(), answers, strict=False):
-        if answer.nvmlReturn == 0:
-            found[name] = int(_number(answer) * unit_ns)
-    return found
+    answers = gpu.ask("GetFieldValues", list(COUNTERS.values())) or []
+    named = zip(COUNTERS, answers, strict=False)
+    return {name: _number(answer) for name, answer in named if answer.nvmlReturn == 0}
 
 
 def _number(answer: Any) -> int:
@@ -119,10 +116,11 @@ def is_spoiled(reading: GpuReading) -> bool:
 def _judge_slowdown(label: str, before: GpuReading, after: GpuReading) -> Finding:
     known = [bits for bits in (before.clock_event_reasons, after.clock_event_reasons) if bits is not None]
     grown = _grown(before, after)
-    if not known and not grown:
+    if not known and HEAT_COUNTER not in grown:
         return finding("gpu-hardware-slowdown", "unknown", f"{label}: NVML does not tell")
     words = reason_words(sum(bit for bit in REASONS if bit & SPOILING and any(bit & bits for bits in known)))
-    counted = [f"{name} for {ns / 1e6:.1f} ms" for name, ns in grown.items() if ns > 0 and name != "power cap"]
+    heat_ns = grown.get(HEAT_COUNTER, 0)
+    counted = [f"{HEAT_COUNTER} for {heat_ns / 1e6:.1f} ms"] if heat_ns > LONGEST_HEAT_NS else []
     if words or counted:
         return finding("gpu-hardware-slowdown", "reject", f"{label}: {', '.join([*words, *counted])}")
     return finding("gpu-hardware-slowdown", "ok", f"{label}: none")
@@ -133,7 +131,7 @@ def _grown(before: GpuReading, after: GpuReading) -> dict[str, int]:
 
 
 def _judge_power_cap(label: str, before: GpuReading, after: GpuReading, elapsed_ns: int) -> Finding:
-    held = _grown(before, after).get("power cap")
+    held = _grown(before, after).get(POWER_COUNTER)
     if held is not None and elapsed_ns > 0:
         share = min(1.0, held / elapsed_ns)
         level: Level = "warning" if share > POWER_CAP_SHARE else "ok"
