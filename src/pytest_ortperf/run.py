@@ -167,8 +167,12 @@ class Run:
             return self.settings.isolation
         if self.forked_problem:
             return f"forked (own runner, because {self.forked_problem})"
-        ours = self.settings.mode != "benchmark" and not self.config.getoption("forked")
-        return f"forked (pytest-forked {version('pytest-forked')}{'; validations by our own runner' if ours else ''})"
+        theirs = f"pytest-forked {version('pytest-forked')}"
+        if self.config.getoption("forked"):
+            return f"forked ({theirs})"
+        return {"validate": "forked (own runner)", "benchmark": f"forked ({theirs})"}.get(
+            self.settings.mode or "both", f"forked (own runner, {theirs})"
+        )
 
 
 def pytest_forked_problem(config: pytest.Config) -> str | None:
