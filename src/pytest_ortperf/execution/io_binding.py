@@ -4,38 +4,27 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import onnxruntime
 
-from pytest_ortperf.errors import OrtPerfError
+from pytest_ortperf.execution.bindable import (
+    HOST,
+    CannotBind,
+    Memory,
+    Places,
+    arrays_of,
+    known_shape,
+    require_copied,
+    require_tensor,
+    symbol_sizes,
+)
 from pytest_ortperf.execution.tensor_types import ML_DTYPES, Array, Meta, Value, onnx_element_type, parse_type
 from pytest_ortperf.execution.values import as_ort_value
 
-HOST = "cpu"
-"""What ONNX Runtime calls the host's memory."""
+__all__ = ["HOST", "Bound", "Call", "CannotBind", "Memory"]
 
 Call = Callable[[], object]
-
-
-class CannotBind(OrtPerfError):  # noqa: N818 - not an error of the case, which can still be measured otherwise
-    """Inputs or outputs that cannot be bound; the text says which, and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Where bound inputs and outputs lie."""
-
-    device: str
-    """As ONNX Runtime names it: `cpu`, `cuda`."""
-
-    number: int = 0
-
-    @property
-    def is_host(self) -> bool:
-        """Whether the CPU reads it."""
-        return self.device == HOST
 
 
 class Bound:
@@ -66,11 +55,11 @@ class Bound:
             CannotBind: If a type cannot be bound.
         """
         self._session = session
-        self._places = _Places(session, memory)
-        self._feeds = [_arrays(each) for each in feeds]
+        self._places = Places(session, memory)
+        self._feeds = [arrays_of(each) for each in feeds]
         metas = {meta.name: meta for meta in session.get_outputs()}
         for name in shapes:
-            _require_tensor(metas[name])
+            require_tensor(metas[name])
         self.output_names = list(shapes)
         sizes = symbol_sizes(session.get_inputs(), self._feeds[0])
         self._outputs = {name: self._allocated(metas[name], sizes, shapes[name]) for name in shapes}
@@ -135,7 +124,7 @@ class Bound:
 
     def update(self, feeds: Mapping[str, Value]) -> None:
         """Write other values of the same shapes to the bound inputs of the first buffer."""
-        for name, array in _arrays(feeds).items():
+        for name, array in arrays_of(feeds).items():
             self._inputs[0][name].update_inplace(np.ascontiguousarray(array))
 
     def outputs(self) -> dict[str, Array]:
@@ -154,7 +143,7 @@ class Bound:
 
     def _copying_in(self, number: int) -> Call:
         for name, array in self._feeds[number].items():
-            _require_copied("input", name, array.dtype in ML_DTYPES.values())
+            require_copied("input", name, is_foreign=array.dtype in ML_DTYPES.values())
         pairs = [(self._inputs[number][name].update_inplace, array) for name, array in self._feeds[number].items()]
 
         def copy_in() -> None:
@@ -166,7 +155,7 @@ class Bound:
     def _reader(self) -> Callable[[onnxruntime.IOBinding], list[Array]]:
         metas = {meta.name: meta for meta in self._session.get_outputs()}
         for name in self.output_names:
-            _require_copied("output", name, parse_type(metas[name].type).element in ML_DTYPES)
+            require_copied("output", name, is_foreign=parse_type(metas[name].type).element in ML_DTYPES)
 
         def read(binding: onnxruntime.IOBinding) -> list[Array]:
             # of the host's memory `numpy` is a view
@@ -212,79 +201,3 @@ class Bound:
         kind = onnx_element_type(info.element) if info.dtype is None or info.element in ML_DTYPES else info.dtype.type
         where = self._places.of(meta.name)
         return onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, kind, where.device, where.number)
-
-
-class _Places:
-    """Where a session wants each input and has each output."""
-
-    def __init__(self, session: onnxruntime.InferenceSession, memory: Memory) -> None:
-        self._memory = memory
-        self._host = set() if memory.is_host else _on_host(session)
-
-    def of(self, name: str) -> Memory:
-        return Memory(HOST) if name in self._host else self._memory
-
-    def on_host(self, names: Sequence[str]) -> tuple[str, ...]:
-        return tuple(name for name in names if name in self._host)
-
-
-def _on_host(session: onnxruntime.InferenceSession) -> set[str]:
-    found = set()
-    for metas, ask in (
-        (session.get_inputs(), "get_input_memory_infos"),
-        (session.get_outputs(), "get_output_memory_infos"),
-    ):
-        if hasattr(session, ask):  # came with ONNX Runtime 1.23
-            infos = getattr(session, ask)()
-            found |= {meta.name for meta, info in zip(metas, infos, strict=True) if _is_host_memory(info.name)}
-    return found
-
-
-def _is_host_memory(name: str) -> bool:
-    return name.lower().startswith(HOST) or "pinned" in name.lower()
-
-
-def symbol_sizes(inputs: Sequence[Meta], feeds: Mapping[str, Array]) -> dict[str, int]:
-    """Return the values of symbolic dimensions that the inputs show; one they disagree on is left out."""
-    seen: dict[str, set[int]] = {}
-    for meta in inputs:
-        array = feeds.get(meta.name)
-        if array is not None and len(meta.shape) == array.ndim:
-            for declared, size in zip(meta.shape, array.shape, strict=True):
-                if isinstance(declared, str):
-                    seen.setdefault(declared, set()).add(size)
-    return {name: values.pop() for name, values in seen.items() if len(values) == 1}
-
-
-def known_shape(meta: Meta, sizes: Mapping[str, int]) -> tuple[int, ...] | None:
-    """Return the shape that an output must have, or `None` where only a run tells."""
-    found = [size if isinstance(size, int) else sizes.get(size) for size in meta.shape]
-    return None if any(size is None for size in found) else tuple(size for size in found if size is not None)
-
-
-def _arrays(feeds: Mapping[str, Value]) -> dict[str, Array]:
-    found = {}
-    for name, value in feeds.items():
-        if not isinstance(value, np.ndarray) or value.dtype.kind in "OSU":
-            what = (
-                "holds strings"
-                if isinstance(value, np.ndarray)
-                else "has no value"
-                if value is None
-                else "is no tensor"
-            )
-            raise CannotBind(f"input '{name}' {what}, which IO binding does not take")
-        native = value if value.dtype.isnative else value.astype(value.dtype.newbyteorder("="))
-        found[name] = np.asarray(native, order="C")
-    return found
-
-
-def _require_tensor(meta: Meta) -> None:
-    info = parse_type(meta.type)
-    if info.kind != "tensor" or info.element == "string":
-        raise CannotBind(f"output '{meta.name}' is a {meta.type}, which IO binding does not take")
-
-
-def _require_copied(kind: str, name: str, is_foreign: bool) -> None:  # noqa: FBT001 - private, and read at the call
-    if is_foreign:
-        raise CannotBind(f"{kind} '{name}' has an element type that numpy does not have; ONNX Runtime does not copy it")
