@@ -48,3 +48,19 @@ def test_nothing_is_killed_once_the_case_has_ended() -> None:
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     journal.close()
+
+
+def test_a_wait_for_hardware_moves_the_deadline() -> None:
+    journal = Journal()
+    pid = forked_sleeper(journal)
+    begin = time.monotonic()
+    journal.note(waiting=begin)
+    watchdog = Watchdog(journal, 0.2)
+    time.sleep(0.5)
+    assert (os.waitpid(pid, os.WNOHANG), watchdog.fired) == ((0, 0), False)
+    journal.note(waited_s=time.monotonic() - begin)
+    _, status = os.waitpid(pid, 0)
+    watchdog.disarm()
+    assert (os.waitstatus_to_exitcode(status), watchdog.fired) == (-signal.SIGKILL, True)
+    assert time.monotonic() - begin > 0.65
+    journal.close()
