@@ -9,7 +9,7 @@ The comment in the line before a block says what happens to it:
 `<!-- run, exit 1 -->`       the same, for a command that is to fail
 `<!-- not run: REASON -->`   nothing
 
-`python` blocks are run without a comment. `console` and `json` blocks need one.
+`python` blocks without a comment are run. `console` and `json` blocks need one.
 """
 
 import os
@@ -130,8 +130,16 @@ def environment() -> dict[str, str]:
 
 def examples(path: Path, folder: Folder) -> list[Example]:
     """Return the blocks of a document that are run or read, in order."""
+    run_python = PythonEvaluator()
+
+    def python(example: Example) -> str | None:
+        if comment_before(example):
+            return folder.evaluate(example)
+        run_python(example)
+        return None
+
     parsers = [CodeBlockParser(language, folder.evaluate) for language in ("console", "json")]
-    return list(Document.parse(str(path), *parsers, CodeBlockParser("python", PythonEvaluator())))
+    return list(Document.parse(str(path), *parsers, CodeBlockParser("python", python)))
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
