@@ -11,7 +11,14 @@ import pytest
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 ORT = "onnxruntime.capi.onnxruntime_pybind11_state"
 NO_SESSION = "no session on CPUExecutionProvider"
-SCRIPTS = ("conformance", "item_overhead", "collection")
+SCRIPTS = (
+    "conformance",
+    "item_overhead",
+    "collection",
+    "timing_overhead",
+    "interval_coverage",
+    "time_to_precision",
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -147,3 +154,70 @@ def test_item_time_starts_where_the_one_before_ended(overhead: ModuleType) -> No
     assert first == overhead.ItemTime(wall=10, stages=1, start=5, inside=3, end=1)
     assert second == overhead.ItemTime(wall=11, stages=2, start=4, inside=4, end=1)
     assert second.overhead == 9
+
+
+def test_timing_is_compared_within_rounds() -> None:
+    import timing_overhead
+
+    times = {name: [5.0, 9.0, 7.0] for name in timing_overhead.HOW}
+    times[timing_overhead.OURS] = [5.1, 9.3, 7.1]
+    assert timing_overhead.over_bare(times[timing_overhead.OURS], times[timing_overhead.BARE]) == pytest.approx(0.1)
+    shown = timing_overhead.times_table(times).splitlines()[3]
+    assert (
+        shown
+        == "| pytest-ortperf: `sample`: two readings a call      |   7.10 |    5.10 to 9.30 |              +0.10 |"
+    )
+
+
+def test_sub_run_ends_as_the_product_does() -> None:
+    import interval_coverage
+
+    quiet = interval_coverage.sub_run([5_000_000, 5_010_000] * 1000, 5_005_000)
+    assert (quiet.seconds, quiet.stable, quiet.covers, quiet.raw_covers) == (2.002, True, True, True)
+    wrong = interval_coverage.sub_run([5_000_000] * 2000, 6_000_000)
+    assert (wrong.covers, wrong.raw_covers, wrong.half_width) == (False, False, 0.0)
+
+
+def test_drift_is_between_neighbouring_windows() -> None:
+    import interval_coverage
+    from interval_traces import Trace
+
+    seconds = [1.0, 1.1, 1.21, 1.331]
+    trace = Trace("steps", tuple(int(level * 5e6) for level in seconds for _ in range(400)))
+    middle, most = interval_coverage.drift(trace)
+    assert (middle, most) == (pytest.approx(0.1, abs=0.03), pytest.approx(0.1, abs=0.03))
+
+
+def test_noise_has_the_correlation_asked_for() -> None:
+    import interval_traces
+    import numpy as np
+
+    values = np.log(interval_traces.noise(0.6, 1e6, 0.1, np.random.default_rng(0)))
+    centred = values - values.mean()
+    assert (centred[1:] * centred[:-1]).sum() / (centred**2).sum() == pytest.approx(0.6, abs=0.02)
+
+
+def test_recorded_traces_are_long_enough() -> None:
+    import interval_traces
+
+    traces = {trace.name: sum(trace.samples_ns) / 1e9 for trace in interval_traces.load_traces()}
+    assert list(traces) == [
+        "light_squeezenet, idle",
+        "light_squeezenet, one core loaded",
+        "tiny_bert, idle",
+        "tiny_bert, one core loaded",
+    ]
+    assert min(traces.values()) >= 10
+
+
+def test_fixed_number_is_computed_where_it_was_not_run() -> None:
+    import time_to_precision
+
+    sides = {
+        "ours": {"seconds": 3.25, "count": 120, "half_width": 0.0071, "reason": "target"},
+        "mean": {"seconds": 0.02},
+        "benchmark": {"seconds": 1.5, "half_width": None},
+    }
+    assert time_to_precision.row("net", sides, 1200) == ["net", "3.2", "120", "0.71%", "target", "24.0", "1.5", "-"]
+    assert time_to_precision.row("net", {**sides, "fixed": {"seconds": 25.0}}, 1200)[5] == "25.0"
+    assert time_to_precision.total({"a": sides, "b": sides}, 1200) == ["all", "6.5", "", "", "", "48.0", "3.0", ""]

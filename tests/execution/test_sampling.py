@@ -67,9 +67,18 @@ def test_noisier_runs_take_longer_for_the_same_precision() -> None:
     assert counts[1] > 300
 
 
-def test_what_never_becomes_precise_ends_at_the_most_time_and_says_so() -> None:
-    time = noisy(5, 0.4)
-    sampled = sample(time.call, ExecutionSettings(max_time_s=3), Told(), 5 * MS, time.clock)
+def test_what_would_take_far_too_long_ends_after_a_third_of_the_time_and_says_so() -> None:
+    time = noisy(5, 0.4, count=10_000)
+    settings = ExecutionSettings(precision_target=0.001)
+    sampled = sample(time.call, settings, Told(), 5 * MS, time.clock)
+    assert (sampled.stop_reason, sampled.status) == ("out of reach", "unstable")
+    assert sum(sampled.samples_ns) / 1e9 == pytest.approx(10, abs=0.5)
+
+
+def test_what_is_not_precise_in_time_ends_and_says_so() -> None:
+    time = noisy(5, 0.2)
+    settings = ExecutionSettings(min_time_s=3, max_time_s=3)
+    sampled = sample(time.call, settings, Told(), 5 * MS, time.clock)
     assert (sampled.stop_reason, sampled.status) == ("max time", "unstable")
     assert sum(sampled.samples_ns) / 1e9 == pytest.approx(3, abs=0.06)
 

@@ -35,6 +35,7 @@ LEAST_IMPROVEMENT = 0.05
 _SHARE_OF_MAX = 1 / 3
 _FIRST_STOP = MIN_BLOCKS + HITS - 1
 _FEWEST_IN_BLOCK = 3
+_HOPELESS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +94,8 @@ class StopRule:
                 return "target"
             if self._no_gain():
                 return "no gain"
+            if self._out_of_reach(elapsed_ns):
+                return "out of reach"
         if elapsed_ns >= self._goal.max_ns and len(samples) >= MIN_SLOW_RUNS:
             return "max time"
         return None
@@ -124,6 +127,13 @@ class StopRule:
     def _has_enough(self, count: int, elapsed_ns: float) -> bool:
         runs = MIN_SLOW_RUNS if self._is_slow else MIN_RUNS
         return len(self._medians) >= self._min_blocks and count >= runs and elapsed_ns >= self._goal.min_ns
+
+    def _out_of_reach(self, elapsed_ns: float) -> bool:
+        """Tell whether, with a third of the time gone, the target would need three times all of it."""
+        most = self._goal.max_ns
+        if self.half_width is None or not most * _SHARE_OF_MAX <= elapsed_ns < most:
+            return False
+        return elapsed_ns * (self.half_width / self._goal.half_width) ** 2 > _HOPELESS * most
 
     def _no_gain(self) -> bool:
         """Tell whether the middle width of the later half of the blocks is less than 5 % below that of the others."""

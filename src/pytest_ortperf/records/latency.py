@@ -9,9 +9,9 @@ from pytest_ortperf.records.packing import PackedInts
 STABLE, UNSTABLE, FIXED = "stable", "unstable", "fixed"
 STATUSES = (STABLE, UNSTABLE, FIXED)
 
-STOP_REASONS = ("target", "no gain", "max time", "iterations")
-"""Why sampling ended: the interval was as narrow as asked for; it did not become narrower; no time was left; the
-number of iterations asked for was done."""
+STOP_REASONS = ("target", "no gain", "out of reach", "max time", "iterations")
+"""Why sampling ended: the interval was as narrow as asked for; it did not become narrower; it would not have become
+narrow enough by far; no time was left; the number of iterations asked for was done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
