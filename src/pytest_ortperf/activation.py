@@ -20,13 +20,17 @@ def is_worker(config: pytest.Config) -> bool:
 
 
 def prepare(config: pytest.Config) -> None:
-    """Settle in the controller what depends on the machine or on other plugins, and hand it on as option values.
+    """Settle in the controller what depends on the machine or on other plugins; workers take it over.
 
-    Runs before pytest-xdist reads its options and copies all of them to its workers.
+    Runs before pytest-xdist reads its options.
 
     Raises:
         pytest.UsageError: If the run cannot start; the text says the way out.
     """
+    if is_worker(config):
+        _collect_model_lists(config)
+        options.take_over(config)
+        return
     _require_one_onnxruntime()
     _check_isolation(config)
     _group_by_model(config)

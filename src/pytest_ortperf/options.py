@@ -83,8 +83,17 @@ def flags(config: pytest.Config, *, without: frozenset[str]) -> list[str]:
 
 
 def store(config: pytest.Config, name: str, value: Any) -> None:
-    """Replace an option's value, so that pytest-xdist hands what the controller found to its workers."""
+    """Replace an option's value by what the controller found; workers get it by `take_over`."""
     setattr(config.option, _BY_NAME[name].ini, value)
+    hand_on(config, _BY_NAME[name].flag, value)
+
+
+def take_over(config: pytest.Config) -> None:
+    """Replace in a worker the values of options that the controller replaced."""
+    told = getattr(config, "workerinput", {}).get(_TOLD, {})
+    for option in OPTIONS:
+        if option.flag in told:
+            setattr(config.option, option.ini, told[option.flag])
 
 
 def hand_on(config: pytest.Config, name: str, value: Any) -> None:

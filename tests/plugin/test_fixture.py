@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from plugin.project import Project, Result
+from pytest_ortperf.cases import expectations
+from pytest_ortperf.fixture_arguments import BenchmarkArguments, ValidateArguments
+from pytest_ortperf.records.record import TIMINGS
 
 HEAD = """
 import numpy as np
@@ -244,3 +248,40 @@ def test_a_hook_of_the_project_reaches_calls(project: Project) -> None:
     assert record["failure"]["kind"] == "internal error"
     assert record["failure"]["message"] == "ValueError: m::validate[cpu]"
     assert "conftest.py" in "\n".join(record["failure"]["log_tail"])
+
+
+def test_the_how_to_page_names_every_argument() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "test-your-own-code.md").read_text(encoding="utf-8")
+    known = {**BenchmarkArguments.__annotations__, **ValidateArguments.__annotations__}
+    assert [name for name in known if f"`{name}`" not in page] == []
+
+
+def test_timing_modes_of_limits_are_those_that_are_measured() -> None:
+    assert expectations.TIMINGS == TIMINGS
+
+
+def test_timing_modes_can_be_chosen(project: Project) -> None:
+    body = """
+    def test_it(ortperf):
+        record = ortperf.benchmark("m.onnx", timing=["bound", "host"], expect={"p50_ms": 1e6, "timing": "bound"}, **QUICK)
+        assert [latency.timing for latency in record.latencies] == ["bound", "host"]
+        assert [limit.note for limit in record.limits] == ["timing bound, 5 iterations"]
+        with pytest.raises(ValueError, match="^timing=fast cannot be used; give auto alone, or some of host, "):
+            ortperf.benchmark("m.onnx", timing="fast")
+    """
+    result = run(project, body)
+    assert result.exit_code == 0, result.out
+
+
+def test_a_limit_on_memory_is_held_against_the_case(project: Project) -> None:
+    body = """
+    def test_it(ortperf):
+        record = ortperf.benchmark("m.onnx", expect={"host_memory_mib": 100_000}, **QUICK)
+        (limit,) = record.limits
+        assert limit.is_kept
+        assert 0 <= limit.value < 1000
+        with pytest.raises(pytest.fail.Exception, match="limit: limits not kept: gpu_memory_mib unknown"):
+            ortperf.benchmark("m.onnx", expect={"gpu_memory_mib": 1}, **QUICK)
+    """
+    result = run(project, body)
+    assert result.exit_code == 0, result.out

@@ -136,3 +136,20 @@ def test_device_is_an_option_of_built_in_providers_that_have_one(
 ) -> None:
     assert device_option(find_provider(name), {name: "1"}, plugins) == option
     assert device_option(find_provider(name), {}, plugins) == {}
+
+
+def test_workers_take_over_what_the_controller_settled(project: Project) -> None:
+    project.models("a", "b")
+    project.write(
+        "conftest.py",
+        "import os\n"
+        "import pytest_ortperf.activation\n"
+        "def settle(config):\n"
+        "    raise AssertionError('a worker must not ask again')\n"
+        "if 'PYTEST_XDIST_WORKER' in os.environ:\n"
+        "    pytest_ortperf.activation.settle_providers = settle\n",
+    )
+    result = project.run("-n", "2", "--ortperf-keep=log", "--ortperf-ep=auto")
+    assert (result.exit_code, len(result.records)) == (0, 2), result.out
+    folders = {record["kept"]["log"].rpartition("/")[0].rpartition("/")[0] for record in result.records}
+    assert len(folders) == 1
