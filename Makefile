@@ -55,7 +55,7 @@ providers: ## run the tests of other distributions of ONNX Runtime: make provide
 constraints: ## pin the newest versions anew in constraints.txt
 	rm -rf $(VENVS)/constraints
 	$(PYTHON) -m venv $(VENVS)/constraints
-	$(VENVS)/constraints/bin/python -m pip install --quiet 'pytest==9.1.*' '.[cpu,dev,docs]'
+	$(VENVS)/constraints/bin/python -m pip install --quiet 'pytest==9.1.*' '.[cpu,bench,dev,docs]'
 	$(VENVS)/constraints/bin/python -m pip freeze --exclude pytest-ortperf > $(VENVS)/pins.txt
 	{ head -n 1 constraints.txt; cat $(VENVS)/pins.txt; } > $(VENVS)/constraints.txt
 	mv $(VENVS)/constraints.txt constraints.txt
