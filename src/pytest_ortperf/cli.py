@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pytest_ortperf.compare_command import add_command as add_compare
 from pytest_ortperf.errors import OrtPerfError
 
 USAGE_ERROR = 2
@@ -19,12 +20,13 @@ examples:
   ortperf report result                          the newest run in the folder result
   ortperf report result --run 20261123-210146    that run
   ortperf report records_1.jsonl --output /tmp   one records file, tables to another folder
+  ortperf compare 20261122-180000 20261123-210146 the second run against the first
   ortperf schema > models.schema.json            for an editor that completes model lists
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status: 0, or 2 with a message on standard error.
+    """Run the command and return its exit status: 0; 1 for what `compare` fails on; 2 with a message on standard error.
 
     Args:
         argv: Arguments without the program's name; the process's own unless given.
@@ -90,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
         help="folder for the files; that of the records file unless given",
     )
     report.set_defaults(call=_report)
+
+    add_compare(commands)
 
     schema = commands.add_parser(
         "schema",

@@ -1,0 +1,163 @@
+"""The whole comparison of two sides, and what of it fails."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from pytest_ortperf.errors import SettingsError
+from pytest_ortperf.reports.comparison.accuracy import accuracy_changes
+from pytest_ortperf.reports.comparison.change import DEFAULT_FAIL_ON, TOPICS, WORSE, Change
+from pytest_ortperf.reports.comparison.evidence import RUNS, SINGLE
+from pytest_ortperf.reports.comparison.failures import case_changes, failure_changes, still_failing
+from pytest_ortperf.reports.comparison.fleet import FleetShift
+from pytest_ortperf.reports.comparison.footprint import creation_changes, memory_changes
+from pytest_ortperf.reports.comparison.latency import LatencyPair, compare_latencies
+from pytest_ortperf.reports.comparison.machines import Difference, differences, same_machine
+from pytest_ortperf.reports.comparison.multiple import needed_by_a_lone_change, rank_floor, sign_floor
+from pytest_ortperf.reports.comparison.placement import placement_changes
+from pytest_ortperf.reports.comparison.side import Side
+from pytest_ortperf.reports.comparison.verdict import FASTER, SLOWER, VERDICTS
+
+_ONE_SIDED_FROM = 6
+"""SLOWER and FASTER together from which on it is remarkable that all are of one kind: 2 in 64 by chance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What came out."""
+
+    base: Side
+    current: Side
+    pairs: tuple[LatencyPair, ...]
+    fleets: tuple[FleetShift, ...]
+    changes: tuple[Change, ...]
+    still_failing: tuple[str, ...]
+    """Cases that fail on both sides in the same way."""
+
+    differences: tuple[Difference, ...]
+    machine: str | None
+    """What stands against it being the same machine; `None` if it is."""
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Pairs by verdict."""
+        return Counter(pair.decision.verdict for pair in self.pairs)
+
+    def of_topic(self, topic: str) -> list[Change]:
+        """Return the changes of one topic."""
+        return [change for change in self.changes if change.topic == topic]
+
+
+def compare(base: Side, current: Side) -> Comparison:
+    """Return everything that differs between two sides."""
+    latencies = compare_latencies(base, current)
+    changes = (
+        *failure_changes(base, current),
+        *accuracy_changes(base, current),
+        *placement_changes(base, current),
+        *memory_changes(base, current),
+        *creation_changes(base, current),
+        *case_changes(base, current),
+    )
+    return Comparison(
+        base=base,
+        current=current,
+        pairs=latencies.pairs,
+        fleets=latencies.fleets,
+        changes=changes,
+        still_failing=tuple(still_failing(base, current)),
+        differences=differences(base, current),
+        machine=same_machine(base, current),
+    )
+
+
+def read_fail_on(text: str | None) -> tuple[str, ...]:
+    """Return the topics that a comma-separated text names; `none` is none, absent the default.
+
+    Raises:
+        SettingsError: If one is unknown.
+    """
+    if text is None:
+        return DEFAULT_FAIL_ON
+    names = [name for name in text.replace(",", " ").split() if name != "none"]
+    unknown = [name for name in names if name not in TOPICS]
+    if unknown:
+        raise SettingsError(f"fail-on: unknown {', '.join(unknown)}; choose from {', '.join(TOPICS)}, or none")
+    return tuple(dict.fromkeys(names))
+
+
+def failing(comparison: Comparison, fail_on: Collection[str]) -> list[Change]:
+    """Return what fails a comparison: SLOWER, and changes to the worse of the topics asked for."""
+    found = list(_slower(comparison)) if "latency" in fail_on else []
+    return [
+        *found,
+        *(each for each in comparison.changes if each.direction == WORSE and each.topic in fail_on),
+    ]
+
+
+def _slower(comparison: Comparison) -> Iterator[Change]:
+    for pair in comparison.pairs:
+        if pair.decision.verdict == SLOWER:
+            yield Change(
+                topic="latency",
+                kind=SLOWER,
+                direction=WORSE,
+                case_id=pair.case_id,
+                nodeid=pair.nodeid,
+                text=pair_text(pair),
+            )
+    for fleet in comparison.fleets:
+        if fleet.verdict == SLOWER:
+            name = f"all of {fleet.provider} ({fleet.timing})"
+            text = f"{fleet.pairs} pairs, ratio {fleet.ratio:.3f}; {fleet.note}"
+            yield Change(topic="latency", kind=SLOWER, direction=WORSE, case_id=name, nodeid=name, text=text)
+
+
+def pair_text(pair: LatencyPair) -> str:
+    """Return a pair in one line."""
+    return (
+        f"{pair.timing}: {pair.statistic} {pair.base_ns / 1e6:.4g} -> {pair.current_ns / 1e6:.4g} ms, "
+        f"ratio {pair.evidence.ratio:.3f} ({interval_text(pair)}), delta {100 * pair.decision.delta:.3g} %, "
+        f"{pair.evidence.kind}"
+    )
+
+
+def interval_text(pair: LatencyPair) -> str:
+    """Return the 90 % interval of a pair's ratio."""
+    if not pair.evidence.is_known:
+        return "unknown"
+    low, high = pair.evidence.interval
+    return f"{low:.3f} to {high:.3f}"
+
+
+def health_notes(comparison: Comparison) -> Iterator[str]:
+    """Yield what is to be known of the verdicts as a whole."""
+    counts = comparison.counts
+    slower, faster = counts[SLOWER], counts[FASTER]
+    if slower + faster >= _ONE_SIDED_FROM and not (slower and faster):
+        yield f"one-sided: {slower} SLOWER, {faster} FASTER; a biased measurement looks like that too"
+    kinds = {(pair.evidence.kind, pair.evidence.base_count, pair.evidence.current_count) for pair in comparison.pairs}
+    needed = needed_by_a_lone_change(len(comparison.pairs))
+    for kind, base, current in sorted(kinds):
+        floor = rank_floor(base, current) if kind in (RUNS, SINGLE) else sign_floor(base)
+        if comparison.machine is None and floor > needed:
+            yield (
+                f"{_counted(base, current)}: a test by ranks alone could not go below p {floor:.2g}, and a lone change "
+                f"among {len(comparison.pairs)} needs {needed:.2g}; verdicts rest on the normal shape of {_noise(kind)}"
+            )
+
+
+def _counted(base: int, current: int) -> str:
+    return f"{base} + {current} " + ("run" if base + current == 1 else "runs")
+
+
+def _noise(kind: str) -> str:
+    return "the fleet's noise" if kind == SINGLE else "the noise between runs"
+
+
+def verdict_text(comparison: Comparison) -> str:
+    """Return the counts of all verdicts: `2 SLOWER, 1 FASTER, 3 UNSURE, 11 SAME`."""
+    counts = comparison.counts
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)

@@ -1,0 +1,169 @@
+"""What all cases of one provider and timing mode have in common from run to run: the fleet, its shift and spread.
+
+A machine that is 4 % slower today makes every case 4 % slower. That is taken out of each pair, and shown as what it
+is: one line for the fleet, because a runtime that became slower everywhere looks the same.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pytest_ortperf.records.environment import RunEnd
+from pytest_ortperf.records.intervals import median_interval
+from pytest_ortperf.reports.comparison.side import RunSide, Side
+
+MIN_FLEET = 8
+"""Pairs from which on a fleet's median and spread say something about each of them."""
+
+_TO_SIGMA = 1.4826
+"""Median absolute deviation -> standard deviation, of a normal distribution."""
+
+_QUIET_CANARY = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logs:
+    """Logarithms of one case's latency, one a run that has it."""
+
+    base: Mapping[str, float]
+    """Run -> logarithm of ns."""
+
+    current: Mapping[str, float]
+
+    @property
+    def raw(self) -> float:
+        """Of the ratio, nothing taken out."""
+        return statistics.fmean(self.current.values()) - statistics.fmean(self.base.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """The pairs of one provider and timing mode."""
+
+    pairs: int
+    log_shift: float
+    """Median over the pairs of the log ratio."""
+
+    log_interval: tuple[float, float] | None
+    """Its 95 % interval, from order statistics; `None` below 6 pairs."""
+
+    spread: float
+    """Robust standard deviation of the log ratios around the shift."""
+
+    base_effects: Mapping[str, float]
+    """Run -> what all of its cases have in common."""
+
+    current_effects: Mapping[str, float]
+
+    @property
+    def normalises(self) -> bool:
+        """Whether it is large enough to take its shift out of its pairs."""
+        return self.pairs >= MIN_FLEET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetShift:
+    """The line of a fleet in a report."""
+
+    provider: str
+    """Short name."""
+
+    timing: str
+    pairs: int
+    ratio: float
+    low: float | None
+    high: float | None
+    verdict: str
+    note: str
+
+
+def fleet_of(members: Sequence[Logs]) -> Fleet:
+    """Return the fleet of pairs, at least one."""
+    ratios = sorted(member.raw for member in members)
+    shift = statistics.median(ratios)
+    return Fleet(
+        pairs=len(ratios),
+        log_shift=shift,
+        log_interval=median_interval(ratios),
+        spread=_TO_SIGMA * statistics.median(abs(ratio - shift) for ratio in ratios),
+        base_effects=_effects(((member, member.base) for member in members), -1),
+        current_effects=_effects(((member, member.current) for member in members), 1),
+    )
+
+
+def _effects(sides: Iterable[tuple[Logs, Mapping[str, float]]], sign: int) -> dict[str, float]:
+    """Return, by run, the median over cases of how far the run is from the middle between both sides."""
+    found: dict[str, list[float]] = {}
+    for member, values in sides:
+        middle = statistics.fmean(values.values()) - sign * member.raw / 2
+        for run, value in values.items():
+            found.setdefault(run, []).append(value - middle)
+    return {run: statistics.median(values) for run, values in found.items()}
+
+
+def shift_line(name: tuple[str, str], fleet: Fleet, delta: float, control: tuple[bool | None, str]) -> FleetShift:
+    """Return what to say of a fleet.
+
+    Args:
+        name: Provider and timing mode.
+        fleet: Its numbers.
+        delta: Relative change that matters.
+        control: Of `canary_control`.
+    """
+    low, high = fleet.log_interval or (None, None)
+    verdict, note = _judged(fleet, delta, control)
+    return FleetShift(
+        provider=name[0],
+        timing=name[1],
+        pairs=fleet.pairs,
+        ratio=math.exp(fleet.log_shift),
+        low=None if low is None else math.exp(low),
+        high=None if high is None else math.exp(high),
+        verdict=verdict,
+        note=note,
+    )
+
+
+def _judged(fleet: Fleet, delta: float, control: tuple[bool | None, str]) -> tuple[str, str]:
+    limit = math.log1p(delta)
+    if fleet.log_interval is None or not fleet.normalises:
+        return "UNSURE", f"{MIN_FLEET} pairs are needed to tell it from its cases"
+    low, high = fleet.log_interval
+    if -limit <= low and high <= limit:
+        return "SAME", ""
+    if low <= limit and high >= -limit:
+        return "UNSURE", "between the two"
+    is_steady, said = control
+    if is_steady:
+        return ("SLOWER" if low > limit else "FASTER"), f"the machine is not it: {said}"
+    return "UNSURE", f"all cases moved together: the machine, or the software as a whole ({said})"
+
+
+def canary_control(base: Side, current: Side) -> tuple[bool | None, str]:
+    """Return whether the canary shows the same machine speed on both sides, and the words for it.
+
+    `None` where a run has no canary: only `--ortperf-env=strict` sings it.
+    """
+    sides = [_canaries(side.runs) for side in (base, current)]
+    if not all(sides):
+        return None, "no canary was timed in both; runs with --ortperf-env=strict have one"
+    changes = {
+        name: statistics.median(each[name] for each in sides[1]) / statistics.median(each[name] for each in sides[0])
+        for name in sides[0][0]
+        if all(name in each for side in sides for each in side)
+    }
+    text = ", ".join(f"{name} {100 * (change - 1):+.1f} %" for name, change in changes.items())
+    return all(abs(change - 1) <= _QUIET_CANARY for change in changes.values()), f"canary {text}"
+
+
+def _canaries(runs: Iterable[RunSide]) -> list[dict[str, int]]:
+    found = [_canary(run.end) for run in runs]
+    return [each for each in found if each] if all(found) else []
+
+
+def _canary(end: RunEnd | None) -> dict[str, int]:
+    canary = (end.canary_after or end.canary_before) if end else None
+    return {name: part.fast_ns for name, part in canary.parts.items()} if canary else {}

@@ -1,0 +1,219 @@
+"""Latencies of two sides: paired by case and timing mode, less the shift of their fleet, each with a verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pytest_ortperf.reports.comparison.evidence import (
+    MIN_RUNS,
+    MIN_STORED_RUNS,
+    RUNS,
+    Evidence,
+    of_runs,
+    of_single_runs,
+)
+from pytest_ortperf.reports.comparison.fleet import (
+    MIN_FLEET,
+    Fleet,
+    FleetShift,
+    Logs,
+    canary_control,
+    fleet_of,
+    shift_line,
+)
+from pytest_ortperf.reports.comparison.machines import same_machine
+from pytest_ortperf.reports.comparison.multiple import adjusted
+from pytest_ortperf.reports.comparison.side import CaseResult, Observation, Side, log_latency
+from pytest_ortperf.reports.comparison.verdict import LEAST_DELTA, UNSURE, Decision, decide, delta_of
+
+_CLOCK_SPREAD = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyPair:
+    """One case in one timing mode on both sides."""
+
+    case_id: str
+    nodeid: str
+    provider: str
+    timing: str
+    statistic: str
+    """`median`, or `mean` where a side has nothing else."""
+
+    base_ns: float
+    current_ns: float
+    evidence: Evidence
+    adjusted_p: float
+    decision: Decision
+
+    @property
+    def raw_ratio(self) -> float:
+        """Current over base as measured, the shift of the fleet left in."""
+        return self.current_ns / self.base_ns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latencies:
+    """All pairs, and the fleets they are of."""
+
+    pairs: tuple[LatencyPair, ...]
+    fleets: tuple[FleetShift, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """Both sides of a pair as measured: run -> observations of its processes."""
+
+    key: str
+    timing: str
+    last: CaseResult
+    base: Mapping[str, Sequence[Observation]]
+    current: Mapping[str, Sequence[Observation]]
+
+    @property
+    def medians(self) -> bool:
+        return all(one.median_ns is not None for one in self.observations)
+
+    @property
+    def observations(self) -> list[Observation]:
+        return [one for side in (self.base, self.current) for each in side.values() for one in each]
+
+    @property
+    def logs(self) -> Logs:
+        base, current = (
+            {run: log_latency(each, medians=self.medians) for run, each in side.items()}
+            for side in (self.base, self.current)
+        )
+        return Logs(base=base, current=current)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    match: _Match
+    logs: Logs
+    fleet: Fleet
+    evidence: Evidence
+
+
+def compare_latencies(base: Side, current: Side) -> Latencies:
+    """Return a verdict on each case and timing mode that both sides measured."""
+    fleets: dict[tuple[str, str], list[tuple[_Match, Logs]]] = {}
+    for match in _matches(base, current):
+        fleets.setdefault((match.last.record.provider, match.timing), []).append((match, match.logs))
+    machine = same_machine(base, current)
+    control = canary_control(base, current)
+    pairs: list[LatencyPair] = []
+    lines = []
+    for name, members in sorted(fleets.items()):
+        fleet = fleet_of([logs for _, logs in members])
+        lines.append(shift_line(name, fleet, LEAST_DELTA, control if machine is None else (None, machine)))
+        judged = [_Judged(match, logs, fleet, _evidence(match, logs, fleet)) for match, logs in members]
+        pairs += _verdicts(judged, machine)
+    return Latencies(pairs=tuple(pairs), fleets=tuple(lines))
+
+
+def _matches(base: Side, current: Side) -> Iterator[_Match]:
+    for key, case in current.last.items():
+        for timing in case.observations:
+            sides = [_by_run(side, key, timing) for side in (base, current)]
+            if all(sides):
+                yield _Match(key, timing, case, *sides)
+
+
+def _by_run(side: Side, key: str, timing: str) -> dict[str, Sequence[Observation]]:
+    found: dict[str, Sequence[Observation]] = {}
+    for number, run in enumerate(side.runs):
+        case = run.cases.get(key)
+        if case is not None and timing in case.observations:
+            found[f"{number} {run.name}"] = case.observations[timing]
+    return found
+
+
+def _evidence(match: _Match, logs: Logs, fleet: Fleet) -> Evidence:
+    shift_base, shift_current = (fleet.base_effects, fleet.current_effects) if fleet.normalises else ({}, {})
+    base = [value - shift_base.get(run, 0) for run, value in logs.base.items()]
+    current = [value - shift_current.get(run, 0) for run, value in logs.current.items()]
+    if len(base) + len(current) > 2:  # noqa: PLR2004 - one on each side
+        return of_runs(base, current)
+    return of_single_runs(
+        current[0] - base[0],
+        fleet_spread=fleet.spread if fleet.normalises else math.inf,
+        fleet=fleet.pairs,
+        own_errors=[one.log_error for one in match.observations if one.log_error is not None],
+    )
+
+
+def _verdicts(judged: Sequence[_Judged], machine: str | None) -> Iterator[LatencyPair]:
+    values = adjusted([each.evidence.p for each in judged])
+    for each, value in zip(judged, values, strict=True):
+        base_ns, current_ns = (math.exp(_mean(side)) for side in (each.logs.base, each.logs.current))
+        yield LatencyPair(
+            case_id=each.match.key,
+            nodeid=each.match.last.record.nodeid,
+            provider=each.match.last.record.provider,
+            timing=each.match.timing,
+            statistic="median" if each.match.medians else "mean",
+            base_ns=base_ns,
+            current_ns=current_ns,
+            evidence=each.evidence,
+            adjusted_p=value,
+            decision=_decision(each, base_ns, value, machine),
+        )
+
+
+def _decision(each: _Judged, base_ns: float, value: float, machine: str | None) -> Decision:
+    if machine is not None:
+        return Decision(verdict=UNSURE, delta=max(LEAST_DELTA, 0.0), reasons=(machine,))
+    if not each.fleet.normalises:
+        few = f"the fleet is {each.fleet.pairs} of the {MIN_FLEET} pairs that show what the machine did"
+        return Decision(verdict=UNSURE, delta=LEAST_DELTA, reasons=(few,))
+    delta = delta_of(base_ns, each.evidence)
+    return decide(each.evidence, base_ns=base_ns, delta=delta, adjusted_p=value, doubts=tuple(_doubts(each, delta)))
+
+
+def _doubts(each: _Judged, delta: float) -> Iterator[str]:
+    yield from _clock_doubts(each, delta)
+    if each.evidence.kind == RUNS:
+        if not each.evidence.may_decide:
+            yield (
+                f"{each.evidence.base_count} and {each.evidence.current_count} runs; {MIN_RUNS} on each side, or "
+                f"{MIN_STORED_RUNS} stored ones, can show a change"
+            )
+        return
+    for name, side in (("base", each.match.base), ("current", each.match.current)):
+        for doubt in dict.fromkeys(doubt for runs in side.values() for one in runs for doubt in one.doubts):
+            yield f"{name}: {doubt}"
+    yield from _fastest_doubts(each, delta)
+
+
+def _fastest_doubts(each: _Judged, delta: float) -> Iterator[str]:
+    """A neighbour's load makes some iterations slower; a slower model makes the fastest one slower too."""
+    fastest = [
+        min((one.min_ns for runs in side.values() for one in runs if one.min_ns), default=None)
+        for side in (each.match.base, each.match.current)
+    ]
+    if fastest[0] is None or fastest[1] is None:
+        yield "no samples to look at, only their mean"
+        return
+    moved = math.log(fastest[1] / fastest[0]) - each.fleet.log_shift
+    if moved * math.copysign(1, each.evidence.log_ratio) < math.log1p(delta / 2):
+        yield f"the fastest iteration does not bear it out ({100 * math.expm1(moved):+.1f} %)"
+
+
+def _clock_doubts(each: _Judged, delta: float) -> Iterator[str]:
+    clocks = [
+        [one.sm_clock_mhz for runs in side.values() for one in runs if one.sm_clock_mhz]
+        for side in (each.match.base, each.match.current)
+    ]
+    if not all(clocks):
+        return
+    moved = math.log(sum(clocks[1]) / len(clocks[1])) - math.log(sum(clocks[0]) / len(clocks[0]))
+    cycles = (each.evidence.log_ratio + moved) * math.copysign(1, each.evidence.log_ratio)
+    if abs(moved) > _CLOCK_SPREAD and cycles < math.log1p(delta):
+        yield f"the GPU's clock differs by {100 * math.expm1(moved):+.1f} %; in cycles it is no change"
+
+
+def _mean(values: Mapping[str, float]) -> float:
+    return sum(values.values()) / len(values)

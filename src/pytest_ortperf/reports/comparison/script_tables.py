@@ -1,0 +1,195 @@
+"""A folder with the CSV files of the removed ONNX Runtime script as a side, of 2021 or of 2022 to 2024.
+
+They have a mean and no samples: latencies are shown with their ratio, and are UNSURE.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pytest_ortperf.cases.providers import find_provider
+from pytest_ortperf.errors import ResultsFileError
+from pytest_ortperf.records.record import Failure, Record, SessionFact
+from pytest_ortperf.records.resources import DeviceMemory, Resources
+from pytest_ortperf.reports.comparison.side import CaseResult, Observation, RunSide, Side
+
+TARGETS: Mapping[str, tuple[str, str | None]] = {
+    "ORT-CPUFp32": ("cpu", None),
+    "ORT-CUDAFp32": ("cuda", None),
+    "ORT-CUDAFp16": ("cuda", "fp16"),
+    "ORT-TRTFp32": ("tensorrt", None),
+    "ORT-TRTFp16": ("tensorrt", "fp16"),
+    "ORT-ACLFp32": ("acl", None),
+    "TRTFp32": ("trtexec", None),
+    "TRTFp16": ("trtexec", "fp16"),
+    "CPUExecutionProvider": ("cpu", None),
+    "CUDAExecutionProvider": ("cuda", None),
+    "CUDAExecutionProvider_fp16": ("cuda", "fp16"),
+    "TensorrtExecutionProvider": ("tensorrt", None),
+    "TensorrtExecutionProvider_fp16": ("tensorrt", "fp16"),
+    "ACLExecutionProvider": ("acl", None),
+    "Standalone_TRT": ("trtexec", None),
+    "Standalone_TRT_fp16": ("trtexec", "fp16"),
+    "CPU": ("cpu", None),
+    "CPU fp32": ("cpu", None),
+    "CUDA fp32": ("cuda", None),
+    "CUDA fp16": ("cuda", "fp16"),
+    "TRT EP fp32": ("tensorrt", None),
+    "TRT EP fp16": ("tensorrt", "fp16"),
+    "Standalone TRT fp32": ("trtexec", None),
+    "Standalone TRT fp16": ("trtexec", "fp16"),
+}
+"""The script's names of targets, of 2022 to 2024, of 2021 in statuses and failures, and of 2021 in headers."""
+
+_KINDS = {"script error": "precision error"}
+_TABLES = ("latency", "fail", "status", "session", "specs")
+_TABLE = re.compile(r"(?:benchmark_)?(?P<table>latency|fail|status|session|specs)(?:_[\d-]+)?\.csv")
+_MEAN, _MEMORY = "mean (ms)", "peak memory usage (MiB)"
+_CREATION, _SECOND = "session creation time (s)", "second session creation time (s)"
+
+Tables = Mapping[str, list[dict[str, str]]]
+Cells = dict[tuple[str, str], dict[str, str]]
+
+_NO_TIME = "1970-01-01T00:00:00+00:00"
+
+
+def is_script_folder(folder: Path) -> bool:
+    """Whether a folder holds the script's tables and no records file."""
+    return bool(_tables(folder)) and not any(folder.glob("records_*.jsonl"))
+
+
+def read_script_folder(folder: Path) -> Side:
+    """Return the script's results in a folder.
+
+    Raises:
+        ResultsFileError: If a table cannot be read.
+    """
+    tables = {name: _rows(path) for name, path in _tables(folder).items()}
+    cells = _cells(tables)
+    unknown = sorted({target for _, target in cells} - set(TARGETS))
+    cases = [_case(model, target, values) for (model, target), values in cells.items() if target in TARGETS]
+    run = RunSide(
+        name=folder.name, cases={case.record.case_id: case for case in cases}, fingerprint=_fingerprint(tables)
+    )
+    notes = (f"{folder.name}: unknown targets were left out: {', '.join(unknown)}",) if unknown else ()
+    return Side(name=str(folder), runs=(run,), notes=notes)
+
+
+def _cells(tables: Tables) -> Cells:
+    """Return what all tables say, by model and target."""
+    found: Cells = {}
+    for row in (*tables.get("latency", ()), *tables.get("session", ())):
+        for target, column, text in _targets(row):
+            found.setdefault((row["model"], target), {})[column] = text
+    for row in tables.get("status", ()):
+        for target, text in row.items():
+            if target != "model" and text.strip():
+                found.setdefault((row["model"], target), {})["status"] = text.strip()
+    for row in tables.get("fail", ()):
+        said = {"kind": row.get("error type", ""), "message": row.get("error message", "")}
+        found.setdefault((row["model"], row.get("ep", "")), {}).update(said)
+    return found
+
+
+def _tables(folder: Path) -> dict[str, Path]:
+    """Return the newest file of each table."""
+    found = {}
+    for path in sorted(folder.glob("*.csv")):
+        match = _TABLE.fullmatch(path.name)
+        if match and match["table"] in _TABLES:
+            found[match["table"]] = path
+    return found
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows, headers and names without the line ends and spaces that the script put in."""
+    try:
+        with path.open(encoding="utf-8", errors="replace", newline="") as file:
+            rows = [{_name(key): value or "" for key, value in row.items() if key} for row in csv.DictReader(file)]
+    except (OSError, csv.Error) as error:
+        raise ResultsFileError(f"{path}: cannot be read as one of the script's tables: {error}.") from error
+    return [row for row in rows if any(row.values())]
+
+
+def _name(header: str) -> str:
+    text = " ".join(header.split())
+    return "model" if text == "Model" else text
+
+
+def _targets(row: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Yield target, column and cell of a wide table: `ORT-CUDAFp32 mean (ms)`."""
+    for header, text in row.items():
+        for column in (_SECOND, _CREATION, _MEAN, _MEMORY):
+            if header.endswith(f" {column}") and text.strip():
+                yield header.removesuffix(f" {column}"), column, text.strip()
+                break
+
+
+def _case(model: str, target: str, values: Mapping[str, str]) -> CaseResult:
+    name, precision = TARGETS[target]
+    label = f"{name}-{precision}" if precision else name
+    provider = find_provider(name)
+    failed = "kind" in values or values.get("status") == "Fail"
+    mean = _number(values.get(_MEAN))
+    record = Record(
+        case_id=f"{model}::benchmark[{label}]",
+        nodeid=f"{model}::benchmark[{label}]",
+        model=model,
+        mode="benchmark",
+        provider=provider.name,
+        provider_full_name=provider.full_name,
+        precision=precision,
+        outcome="failed" if failed else "passed" if mean is not None or values.get("status") == "Pass" else "skipped",
+        failure=_failure(values) if failed else None,
+        started=_NO_TIME,
+        session=_session(values),
+        resources=_resources(values),
+    )
+    timing = "bound+copies" if name == "trtexec" else "host"
+    observed = {} if mean is None or failed else {timing: (Observation(mean_ns=mean * 1e6),)}
+    return CaseResult(record=record, observations=observed)
+
+
+def _failure(values: Mapping[str, str]) -> Failure:
+    kind = values.get("kind", "runtime error").strip()
+    return Failure(kind=_KINDS.get(kind, kind), stage=None, message=values.get("message", "no message"))
+
+
+def _session(values: Mapping[str, str]) -> SessionFact | None:
+    first, second = _number(values.get(_CREATION)), _number(values.get(_SECOND))
+    if first is None:
+        return None
+    return SessionFact(
+        requested_providers=(),
+        active_providers=(),
+        provider_options={},
+        graph_optimization="all",
+        intra_op_threads=None,
+        creation_ns=round(first * 1e9),
+        second_creation_ns=None if second is None else round(second * 1e9),
+    )
+
+
+def _resources(values: Mapping[str, str]) -> Resources | None:
+    peak = _number(values.get(_MEMORY))
+    if not peak:  # the script's 0 is "not read"
+        return None
+    memory = DeviceMemory(source="process", baseline_byte=0, creation_peak_byte=None, run_peak_byte=round(peak * 2**20))
+    return Resources(device_memory=memory)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float((text or "").strip())
+    except ValueError:
+        return None
+
+
+def _fingerprint(tables: Tables) -> str | None:
+    """Return CPU and GPU of the script's specs; nothing if either is missing."""
+    specs = {row.get("Spec", ""): " ".join(row.get("Version", "").split()) for row in tables.get("specs", ())}
+    parts = [specs[name] for name in ("CPU", "GPU") if specs.get(name)]
+    return ", ".join(parts) if len(parts) == 2 else None  # noqa: PLR2004 - both

@@ -1,0 +1,173 @@
+"""One side of a comparison: a run or several, each with its cases, whatever file they came from."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from pytest_ortperf.records.environment import Environment, RunEnd
+from pytest_ortperf.records.latency import UNSTABLE, Latency
+from pytest_ortperf.records.reading import Run
+from pytest_ortperf.records.record import Concurrent, Record
+from pytest_ortperf.records.statistics import summarize
+from pytest_ortperf.reports.gains import counts
+
+_DOUBTFUL = ("warning", "reject")
+_OF_95_PERCENT = 1.96
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What one process measured of one case in one timing mode."""
+
+    mean_ns: float
+    median_ns: float | None = None
+    min_ns: float | None = None
+    log_error: float | None = None
+    """Standard error of the logarithm of the median, from blocks: what one process knows of its own noise."""
+
+    sm_clock_mhz: float | None = None
+    doubts: tuple[str, ...] = ()
+    """Why the number may be of the machine rather than of the case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseResult:
+    """A case in one run."""
+
+    record: Record
+    """The last, where it ran more than once."""
+
+    observations: Mapping[str, tuple[Observation, ...]] = field(default_factory=dict)
+    """Timing mode -> one a process; `host, 4 threads` is the throughput of threads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSide:
+    """One run."""
+
+    name: str
+    cases: Mapping[str, CaseResult]
+    """By `case_id`, or by node id where two model lists of the run have the same."""
+
+    environment: Environment | None = None
+    fingerprint: str | None = None
+    """The machine's hardware; `None` is unknown, and the same as nothing."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
+    end: RunEnd | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """What is compared: runs that are meant to be the same thing."""
+
+    name: str
+    runs: tuple[RunSide, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def last(self) -> Mapping[str, CaseResult]:
+        """Each case as the last run that has it knows it."""
+        return {key: case for run in self.runs for key, case in run.cases.items()}
+
+    def all_of(self, key: str) -> list[Record]:
+        """Return the records of one case, oldest run first."""
+        return [run.cases[key].record for run in self.runs if key in run.cases]
+
+
+def side_of(name: str, runs: Iterable[Run]) -> Side:
+    """Return a side made of runs that were read."""
+    found = tuple(runs)
+    return Side(name=name, runs=tuple(map(run_side, found)), notes=tuple(note for run in found for note in run.notes))
+
+
+def run_side(run: Run) -> RunSide:
+    """Return one run as a side knows it."""
+    header = run.header
+    return RunSide(
+        name=header.run,
+        cases=cases_of(run.records),
+        environment=header.environment,
+        fingerprint=header.environment.fingerprint,
+        labels=header.labels,
+        options=header.options,
+        end=run.end,
+    )
+
+
+def cases_of(records: Iterable[Record]) -> dict[str, CaseResult]:
+    """Return records by the key that pairs them, those of one case joined."""
+    found: dict[str, dict[str, list[Record]]] = {}
+    for record in records:
+        found.setdefault(record.case_id, {}).setdefault(record.nodeid, []).append(record)
+    return {
+        case_id if len(by_node) == 1 else nodeid: _joined(each)
+        for case_id, by_node in found.items()
+        for nodeid, each in by_node.items()
+    }
+
+
+def _joined(records: list[Record]) -> CaseResult:
+    observed: dict[str, tuple[Observation, ...]] = {}
+    for record in records:
+        if not counts(record):
+            continue
+        for timing, one in _observations(record):
+            observed[timing] = (*observed.get(timing, ()), one)
+    return CaseResult(record=records[-1], observations=observed)
+
+
+def _observations(record: Record) -> Iterator[tuple[str, Observation]]:
+    for latency in record.latencies:
+        yield latency.timing, _observation(record, latency)
+    if record.concurrent is not None:
+        yield _of_threads(record.concurrent)
+
+
+def _observation(record: Record, latency: Latency) -> Observation:
+    summary = summarize(latency)
+    clocks = record.resources.clocks if record.resources else None
+    of_this = clocks is not None and record.resources is not None and record.resources.timing == latency.timing
+    half = summary.half_width
+    return Observation(
+        mean_ns=summary.mean_ns,
+        median_ns=summary.p50_ns,
+        min_ns=summary.min_ns,
+        log_error=None if half is None else half / _OF_95_PERCENT,
+        sm_clock_mhz=clocks.mean_sm_mhz if clocks and of_this else None,
+        doubts=tuple(_doubts(record, latency)),
+    )
+
+
+def _doubts(record: Record, latency: Latency) -> Iterator[str]:
+    if latency.status == UNSTABLE:
+        yield "its median is not precise (unstable)"
+    if latency.steady is False:
+        yield "its warm-up did not become steady"
+    for found in record.machine.findings if record.machine else ():
+        if found.level in _DOUBTFUL:
+            yield f"the machine: {found.seen}"
+
+
+def _of_threads(found: Concurrent) -> tuple[str, Observation]:
+    per_iteration = 1e9 / found.iterations_per_s
+    return f"{found.timing}, {len(found.iterations)} threads", Observation(mean_ns=per_iteration)
+
+
+def log_latency(observations: Iterable[Observation], *, medians: bool) -> float:
+    """Return the mean over processes of the logarithm of the latency in ns.
+
+    Args:
+        observations: At least one.
+        medians: Whether of medians; else of means, where a side has nothing else.
+    """
+    return statistics.fmean(math.log(_typical(one, medians=medians)) for one in observations)
+
+
+def _typical(one: Observation, *, medians: bool) -> float:
+    value = one.median_ns if medians and one.median_ns is not None else one.mean_ns
+    return max(value, 1e-3)

@@ -1,0 +1,168 @@
+"""A comparison for machines and pages: CSV, JSON and Markdown, from the same rows."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Iterable, Mapping
+
+from pytest_ortperf.reports.columns import Cell
+from pytest_ortperf.reports.comparison.change import Change
+from pytest_ortperf.reports.comparison.comparison import Comparison, failing, health_notes, interval_text, verdict_text
+from pytest_ortperf.reports.comparison.latency import LatencyPair
+from pytest_ortperf.reports.comparison.text import TITLES, fleet_text, side_text, sorted_pairs
+from pytest_ortperf.reports.comparison.verdict import SAME
+from pytest_ortperf.reports.csv_tables import FORMULA_STARTS
+
+COLUMNS = (
+    "topic",
+    "case_id",
+    "verdict",
+    "timing",
+    "statistic",
+    "base_ms",
+    "current_ms",
+    "ratio",
+    "ratio_low",
+    "ratio_high",
+    "raw_ratio",
+    "delta_percent",
+    "p_adjusted",
+    "evidence",
+    "base_count",
+    "current_count",
+    "text",
+)
+"""Of the CSV file and of the rows in JSON."""
+
+MOST_ROWS = 20
+"""Of a Markdown table: a comment of a pull request has an end."""
+
+
+def rows_of(comparison: Comparison) -> list[dict[str, Cell]]:
+    """Return one row a pair and one a change; a column that has no meaning for it is absent."""
+    return [
+        *map(_pair_row, sorted_pairs(comparison.pairs, everything=True)),
+        *map(_change_row, comparison.changes),
+    ]
+
+
+def csv_text(comparison: Comparison) -> str:
+    """Return the rows as CSV; an empty cell is something absent."""
+    file = io.StringIO()
+    lines = csv.writer(file, lineterminator="\n")
+    lines.writerow(COLUMNS)
+    lines.writerows([_safe(row.get(column)) for column in COLUMNS] for row in rows_of(comparison))
+    return file.getvalue()
+
+
+def json_text(comparison: Comparison, fail_on: Iterable[str]) -> str:
+    """Return everything as JSON: sides, verdict counts, fleets, rows, differences, and what fails."""
+    data = {
+        "schema": 1,
+        "base": _side(comparison, "base"),
+        "current": _side(comparison, "current"),
+        "same_machine": comparison.machine is None,
+        "machine": comparison.machine,
+        "verdicts": dict(comparison.counts),
+        "fleets": [dataclasses.asdict(fleet) for fleet in comparison.fleets],
+        "rows": rows_of(comparison),
+        "still_failing": list(comparison.still_failing),
+        "differences": [dataclasses.asdict(each) for each in comparison.differences],
+        "notes": list(health_notes(comparison)),
+        "failing": [dataclasses.asdict(each) for each in failing(comparison, tuple(fail_on))],
+    }
+    return json.dumps(data, allow_nan=False, indent=1) + "\n"
+
+
+def markdown_text(comparison: Comparison) -> str:
+    """Return a short page: for a pull request's comment or a CI summary."""
+    parts = [
+        f"**{verdict_text(comparison)}**",
+        f"Base: {side_text(comparison.base)}  \nCurrent: {side_text(comparison.current)}",
+        *(_text(fleet_text(fleet)) for fleet in comparison.fleets),
+        _pairs_table(comparison),
+        *(_changes_list(title, comparison.of_topic(topic)) for topic, title in TITLES.items()),
+        *(_text(note) for note in health_notes(comparison)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _pairs_table(comparison: Comparison) -> str:
+    pairs = sorted_pairs(comparison.pairs, everything=False)
+    if not pairs:
+        return ""
+    rows = [
+        "| case | timing | base ms | current ms | ratio | 90 % interval | delta | verdict |",
+        "|---|---|---:|---:|---:|---|---:|---|",
+        *(
+            f"| {_text(pair.case_id)} | {pair.timing} | {pair.base_ns / 1e6:.4g} | {pair.current_ns / 1e6:.4g} "
+            f"| {pair.evidence.ratio:.3f} | {interval_text(pair)} | {100 * pair.decision.delta:.3g} % "
+            f"| {pair.decision.verdict} |"
+            for pair in pairs[:MOST_ROWS]
+        ),
+    ]
+    more = len(pairs) - MOST_ROWS
+    return "\n".join(rows) + (f"\n\nand {more} more that are not {SAME}" if more > 0 else "")
+
+
+def _changes_list(title: str, changes: list[Change]) -> str:
+    if not changes:
+        return ""
+    lines = [f"- {each.kind}: `{each.case_id}`: {_text(each.text)}" for each in changes[:MOST_ROWS]]
+    more = len(changes) - MOST_ROWS
+    return "\n".join([f"**{title}**\n", *lines, *([f"- and {more} more"] if more > 0 else [])])
+
+
+def _text(text: str) -> str:
+    """Return a text that Markdown shows as it is; names and messages come from files of others."""
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>|#!" else letter for letter in " ".join(text.split()))
+
+
+def _pair_row(pair: LatencyPair) -> dict[str, Cell]:
+    evidence = pair.evidence
+    low, high = evidence.interval if evidence.is_known else (None, None)
+    return {
+        "topic": "latency",
+        "case_id": pair.case_id,
+        "verdict": pair.decision.verdict,
+        "timing": pair.timing,
+        "statistic": pair.statistic,
+        "base_ms": _rounded(pair.base_ns / 1e6),
+        "current_ms": _rounded(pair.current_ns / 1e6),
+        "ratio": _rounded(evidence.ratio),
+        "ratio_low": _rounded(low),
+        "ratio_high": _rounded(high),
+        "raw_ratio": _rounded(pair.raw_ratio),
+        "delta_percent": _rounded(100 * pair.decision.delta),
+        "p_adjusted": _rounded(pair.adjusted_p),
+        "evidence": evidence.kind,
+        "base_count": evidence.base_count,
+        "current_count": evidence.current_count,
+        "text": "; ".join(pair.decision.reasons) or None,
+    }
+
+
+def _change_row(change: Change) -> dict[str, Cell]:
+    return {"topic": change.topic, "case_id": change.case_id, "verdict": change.kind, "text": change.text}
+
+
+def _side(comparison: Comparison, name: str) -> Mapping[str, object]:
+    side = comparison.base if name == "base" else comparison.current
+    return {
+        "name": side.name,
+        "runs": [run.name for run in side.runs],
+        "fingerprint": side.runs[-1].fingerprint,
+        "labels": dict(side.runs[-1].labels),
+        "cases": len(side.last),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")
+
+
+def _safe(value: Cell) -> Cell:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value

@@ -1,0 +1,176 @@
+"""A comparison for a terminal, as lines with their markup."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from pytest_ortperf.reports.columns import runtime_version
+from pytest_ortperf.reports.comparison.change import BETTER, TOPICS, WORSE, Change
+from pytest_ortperf.reports.comparison.comparison import Comparison, health_notes, interval_text, verdict_text
+from pytest_ortperf.reports.comparison.fleet import FleetShift
+from pytest_ortperf.reports.comparison.latency import LatencyPair
+from pytest_ortperf.reports.comparison.side import RunSide, Side
+from pytest_ortperf.reports.comparison.verdict import FASTER, SAME, SLOWER, UNSURE, VERDICTS
+from pytest_ortperf.reports.terminal import BOLD, GREEN, PLAIN, RED, YELLOW, Line, Markup
+from pytest_ortperf.reports.text_table import TextColumn, cut, table_lines
+
+MOST_PAIRS = 30
+MOST_CHANGES = 30
+MOST_REASONS = 6
+_NARROWEST = 60
+
+_MARKUP: dict[str, Markup] = {SLOWER: RED, FASTER: GREEN, UNSURE: YELLOW, SAME: PLAIN}
+_DIRECTIONS: dict[str, Markup] = {WORSE: RED, BETTER: GREEN}
+TITLES = {
+    "failures": "failures",
+    "accuracy": "accuracy",
+    "placement": "placement",
+    "memory": "memory",
+    "creation": "session creation",
+    "missing": "cases",
+}
+
+
+def comparison_lines(comparison: Comparison, *, width: int, everything: bool = False) -> list[Line]:
+    """Return a comparison.
+
+    Args:
+        comparison: What.
+        width: Of the terminal, in characters.
+        everything: Whether pairs that are SAME are listed too, and nothing is left out.
+    """
+    width = max(width, _NARROWEST)
+    blocks = [
+        list(_sides(comparison, width)),
+        list(_latency(comparison, width, everything=everything)),
+        *(list(_changes(comparison, topic, width, everything=everything)) for topic in TOPICS if topic in TITLES),
+        [(text, PLAIN) for text in _still_failing(comparison)],
+    ]
+    lines: list[Line] = []
+    for block in (block for block in blocks if block):
+        lines += [("", PLAIN), *block] if lines else block
+    return lines
+
+
+def side_text(side: Side) -> str:
+    """Return a side in words: what was named, its runs, its ONNX Runtime."""
+    names = [run.name for run in side.runs if run.name not in side.name]
+    runs = f"{len(side.runs)} runs" if len(side.runs) > 1 else f"run {names[0]}" if names else ""
+    return ", ".join(part for part in (side.name, runs, _runtime(side.runs[-1])) if part)
+
+
+def _runtime(run: RunSide) -> str:
+    version = runtime_version(run.environment) if run.environment else None
+    return f"ONNX Runtime {version}" if version else ""
+
+
+def _sides(comparison: Comparison, width: int) -> Iterator[Line]:
+    texts = [f"base     {side_text(comparison.base)}", f"current  {side_text(comparison.current)}"]
+    fingerprint = comparison.current.runs[-1].fingerprint
+    texts.append(f"machine  {comparison.machine or f'the same, {fingerprint}'}")
+    listed = [f"{each.name} {each.base} -> {each.current}" for each in comparison.differences]
+    if listed:
+        texts.append(f"differs  {'; '.join(listed)}")
+    for text in texts:
+        yield from ((line, PLAIN) for line in textwrap.wrap(text, width, subsequent_indent=" " * 9))
+    for note in (*comparison.base.notes, *comparison.current.notes):
+        yield f"note: {note}", YELLOW
+
+
+def _latency(comparison: Comparison, width: int, *, everything: bool) -> Iterator[Line]:
+    if not comparison.pairs:
+        yield "latency: nothing was measured on both sides", YELLOW
+        return
+    yield f"latency: {verdict_text(comparison)}; ratio is current / base less the shift of the fleet", BOLD
+    for fleet in comparison.fleets:
+        yield from _wrapped(fleet_text(fleet), width, _MARKUP[fleet.verdict])
+    shown = sorted_pairs(comparison.pairs, everything=everything)
+    listed = shown if everything else shown[:MOST_PAIRS]
+    if listed:
+        title, *rows = _table(listed, width)
+        yield title, BOLD
+        yield from ((row, _MARKUP[pair.decision.verdict]) for row, pair in zip(rows, listed, strict=True))
+    if len(shown) > len(listed):
+        yield f"and {len(shown) - len(listed)} more", PLAIN
+    for text in (*_reasons(comparison.pairs), *health_notes(comparison)):
+        yield from _wrapped(text, width, PLAIN)
+
+
+def sorted_pairs(pairs: Sequence[LatencyPair], *, everything: bool) -> list[LatencyPair]:
+    """Return pairs by verdict, the largest change first; those that are SAME only if all are asked for."""
+    shown = [pair for pair in pairs if everything or pair.decision.verdict != SAME]
+    return sorted(shown, key=lambda pair: (VERDICTS.index(pair.decision.verdict), -abs(pair.evidence.log_ratio)))
+
+
+def fleet_text(fleet: FleetShift) -> str:
+    """Return the line of a fleet."""
+    interval = "" if fleet.low is None or fleet.high is None else f" ({_change(fleet.low)} to {_change(fleet.high)})"
+    note = f": {fleet.note}" if fleet.note else ""
+    pairs = "1 pair" if fleet.pairs == 1 else f"{fleet.pairs} pairs"
+    moved = f"{_change(fleet.ratio)}{interval}"
+    return f"fleet {fleet.provider}, {fleet.timing}: {pairs}, {moved}, {fleet.verdict}{note}"
+
+
+def _table(pairs: Sequence[LatencyPair], width: int) -> list[str]:
+    columns = (
+        TextColumn(title="case", cells=[pair.case_id for pair in pairs], to_left=True),
+        TextColumn(title="timing", cells=[pair.timing for pair in pairs], to_left=True, keep=1),
+        TextColumn(title="base ms", cells=[f"{pair.base_ns / 1e6:.4g}" for pair in pairs], keep=3),
+        TextColumn(title="current ms", cells=[f"{pair.current_ns / 1e6:.4g}" for pair in pairs], keep=4),
+        TextColumn(title="ratio", cells=[f"{pair.evidence.ratio:.3f}" for pair in pairs]),
+        TextColumn(title="90 % interval", cells=[interval_text(pair) for pair in pairs], keep=5),
+        TextColumn(title="delta %", cells=[f"{100 * pair.decision.delta:.3g}" for pair in pairs], keep=2),
+        TextColumn(title="verdict", cells=[pair.decision.verdict for pair in pairs], to_left=True),
+    )
+    return table_lines(columns, width)
+
+
+def _reasons(pairs: Sequence[LatencyPair]) -> Iterator[str]:
+    """Yield why pairs are UNSURE, the first reason of each, those that differ in a number alone together."""
+    first = [pair.decision.reasons[0] for pair in pairs if pair.decision.reasons]
+    groups: dict[str, list[str]] = {}
+    for reason in first:
+        groups.setdefault(_without_digits(reason), []).append(reason)
+    for found in sorted(groups.values(), key=len, reverse=True)[:MOST_REASONS]:
+        example = f", such as: {found[0]}" if len(set(found)) > 1 else f": {found[0]}"
+        yield f"UNSURE {len(found)}{example}"
+
+
+def _without_digits(text: str) -> str:
+    return "".join("0" if letter.isdigit() else letter for letter in text)
+
+
+def _changes(comparison: Comparison, topic: str, width: int, *, everything: bool) -> Iterator[Line]:
+    found = comparison.of_topic(topic)
+    if not found:
+        return
+    counts = Counter(change.kind for change in found)
+    yield f"{TITLES[topic]}: {', '.join(f'{count} {kind}' for kind, count in counts.items())}", BOLD
+    order = {WORSE: 0, BETTER: 1}
+    listed = sorted(found, key=lambda change: order.get(change.direction, 2))
+    for change in listed if everything else listed[:MOST_CHANGES]:
+        text = change_text(change)
+        yield f"  {text if everything else cut(text, width - 2)}", _DIRECTIONS.get(change.direction, PLAIN)
+    if not everything and len(listed) > MOST_CHANGES:
+        yield f"and {len(listed) - MOST_CHANGES} more", PLAIN
+
+
+def change_text(change: Change) -> str:
+    """Return a change in one line."""
+    return f"{change.kind}  {change.case_id}: {change.text}"
+
+
+def _still_failing(comparison: Comparison) -> Iterator[str]:
+    count = len(comparison.still_failing)
+    if count:
+        yield f"{count} {'case fails' if count == 1 else 'cases fail'} on both sides, with the same kind of failure"
+
+
+def _change(ratio: float) -> str:
+    return f"{100 * (ratio - 1):+.1f} %"
+
+
+def _wrapped(text: str, width: int, markup: Markup) -> Iterator[Line]:
+    yield from ((line, markup) for line in textwrap.wrap(text, width, subsequent_indent="  "))

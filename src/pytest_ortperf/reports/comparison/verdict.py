@@ -1,0 +1,84 @@
+"""The verdict on one pair: SAME, FASTER, SLOWER or UNSURE, with the reasons of the last."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_ortperf.reports.comparison.evidence import Evidence
+from pytest_ortperf.reports.comparison.multiple import FALSE_DISCOVERIES
+
+SAME, FASTER, SLOWER, UNSURE = "SAME", "FASTER", "SLOWER", "UNSURE"
+VERDICTS = (SLOWER, FASTER, UNSURE, SAME)
+
+LEAST_DELTA = 0.03
+"""Relative change below which nobody is to be woken up."""
+
+LEAST_DELTA_NS = 20_000
+"""The same as a time: calls, timers and allocators move by as much."""
+
+MOST_SAME = 0.10
+"""Relative change that noise may hide at most where a pair is called SAME."""
+
+_OF_95_PERCENT = 1.96
+_MOST_LOG = 10.0
+_BEYOND = "the interval reaches beyond delta"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What was decided."""
+
+    verdict: str
+    delta: float
+    """Relative change from which on this pair counts as changed."""
+
+    reasons: tuple[str, ...] = ()
+    """Of UNSURE: what stands against an answer."""
+
+
+def delta_of(base_ns: float, evidence: Evidence, *, floor: float | None = None, least: float = LEAST_DELTA) -> float:
+    """Return the relative change that counts: 3 %, or 20 us, or twice the noise floor, whichever is most.
+
+    Args:
+        base_ns: Latency of the base.
+        evidence: Its error gives the noise floor, unless that was measured.
+        floor: Measured by comparing the same with the same: 95th percentile of the size of the log ratio.
+        least: In place of the 3 %.
+    """
+    noise = _OF_95_PERCENT * evidence.error if floor is None else floor
+    return max(least, LEAST_DELTA_NS / base_ns, math.expm1(min(2 * noise, _MOST_LOG)))
+
+
+def decide(
+    evidence: Evidence, *, base_ns: float, delta: float, adjusted_p: float, doubts: Sequence[str] = ()
+) -> Decision:
+    """Return the verdict.
+
+    Args:
+        evidence: What is known of the ratio.
+        base_ns: Latency of the base.
+        delta: What counts as a change.
+        adjusted_p: p value after adjustment for the number of tests.
+        doubts: What stands against SLOWER and FASTER whatever the numbers say.
+    """
+    if abs(evidence.log_ratio) <= math.log1p(delta):
+        return _no_change(evidence, delta, base_ns)
+    reasons = [*doubts]
+    if adjusted_p > FALSE_DISCOVERIES:
+        reasons.append(f"chance is not ruled out (adjusted p {adjusted_p:.2g})")
+    if reasons:
+        return Decision(verdict=UNSURE, delta=delta, reasons=tuple(reasons))
+    return Decision(verdict=SLOWER if evidence.log_ratio > 0 else FASTER, delta=delta)
+
+
+def _no_change(evidence: Evidence, delta: float, base_ns: float) -> Decision:
+    """Return SAME where the interval lies inside of delta, but never inside of one that noise has blown up."""
+    limit = min(delta, max(LEAST_DELTA, MOST_SAME, LEAST_DELTA_NS / base_ns))
+    half = evidence.half_width
+    if abs(evidence.log_ratio) + half <= math.log1p(limit):
+        return Decision(verdict=SAME, delta=delta)
+    hidden = math.expm1(min(half, _MOST_LOG))
+    reason = f"the noise hides changes of up to {100 * hidden:.3g} %" if half > math.log1p(limit) / 2 else _BEYOND
+    return Decision(verdict=UNSURE, delta=delta, reasons=(reason,))
