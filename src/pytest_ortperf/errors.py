@@ -27,9 +27,15 @@ class CaseError(OrtPerfError):
     Attributes:
         stage: One of `pytest_ortperf.records.record.STAGES`.
         kind: One of `pytest_ortperf.records.record.FAILURE_KINDS`.
+        signal: Number of the signal that ended an external program.
+        exit_code: Its exit status, if it ended by itself and not well.
     """
 
-    def __init__(self, message: str, *, stage: str, kind: str) -> None:
+    def __init__(
+        self, message: str, *, stage: str, kind: str, signal: int | None = None, exit_code: int | None = None
+    ) -> None:
         super().__init__(message)
         self.stage = stage
         self.kind = kind
+        self.signal = signal
+        self.exit_code = exit_code

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from pytest_ortperf.cases.model import Model
+from pytest_ortperf.cases.model import EMPTY, Model
 from pytest_ortperf.cases.providers import Provider
 
 Mode = Literal["validate", "benchmark"]
@@ -63,12 +63,19 @@ class Axes:
     dims: Mapping[str, tuple[int, ...]]
     """From the command line; over those of the model list."""
 
+    named: Mapping[str, tuple[str | None, ...]] = field(default_factory=lambda: EMPTY)
+    """Short name -> precisions of a provider that was named with one, instead of the run's."""
+
+    def precisions_of(self, provider: Provider) -> Sequence[str | None]:
+        """Return the precisions that the cases of a provider have."""
+        return self.named.get(provider.name, self.precisions)
+
 
 def model_cases(model: Model, axes: Axes) -> Iterator[Case]:
     """Yield the cases of one model; those of one provider and precision stand together."""
     swept = list(sweep({**model.dims, **axes.dims}))
-    for provider, precision, dims in itertools.product(axes.providers, axes.precisions, swept):
-        for mode in axes.modes:
+    for provider in axes.providers:
+        for precision, dims, mode in itertools.product(axes.precisions_of(provider), swept, axes.modes):
             yield Case(model=model, mode=mode, provider=provider, precision=precision, dims=dims)
 
 

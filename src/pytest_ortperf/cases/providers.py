@@ -1,4 +1,4 @@
-"""Execution providers: a row each. A runner that is no ONNX Runtime provider would be another kind of row."""
+"""What cases run on: execution providers of ONNX Runtime, and a program beside them that differs in kind; a row each."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pytest_ortperf.errors import SettingsError
 
 DeviceKind = Literal["cpu", "gpu", "npu", "any"]
 HalfPrecision = Literal["native", "fp32", "unknown"]
+RunnerKind = Literal["onnxruntime", "trtexec"]
 
 NEVER_RUN = "never run by this project"
 """Of a row that nobody could try; it follows ONNX Runtime's documentation."""
@@ -16,7 +17,7 @@ NEVER_RUN = "never run by this project"
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One execution provider of ONNX Runtime."""
+    """One execution provider of ONNX Runtime, or a program that runs models without it."""
 
     name: str
     """Short name, as in `--ortperf-ep` and case ids."""
@@ -44,6 +45,12 @@ class Provider:
     seen: str = NEVER_RUN
     """Where its row was tried, for the documentation."""
 
+    runner: RunnerKind = "onnxruntime"
+    """What runs its cases: sessions in the case's own process, or an external program."""
+
+    also_against: tuple[str, ...] = ()
+    """Short names that its gains are against too, in columns of their own."""
+
 
 _CUDA = "CUDAExecutionProvider"
 
@@ -70,6 +77,18 @@ PROVIDERS: tuple[Provider, ...] = (
         memory="cuda",
         graph_option="trt_cuda_graph_enable",
         seen="only its absence: listed but not loadable, on an NVIDIA H200",
+        also_against=("trtexec",),
+    ),
+    Provider(
+        "trtexec",
+        "trtexec",
+        "gpu",
+        "cuda",
+        half_precision="native",
+        device_option="device_id",
+        memory="cuda",
+        seen="a stand-in for the program alone; its logs as TensorRT 7 to 10 print them",
+        runner="trtexec",
     ),
     Provider(
         "nvtensorrtrtx", "NvTensorRTRTXExecutionProvider", "gpu", "cuda", (_CUDA,), "native", "device_id", memory="cuda"
@@ -94,8 +113,39 @@ ALIASES = {"trt": "tensorrt", "trt-rtx": "nvtensorrtrtx", "directml": "dml", "ov
 GROUPS = {"cuda_trt": ("cpu", "cuda", "tensorrt"), "acl": ("cpu", "acl")}
 """The original script's `-c` choices; its standalone TensorRT column is a runner of its own."""
 
+HALF = "fp16"
+FP16_SUFFIX = f"-{HALF}"
+"""A program's name with this behind it is that program in half precision, as the original script's columns were."""
+
 _BY_NAME = {row.name: row for row in PROVIDERS}
 _BY_FULL_NAME = {row.full_name: row for row in PROVIDERS}
+_PROGRAMS = tuple(row for row in PROVIDERS if row.runner != "onnxruntime")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What one name of `--ortperf-ep` asks for."""
+
+    provider: Provider
+    precision: str | None = None
+    """One precision instead of those of the run; `None` is those of the run."""
+
+    @property
+    def name(self) -> str:
+        """As in `--ortperf-ep`."""
+        return self.provider.name if self.precision is None else f"{self.provider.name}-{self.precision}"
+
+
+def find_target(text: str) -> Target:
+    """Return what a name asks for: a provider, or a program in half precision, such as `trtexec-fp16`.
+
+    Raises:
+        SettingsError: As `find_provider`.
+    """
+    for row in _PROGRAMS:
+        if text.lower() == f"{row.name}{FP16_SUFFIX}":
+            return Target(row, HALF)
+    return Target(find_provider(text))
 
 
 def find_provider(text: str) -> Provider:
@@ -109,7 +159,7 @@ def find_provider(text: str) -> Provider:
         return row
     if text.endswith("ExecutionProvider") and text.isidentifier():
         return Provider(text, text, "any")
-    known = ", ".join(sorted({*_BY_NAME, *GROUPS}))
+    known = ", ".join(sorted({*_BY_NAME, *(f"{row.name}{FP16_SUFFIX}" for row in _PROGRAMS), *GROUPS}))
     msg = (
         f"--ortperf-ep: unknown execution provider {text!r}. Known names: auto, {known}; "
         f"or give a full name that ends in ExecutionProvider."

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 _SIZE = struct.Struct("!Q")
 _POLL_MS = 50
-_PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG = 1
 
 _parent_ends: set[int] = set()
 """Descriptors of this process's pipes to its children: a later child must not keep them open."""
@@ -196,7 +196,7 @@ def _live(work: Callable[[], NoReturn], parent: int, signals: Iterable[int]) -> 
 def die_with_parent() -> None:
     """Have the kernel end this process when the thread that forked it ends (Linux)."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _serve_forever(serve: Callable[[Any], Any], request_read: int, answer_write: int) -> NoReturn:

@@ -71,26 +71,49 @@ def cache_options(
         settings: Which cache, and where.
         options: All other provider options of the case.
     """
-    if settings.trt_cache == "off" or (settings.trt_cache == "run" and settings.trt_cache_folder is None):
+    folders = engine_folders(source, case, settings, options)
+    if folders is None:
         return {"trt_engine_cache_enable": "False", "trt_timing_cache_enable": "False"}
-    if settings.trt_cache == "run" and settings.trt_cache_folder is not None:
-        engines = timings = settings.trt_cache_folder / _hash(case.case_id)
-        engines.mkdir(mode=0o700, parents=True, exist_ok=True)
-    else:
-        engines, timings = _persistent(source, case, settings, options)
     return {
         "trt_engine_cache_enable": "True",
-        "trt_engine_cache_path": str(engines),
+        "trt_engine_cache_path": str(folders[0]),
         "trt_timing_cache_enable": "True",
-        "trt_timing_cache_path": str(timings),
+        "trt_timing_cache_path": str(folders[1]),
     }
 
 
+def engine_folders(
+    source: str | bytes,
+    case: Case,
+    settings: ExecutionSettings,
+    options: Mapping[str, str],
+    tensorrt: str | None = None,
+) -> tuple[Path, Path] | None:
+    """Return the folders of a case's engines and of the timings of whoever builds them; `None` if none are kept.
+
+    Args:
+        source: As `cache_options`.
+        case: As `cache_options`.
+        settings: As `cache_options`.
+        options: As `cache_options`.
+        tensorrt: What builds the engine, such as `trtexec 10.16.1`, where it is not the library that ONNX Runtime loads.
+    """
+    if settings.trt_cache == "persistent":
+        return _persistent(source, case, settings, options, tensorrt)
+    if settings.trt_cache == "off" or settings.trt_cache_folder is None:
+        return None
+    folder = settings.trt_cache_folder / _hash(case.case_id)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder, folder
+
+
 def _persistent(
-    source: str | bytes, case: Case, settings: ExecutionSettings, options: Mapping[str, str]
+    source: str | bytes, case: Case, settings: ExecutionSettings, options: Mapping[str, str], tensorrt: str | None
 ) -> tuple[Path, Path]:
     """Return the folders of a case's engines, and of the timings that all models of this builder share."""
     builder = this_builder(settings.workspace)
+    if tensorrt is not None:
+        builder = dataclasses.replace(builder, tensorrt=tensorrt, onnxruntime=None)
     engines = engine_key(model_key(source, case, settings), builder, options)
     cache = cache_of(settings)
     folder = settings.trt_cache_folder or cache.folder

@@ -147,6 +147,11 @@ def onnx_element_type(element: str) -> int:
     return _BY_NUMBER.index(element) + 1
 
 
+def element_of_number(number: int) -> str:
+    """Return the element name of a number of `TensorProto.DataType`: `float` for 1; the number itself of a new one."""
+    return _BY_NUMBER[number - 1] if 0 < number <= len(_BY_NUMBER) else str(number)
+
+
 def type_text(value: Value) -> str:
     """Return the type of a value as a record names it: `float` of a tensor, all of any other type."""
     if isinstance(value, list):

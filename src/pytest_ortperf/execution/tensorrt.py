@@ -17,10 +17,13 @@ from pytest_ortperf.execution.settings import ExecutionSettings
 NAME = "tensorrt"
 """Short name of the provider."""
 
+BY_FLAG = frozenset({NAME, "trtexec"})
+"""Short names of what takes half precision as an option, up to TensorRT 10."""
+
 ENGINE = "engine"
 """Precision of an EPContext model: fixed when it was compiled, and not to be seen from outside."""
 
-_STRONGLY_TYPED_MAJOR = 11
+STRONGLY_TYPED_MAJOR = 11
 _UNSPEAKABLE = frozenset(":,")
 
 Sizes = tuple[int, int, int]
@@ -61,8 +64,8 @@ def fp16_by_option(case: Case, tensorrt: str | None = None) -> bool:
         tensorrt: Version of TensorRT; 11 and later take precision from the model alone.
     """
     major = int(tensorrt.partition(".")[0]) if tensorrt else 0
-    by_option = case.provider.name == NAME and case.precision == "fp16" and case.model.fp16_path is None
-    return by_option and major < _STRONGLY_TYPED_MAJOR
+    by_option = case.provider.name in BY_FLAG and case.precision == "fp16" and case.model.fp16_path is None
+    return by_option and major < STRONGLY_TYPED_MAJOR
 
 
 def precision_options(case: Case) -> dict[str, str]:

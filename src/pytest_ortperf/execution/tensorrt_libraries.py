@@ -67,7 +67,7 @@ def preload_tensorrt(
 def find_libraries(workspace: Path, *, max_depth: int = MAX_DEPTH, max_seconds: float = MAX_SECONDS) -> list[Library]:
     """Return TensorRT's libraries below a folder, each file once, however many links lead to it."""
     found: dict[Path, Library] = {}
-    for entry in _files(workspace, max_depth, time.monotonic() + max_seconds):
+    for entry in files_below(workspace, max_depth, max_seconds):
         match = _FILE.fullmatch(entry.name)
         if match is None or not match["part"].startswith((*PARTS[:1], *PARTS[2:])):
             continue
@@ -133,8 +133,9 @@ def _load(path: Path) -> bool:
     return True
 
 
-def _files(folder: Path, max_depth: int, deadline: float) -> Iterator[os.DirEntry[str]]:
-    """Yield the files below a folder, the nearest first, until the depth or the deadline."""
+def files_below(folder: Path, max_depth: int, max_seconds: float) -> Iterator[os.DirEntry[str]]:
+    """Yield the files below a folder, the nearest first, until the depth or the time is reached."""
+    deadline = time.monotonic() + max_seconds
     level = [str(folder)]
     for _ in range(max_depth + 1):
         below: list[str] = []
