@@ -51,7 +51,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "ep",
         "execution providers: short names such as cpu, cuda, tensorrt, openvino, full names such as "
-        "CUDAExecutionProvider, or the groups cuda_trt and acl; separated by commas or spaces, repeatable. "
+        "CUDAExecutionProvider, the groups cuda_trt and acl, or TensorRT alone as trtexec and trtexec-fp16; separated "
+        "by commas or spaces, repeatable. "
         "'auto' is every provider in which a session can really be created here",
         "NAMES",
         "args",
@@ -131,6 +132,12 @@ OPTIONS: tuple[Option, ...] = (
         default_text="the model list's, else off",
     ),
     Option("seed", "seed of generated inputs", "N", default_text="0"),
+    Option(
+        "seeds",
+        "validate with inputs generated from that many seeds, beside stored data sets",
+        "N",
+        default_text="stored data sets alone, or one seed where there are none",
+    ),
     Option("iterations", "timed iterations", "N", default_text="until the median is precise enough"),
     Option("warmup", "warm-up iterations", "N", default_text="until two windows of them agree"),
     Option(
@@ -182,6 +189,46 @@ OPTIONS: tuple[Option, ...] = (
         default_text="0",
     ),
     Option(
+        "cosine",
+        "least cosine of the angle between output and reference",
+        "FLOAT",
+        default_text="by precision: fp16 0.999, bf16 and int8 0.99, fp32 none",
+    ),
+    Option(
+        "snr-db",
+        "least ratio of the reference's power to the error's, in decibels",
+        "DB",
+        default_text="by precision: bf16 and int8 20, others none",
+    ),
+    Option(
+        "top-k",
+        "compare rows instead of elements: the same K have to lie at the top",
+        "K",
+        default_text="elements are compared",
+    ),
+    Option(
+        "second-chance",
+        "'off' fails an output in half precision that is outside its tolerance, even if the same precision on the CPU "
+        "is as far off",
+        choices=("on", "off"),
+        default_text="the model list's, else on",
+    ),
+    Option(
+        "checks",
+        "what a validation checks beside the references, separated by commas: 'repeat' (the same inputs twice), "
+        "'batch' (rows of a batch as on their own, where the model has such a dimension), or 'none'",
+        "CHECKS",
+        "args",
+        default_text="repeat,batch",
+    ),
+    Option(
+        "retry-failed",
+        "benchmark what failed validation in a stored run too; without it a benchmark is skipped where the newest "
+        "validation of the same model, entry, options and versions failed",
+        kind="bool",
+        default_text="off",
+    ),
+    Option(
         "graph-optimization",
         "ONNX Runtime's graph optimisation level",
         choices=("disable", "basic", "extended", "all"),
@@ -209,6 +256,12 @@ OPTIONS: tuple[Option, ...] = (
         "runs of the same model, options, versions and GPU",
         choices=("off", "run", "persistent"),
         default_text="run",
+    ),
+    Option(
+        "trtexec",
+        "the program trtexec, for the targets trtexec and trtexec-fp16: TensorRT without ONNX Runtime",
+        "PATH",
+        default_text="on PATH, below the workspace, or where TensorRT is installed",
     ),
     Option(
         "env",
@@ -260,6 +313,19 @@ OPTIONS: tuple[Option, ...] = (
         default_text="auto",
     ),
     Option("results", "folder of the results", "DIR", default_text="result, where pytest was started"),
+    Option(
+        "baseline",
+        "an earlier run to compare with when all items have run: a records file, a results folder (its newest run), "
+        "run ids joined by commas, or a git revision whose runs are in the results folder",
+        "RUN",
+    ),
+    Option(
+        "fail-on",
+        "what of that comparison fails the run, separated by commas: latency, failures, accuracy, placement, memory, "
+        "creation, missing, or none",
+        "TOPICS",
+        default_text="latency,failures",
+    ),
     Option(
         "label",
         "label of the run, such as branch=main; repeatable",

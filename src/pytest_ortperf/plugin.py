@@ -41,6 +41,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
         start(config)
     config.pluginmanager.register(LazyRecording(config), "ortperf-lazy-recording")
+    if options.given(config, "baseline") is not None or options.given(config, "fail-on") is not None:
+        from pytest_ortperf import baseline_gate
+
+        baseline_gate.register(config)
 
 
 @pytest.fixture

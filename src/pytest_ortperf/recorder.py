@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Generator, Iterable, Mapping
 from datetime import UTC, datetime
@@ -77,6 +78,8 @@ class Recorder:
             self._take(from_dict(Record, data), data)
 
     def _take(self, record: Record, data: Mapping[str, Any] | None) -> None:
+        if record.error_pictures and self._problem is None:
+            record, data = self._with_page(record), None
         self._records.append(record)
         if self._problem is None:
             self._write(record, data)
@@ -115,6 +118,19 @@ class Recorder:
             self._problem = str(error)
             self._stop(f"results cannot be written: {error}")
 
+    def _with_page(self, record: Record) -> Record:
+        """Return the record with the path of its page of pictures, written now: a run may not come to its end."""
+        from pytest_ortperf.reports.pictures.files import write_failure_page
+
+        try:
+            if self._file is None:
+                self._file = self._open()
+            path = write_failure_page(record, self._file.path)
+        except (ResultsFileError, OSError) as error:
+            # whether results can be written at all is found out, and told, with the record itself
+            return dataclasses.replace(record, kept={**record.kept, "refused": f"picture: {error}"})
+        return dataclasses.replace(record, kept={**record.kept, "picture": str(path)})
+
     def _stop(self, reason: str) -> None:
         self._session.shouldstop = reason
         distributed = self._run.config.pluginmanager.getplugin("dsession")
@@ -148,7 +164,7 @@ class Recorder:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        if any(row.name == "tensorrt" for row in self._run.settings.axes.providers):
+        if any(row.name in {"tensorrt", "trtexec"} for row in self._run.settings.axes.providers):
             from pytest_ortperf.execution.engine_cache import remove_run_cache
 
             remove_run_cache(self._run.settings.execution)
@@ -192,6 +208,11 @@ class Recorder:
             terminalreporter.line(text, **markup)
         if self._problem:
             terminalreporter.line(self._problem, red=True)
+
+    @property
+    def stored(self) -> StoredRun | None:
+        """The run so far; `None` before its first record."""
+        return None if self._header is None else self._stored(self._header)
 
     def _stored(self, header: RunHeader) -> StoredRun:
         return StoredRun(

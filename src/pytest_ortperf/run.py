@@ -27,8 +27,13 @@ if TYPE_CHECKING:
 NOTES_FOLDER = "notes_folder"
 """Name under which workers find the folder that they write their notes to."""
 
-_NOT_AGAIN = frozenset({"mode", "models", "ep", "fp16", "dim", "reference-ep", "results", "label"})
+_NOT_AGAIN = frozenset(
+    {"mode", "models", "ep", "fp16", "dim", "reference-ep", "results", "label", "baseline", "fail-on"}
+)
 """Options that the command of one case names itself, or that do not change it."""
+
+_NOT_OF_A_CASE = frozenset({"isolation", "keep", "samples", "timing", "iterations", "warmup", "operators", "progress"})
+"""Options that change nothing about what a case computes."""
 
 
 def start(config: pytest.Config) -> None:
@@ -117,6 +122,14 @@ class Run:
         provider = f"--ortperf-ep={item.case.provider.name}"
         others = options.flags(self.config, without=_NOT_AGAIN)
         return shlex.join(["pytest", mode, *models, provider, *fp16, *dims, *others, f"{path}::{item.case.case_id}"])
+
+    def case_command(self, item: CaseItem, name: str) -> str:
+        """Return the `ortperf` command about one item, such as `bisect`, from where pytest was started."""
+        source = item.parent.parent.path  # type: ignore[union-attr]
+        here = self.config.invocation_params.dir
+        path = source.relative_to(here) if source.is_relative_to(here) else source
+        others = options.flags(self.config, without=_NOT_AGAIN | _NOT_OF_A_CASE)
+        return shlex.join(["ortperf", name, f"{path}::{item.case.case_id}", *others])
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:

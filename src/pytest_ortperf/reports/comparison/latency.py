@@ -78,7 +78,7 @@ class _Match:
 
     @property
     def observations(self) -> list[Observation]:
-        return [one for side in (self.base, self.current) for each in side.values() for one in each]
+        return [*_processes(self.base), *_processes(self.current)]
 
     @property
     def logs(self) -> Logs:
@@ -165,7 +165,7 @@ def _verdicts(judged: Sequence[_Judged], machine: str | None) -> Iterator[Latenc
 
 def _decision(each: _Judged, base_ns: float, value: float, machine: str | None) -> Decision:
     if machine is not None:
-        return Decision(verdict=UNSURE, delta=max(LEAST_DELTA, 0.0), reasons=(machine,))
+        return Decision(verdict=UNSURE, delta=LEAST_DELTA, reasons=(machine,))
     if not each.fleet.normalises:
         few = f"the fleet is {each.fleet.pairs} of the {MIN_FLEET} pairs that show what the machine did"
         return Decision(verdict=UNSURE, delta=LEAST_DELTA, reasons=(few,))
@@ -175,23 +175,27 @@ def _decision(each: _Judged, base_ns: float, value: float, machine: str | None) 
 
 def _doubts(each: _Judged, delta: float) -> Iterator[str]:
     yield from _clock_doubts(each, delta)
-    if each.evidence.kind == RUNS:
-        if not each.evidence.may_decide:
-            yield (
-                f"{each.evidence.base_count} and {each.evidence.current_count} runs; {MIN_RUNS} on each side, or "
-                f"{MIN_STORED_RUNS} stored ones, can show a change"
-            )
-        return
+    if each.evidence.kind == RUNS and not each.evidence.may_decide:
+        yield (
+            f"{each.evidence.base_count} and {each.evidence.current_count} runs; {MIN_RUNS} on each side, or "
+            f"{MIN_STORED_RUNS} stored ones, can show a change"
+        )
     for name, side in (("base", each.match.base), ("current", each.match.current)):
-        for doubt in dict.fromkeys(doubt for runs in side.values() for one in runs for doubt in one.doubts):
-            yield f"{name}: {doubt}"
-    yield from _fastest_doubts(each, delta)
+        if len(side) == 1:  # the spread of several runs holds what disturbed one of them
+            for doubt in dict.fromkeys(doubt for one in _processes(side) for doubt in one.doubts):
+                yield f"{name}: {doubt}"
+    if min(len(each.match.base), len(each.match.current)) == 1:
+        yield from _fastest_doubts(each, delta)
+
+
+def _processes(side: Mapping[str, Sequence[Observation]]) -> list[Observation]:
+    return [one for processes in side.values() for one in processes]
 
 
 def _fastest_doubts(each: _Judged, delta: float) -> Iterator[str]:
     """A neighbour's load makes some iterations slower; a slower model makes the fastest one slower too."""
     fastest = [
-        min((one.min_ns for runs in side.values() for one in runs if one.min_ns), default=None)
+        min((one.min_ns for one in _processes(side) if one.min_ns), default=None)
         for side in (each.match.base, each.match.current)
     ]
     if fastest[0] is None or fastest[1] is None:
@@ -204,7 +208,7 @@ def _fastest_doubts(each: _Judged, delta: float) -> Iterator[str]:
 
 def _clock_doubts(each: _Judged, delta: float) -> Iterator[str]:
     clocks = [
-        [one.sm_clock_mhz for runs in side.values() for one in runs if one.sm_clock_mhz]
+        [one.sm_clock_mhz for one in _processes(side) if one.sm_clock_mhz]
         for side in (each.match.base, each.match.current)
     ]
     if not all(clocks):

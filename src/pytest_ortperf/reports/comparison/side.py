@@ -144,6 +144,10 @@ def _observation(record: Record, latency: Latency) -> Observation:
 
 
 def _doubts(record: Record, latency: Latency) -> Iterator[str]:
+    if record.machine is None:
+        yield "nobody looked at the machine meanwhile (--ortperf-env=off)"
+    if summarize(latency).half_width is None:
+        yield "its samples are too few for an interval"
     if latency.status == UNSTABLE:
         yield "its median is not precise (unstable)"
     if latency.steady is False:

@@ -81,7 +81,8 @@ def _sides(comparison: Comparison, width: int) -> Iterator[Line]:
 
 def _latency(comparison: Comparison, width: int, *, everything: bool) -> Iterator[Line]:
     if not comparison.pairs:
-        yield "latency: nothing was measured on both sides", YELLOW
+        if any(case.observations for side in (comparison.base, comparison.current) for case in side.last.values()):
+            yield "latency: nothing was measured on both sides", YELLOW
         return
     yield f"latency: {verdict_text(comparison)}; ratio is current / base less the shift of the fleet", BOLD
     for fleet in comparison.fleets:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_ortperf.reports.comparison.evidence import Evidence
+from pytest_ortperf.reports.comparison.evidence import SINGLE, Evidence
 from pytest_ortperf.reports.comparison.multiple import FALSE_DISCOVERIES
 
 SAME, FASTER, SLOWER, UNSURE = "SAME", "FASTER", "SLOWER", "UNSURE"
@@ -14,6 +14,9 @@ VERDICTS = (SLOWER, FASTER, UNSURE, SAME)
 
 LEAST_DELTA = 0.03
 """Relative change below which nobody is to be woken up."""
+
+LEAST_SINGLE_DELTA = 0.10
+"""The same of one run against another one: what moved between them is only known from the other cases."""
 
 LEAST_DELTA_NS = 20_000
 """The same as a time: calls, timers and allocators move by as much."""
@@ -38,15 +41,15 @@ class Decision:
     """Of UNSURE: what stands against an answer."""
 
 
-def delta_of(base_ns: float, evidence: Evidence, *, floor: float | None = None, least: float = LEAST_DELTA) -> float:
-    """Return the relative change that counts: 3 %, or 20 us, or twice the noise floor, whichever is most.
+def delta_of(base_ns: float, evidence: Evidence, *, floor: float | None = None) -> float:
+    """Return the relative change that counts: 3 % (10 % of single runs), 20 us, twice the noise floor; the most.
 
     Args:
         base_ns: Latency of the base.
         evidence: Its error gives the noise floor, unless that was measured.
         floor: Measured by comparing the same with the same: 95th percentile of the size of the log ratio.
-        least: In place of the 3 %.
     """
+    least = LEAST_SINGLE_DELTA if evidence.kind == SINGLE else LEAST_DELTA
     noise = _OF_95_PERCENT * evidence.error if floor is None else floor
     return max(least, LEAST_DELTA_NS / base_ns, math.expm1(min(2 * noise, _MOST_LOG)))
 
@@ -75,7 +78,7 @@ def decide(
 
 def _no_change(evidence: Evidence, delta: float, base_ns: float) -> Decision:
     """Return SAME where the interval lies inside of delta, but never inside of one that noise has blown up."""
-    limit = min(delta, max(LEAST_DELTA, MOST_SAME, LEAST_DELTA_NS / base_ns))
+    limit = min(delta, max(MOST_SAME, LEAST_DELTA_NS / base_ns))
     half = evidence.half_width
     if abs(evidence.log_ratio) + half <= math.log1p(limit):
         return Decision(verdict=SAME, delta=delta)

@@ -1,0 +1,156 @@
+"""The gate against an earlier run: after the test loop, in the controller, each verdict a failing report of its own.
+
+Workers cannot judge: none has all results. Before the session finishes, so that JUnit and the exit code hold them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_ortperf import options
+from pytest_ortperf.errors import OrtPerfError
+
+if TYPE_CHECKING:
+    from pytest_ortperf.records.reading import Run
+    from pytest_ortperf.reports.comparison.change import Change
+    from pytest_ortperf.reports.comparison.comparison import Comparison
+    from pytest_ortperf.reports.comparison.side import Side
+
+NAME = "ortperf-baseline"
+
+
+def register(config: pytest.Config) -> None:
+    """Register the gate, where one is asked for, in the process that sees all results.
+
+    Raises:
+        pytest.UsageError: If `--ortperf-fail-on` has nothing to compare with.
+    """
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    if options.given(config, "baseline") is not None:
+        config.pluginmanager.register(BaselineGate(config), NAME)
+    elif options.given(config, "fail-on") is not None:
+        raise pytest.UsageError("--ortperf-fail-on needs an earlier run to compare with: --ortperf-baseline=RUN")
+
+
+class BaselineGate:
+    """Compares the run with its baseline."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._baseline: Side | None = None
+        self._fail_on: tuple[str, ...] = ()
+        self._comparison: Comparison | None = None
+        self._not_run = 0
+
+    # before anything is measured: a baseline that is not there must not cost a run
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        from pytest_ortperf.reports.comparison.comparison import read_fail_on
+        from pytest_ortperf.reports.comparison.sources import read_side
+
+        config = self._config
+        results = options.absolute(options.given(config, "results") or "result", config)
+        try:
+            self._fail_on = read_fail_on(options.given(config, "fail-on"))
+        except OrtPerfError as error:
+            raise pytest.UsageError(f"--ortperf-{error}") from error
+        try:
+            self._baseline = read_side(options.given(config, "baseline"), results, config.invocation_params.dir)
+        except OrtPerfError as error:
+            raise pytest.UsageError(f"--ortperf-baseline: {error}") from error
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        result = yield
+        recorder: Any = self._config.pluginmanager.getplugin("ortperf-recorder")
+        run: Run | None = recorder.stored if recorder is not None else None
+        if run is not None and self._baseline is not None:
+            self._compare(self._baseline, run, session)
+        return result
+
+    # after the summary of the run itself
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        from pytest_ortperf.reports.comparison.text import comparison_lines
+
+        if self._comparison is None:
+            return
+        terminalreporter.section("ortperf: compared with the baseline")
+        width = self._config.get_terminal_writer().fullwidth
+        everything = terminalreporter.verbosity > 0
+        for text, markup in comparison_lines(self._comparison, width=width, everything=everything):
+            terminalreporter.line(text, **markup)
+        if self._not_run:
+            terminalreporter.line(f"of the baseline, {_cases(self._not_run)} not run")
+
+    def _compare(self, baseline: Side, run: Run, session: pytest.Session) -> None:
+        from pytest_ortperf.reports.comparison.comparison import compare, failing
+        from pytest_ortperf.reports.comparison.failures import MISSING, MISSING_MODEL
+        from pytest_ortperf.reports.comparison.side import side_of
+
+        comparison = compare(baseline, side_of("this run", [run]))
+        if "missing" not in self._fail_on:
+            # a selection with -k or another provider is no loss
+            kept = tuple(each for each in comparison.changes if each.kind not in (MISSING, MISSING_MODEL))
+            comparison = dataclasses.replace(comparison, changes=kept)
+            self._not_run = len(baseline.last.keys() - comparison.current.last.keys())
+        self._comparison = comparison
+        self._report(failing(comparison, self._fail_on), baseline, session)
+
+    def _report(self, found: Sequence[Change], baseline: Side, session: pytest.Session) -> None:
+        groups: dict[str, list[Change]] = {}
+        for change in found:
+            groups.setdefault(f"{change.nodeid}::{change.topic}", []).append(change)
+        terminal = self._config.pluginmanager.getplugin("terminalreporter")
+        if groups and terminal is not None:
+            terminal.ensure_newline()
+        session.testscollected += len(groups)
+        for nodeid, changes in groups.items():
+            self._fail(nodeid, _text(changes, baseline.name), changes[0])
+
+    def _fail(self, nodeid: str, text: str, change: Change) -> None:
+        from pytest_ortperf.reporting import FailureText
+
+        path, _, name = nodeid.partition("::")
+        location = (path, None, name or nodeid)
+        hook = self._config.hook
+        hook.pytest_runtest_logstart(nodeid=nodeid, location=location)
+        for when, outcome in (("call", "failed"), ("teardown", "passed")):
+            report = pytest.TestReport(
+                nodeid=nodeid,
+                location=location,
+                keywords={},
+                outcome=outcome,  # type: ignore[arg-type]
+                longrepr=FailureText(text) if outcome == "failed" else None,
+                when=when,  # type: ignore[arg-type]
+                user_properties=[("ortperf.topic", change.topic), ("ortperf.verdict", change.kind)],
+            )
+            self._name_in_junit(report)
+            self._log(report=report)
+        hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
+
+    def _name_in_junit(self, report: pytest.TestReport) -> None:
+        for plugin in self._config.pluginmanager.get_plugins():
+            if hasattr(plugin, "node_reporter"):
+                plugin.node_reporter(report).add_attribute("name", report.nodeid)
+
+    @property
+    def _log(self) -> Any:
+        """What takes reports, without --lf: it would look for an item of that name in the next run."""
+        manager = self._config.pluginmanager
+        last_failed = manager.getplugin("lfplugin")
+        return manager.subset_hook_caller("pytest_runtest_logreport", [last_failed] if last_failed else [])
+
+
+def _text(changes: Iterable[Change], baseline: str) -> str:
+    lines = [f"{change.kind}: {change.text}" for change in changes]
+    return "\n".join([*lines, "", f"compared with {baseline}"])
+
+
+def _cases(number: int) -> str:
+    return "1 case was" if number == 1 else f"{number} cases were"

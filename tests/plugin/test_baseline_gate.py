@@ -1,0 +1,175 @@
+"""`--ortperf-baseline`: verdicts against an earlier run as failing reports, in exit status and JUnit."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from plugin.project import Project, tensor
+from pytest_ortperf.records.reading import read_run
+from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.store import RecordsFile
+
+QUICK = (
+    "--ortperf-iterations=2",
+    "--ortperf-warmup=1",
+    "--ortperf-ep=cpu",
+    "--ortperf-env=off",
+    "--ortperf-operators=off",
+    "--ortperf-track-memory=off",
+)
+NAMES = [f"m{number}" for number in range(10)]
+
+# Latencies of a machine that does the same each time: which machine runs the tests is not what they are about.
+# In every process, after all plugins: what measured them is the outermost hook.
+CONFTEST = """
+import json, pathlib, random, zlib, pytest
+
+class Replaced:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report):
+        record = getattr(report, "ortperf_record", None)
+        if record and record["mode"] == "benchmark":
+            factor = json.loads(pathlib.Path(__file__).with_name("factors.json").read_text()).get(record["model"], 1)
+            noise = random.Random(f"{factor} {record['model']}")
+            typical = 1e6 * factor * noise.gauss(1, 0.004)
+            samples = [round(typical * noise.gauss(1, 0.002)) for _ in range(60)]
+            record["latencies"] = [{"timing": "host", "samples_ns": samples, "warmup_iterations": 1, "batch": 1}]
+            record["machine"] = {"spans": [], "findings": []}
+        return (yield)
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config):
+    config.pluginmanager.register(Replaced())
+"""
+
+
+@pytest.fixture
+def steady(project: Project) -> Project:
+    """Return a project of ten models whose latencies are 1 ms times what `factors.json` says."""
+    project.models(*NAMES)
+    project.write("conftest.py", CONFTEST)
+    project.write("factors.json", "{}")
+    assert project.run(*QUICK, mode="benchmark").exit_code == 0
+    project.write("factors.json", json.dumps(dict.fromkeys(NAMES, 1.001) | {"m3": 1.3, "m4": 0.8, "m5": 1.05}))
+    return project
+
+
+def rewrite(project: Project, change: Callable[[Record], Record], **environment: str) -> Path:
+    """Write a copy of the first run, each record changed."""
+    first = min((project.path / "result").glob("records_*.jsonl"))
+    run = read_run(first)
+    header = dataclasses.replace(run.header, environment=dataclasses.replace(run.header.environment, **environment))
+    folder = project.path / "earlier"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    with RecordsFile.create(folder, run.header.run, header) as file:
+        for record in run.records:
+            file.append(change(record))
+    return file.path
+
+
+def same(record: Record) -> Record:
+    return record
+
+
+def failed_names(project: Project) -> list[str]:
+    suite = project.junit()
+    return [case.attrib["name"] for case in suite if case.find("failure") is not None]
+
+
+@pytest.mark.parametrize("args", [(), ("-n", "2")])
+def test_a_slower_case_fails_after_the_loop_and_is_in_junit(steady: Project, args: tuple[str, ...]) -> None:
+    rewrite(steady, same)
+    result = steady.run(*QUICK, *args, "--ortperf-baseline=earlier", "--junit-xml=j.xml", mode="benchmark")
+    assert result.exit_code == 1
+    assert result.counts == {"passed": 10, "failed": 1}
+    assert result.end is not None
+    assert result.end["exit_status"] == 1
+    assert set(result.outcomes.values()) == {"passed"}
+    name = "models.json::m3::benchmark[cpu]::latency"
+    assert failed_names(steady) == [name]
+    (case,) = [case for case in steady.junit() if case.attrib["name"] == name]
+    properties = {each.attrib["name"]: each.attrib["value"] for each in case.iter("property")}
+    assert properties == {"ortperf.topic": "latency", "ortperf.verdict": "SLOWER"}
+    (failure,) = case.findall("failure")
+    assert re.match(r"SLOWER: host: median \S+ -> \S+ ms, ratio 1\.\d{3} \(.+\), delta 10 %", failure.attrib["message"])
+    (line,) = [line for line in result.out.splitlines() if line.startswith("FAILED ")]
+    assert line.startswith(f"FAILED {name} - SLOWER: host: ")
+    assert "ortperf: compared with the baseline" in result.out
+    assert "latency: 1 SLOWER, 1 FASTER, 0 UNSURE, 8 SAME" in result.out
+
+
+def test_another_machine_and_other_topics_fail_nothing(steady: Project) -> None:
+    path = rewrite(steady, same, fingerprint="another machine")
+    other = steady.run(*QUICK, f"--ortperf-baseline={path}", mode="benchmark")
+    assert (other.exit_code, other.counts) == (0, {"passed": 10})
+    assert "latency: 0 SLOWER, 0 FASTER, 10 UNSURE, 0 SAME" in other.out
+    assert "machine  it was measured on another machine" in other.out
+    path = rewrite(steady, same)
+    other = steady.run(*QUICK, f"--ortperf-baseline={path}", "--ortperf-fail-on=failures,memory", mode="benchmark")
+    assert (other.exit_code, other.counts) == (0, {"passed": 10})
+    assert "latency: 1 SLOWER" in other.out
+
+
+def test_a_new_failure_fails_once_more_and_an_old_one_does_not(project: Project) -> None:
+    project.write("wrong/test_data_set_0/input_0.pb", tensor([[1, 2, 3]], "x"))
+    project.write("wrong/test_data_set_0/output_0.pb", tensor([[2, 4, 7]], "y"))
+    project.models({"name": "old", "test_data": "wrong"}, {"name": "new", "test_data": "wrong"}, "right")
+    first = project.run("--ortperf-ep=cpu")
+    assert first.counts == {"passed": 1, "failed": 2}
+    rewrite(project, lambda it: dataclasses.replace(it, outcome="passed", failure=None) if it.model == "new" else it)
+    result = project.run(
+        "--ortperf-ep=cpu", "--ortperf-baseline=earlier", "--ortperf-fail-on=failures", "--junit-xml=j.xml"
+    )
+    assert (result.exit_code, result.counts) == (1, {"passed": 1, "failed": 3})
+    assert failed_names(project) == [
+        "models.json::old::validate[cpu]",
+        "models.json::new::validate[cpu]",
+        "models.json::new::validate[cpu]::failures",
+    ]
+    assert "failures: 1 new failure" in result.out
+    assert "1 case fails on both sides, with the same kind of failure" in result.out
+    again = project.run("--ortperf-ep=cpu", "--lf", "-p", "cacheprovider", "--ortperf-baseline=earlier")
+    assert sorted(again.outcomes) == ["new::validate[cpu]", "old::validate[cpu]", "right::validate[cpu]"]
+
+
+def test_cases_that_were_left_out_are_counted_and_are_missing_where_asked(project: Project) -> None:
+    project.models("alpha", "beta")
+    project.run("--ortperf-ep=cpu")
+    rewrite(project, same)
+    one = ("-k", "alpha", "--ortperf-ep=cpu", "--ortperf-baseline=earlier")
+    result = project.run(*one)
+    assert result.exit_code == 0
+    assert "of the baseline, 1 case was not run" in result.out
+    strict = project.run(*one, "--ortperf-fail-on=missing", "--junit-xml=j.xml")
+    assert strict.exit_code == 1
+    assert failed_names(project) == ["models.json::beta::missing"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--ortperf-baseline=nowhere",), "--ortperf-baseline: nowhere: is no file, no run in "),
+        (("--ortperf-fail-on=latency",), "--ortperf-fail-on needs an earlier run to compare with"),
+        (
+            ("--ortperf-baseline=result", "--ortperf-fail-on=speed"),
+            "--ortperf-fail-on: unknown speed; choose from latency, failures, accuracy, placement, memory, creation,",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_ends_the_run_before_it_starts(
+    project: Project, args: tuple[str, ...], message: str
+) -> None:
+    project.models("a")
+    project.run("--ortperf-ep=cpu")
+    result = project.run("--ortperf-ep=cpu", *args)
+    assert result.exit_code == 4
+    assert message in result.err
+    assert result.records == []
