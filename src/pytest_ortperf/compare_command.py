@@ -21,9 +21,9 @@ DESCRIPTION = """\
 Compare two results: latency by case and timing mode, new and fixed failures, accuracy, placement, memory,
 session creation, missing and new models.
 
-BASE and CURRENT are each a records file, a results folder (its newest run), a run id or several joined by commas,
-a folder with the CSV files of the ONNX Runtime script, a JSON file of pytest-benchmark, or a git revision whose
-runs are in the results folder. Several runs of one commit are better evidence than one.
+BASE and CURRENT are each a records file, a results folder (its newest run), a run id, a folder with the CSV files
+of the ONNX Runtime script, a JSON file of pytest-benchmark, several of these joined by commas, or a git revision
+whose runs are in the results folder. Several runs of the same thing are better evidence than one.
 
 Exit status: 0; 1 if something is SLOWER or a failure is new (--fail-on chooses what counts); 2 for arguments or
 files that cannot be used."""

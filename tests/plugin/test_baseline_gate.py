@@ -57,7 +57,7 @@ def steady(project: Project) -> Project:
     project.write("conftest.py", CONFTEST)
     project.write("factors.json", "{}")
     assert project.run(*QUICK, mode="benchmark").exit_code == 0
-    project.write("factors.json", json.dumps(dict.fromkeys(NAMES, 1.001) | {"m3": 1.3, "m4": 0.8, "m5": 1.05}))
+    project.write("factors.json", json.dumps(dict.fromkeys(NAMES, 1.001) | {"m3": 1.4, "m5": 1.02}))
     return project
 
 
@@ -99,11 +99,11 @@ def test_a_slower_case_fails_after_the_loop_and_is_in_junit(steady: Project, arg
     properties = {each.attrib["name"]: each.attrib["value"] for each in case.iter("property")}
     assert properties == {"ortperf.topic": "latency", "ortperf.verdict": "SLOWER"}
     (failure,) = case.findall("failure")
-    assert re.match(r"SLOWER: host: median \S+ -> \S+ ms, ratio 1\.\d{3} \(.+\), delta 10 %", failure.attrib["message"])
+    assert re.match(r"SLOWER: host: median \S+ -> \S+ ms, ratio 1\.\d{3} \(.+\), delta 1", failure.attrib["message"])
     (line,) = [line for line in result.out.splitlines() if line.startswith("FAILED ")]
     assert line.startswith(f"FAILED {name} - SLOWER: host: ")
     assert "ortperf: compared with the baseline" in result.out
-    assert "latency: 1 SLOWER, 1 FASTER, 0 UNSURE, 8 SAME" in result.out
+    assert "latency: 1 SLOWER, 0 FASTER, 0 UNSURE, 9 SAME" in result.out
 
 
 def test_another_machine_and_other_topics_fail_nothing(steady: Project) -> None:

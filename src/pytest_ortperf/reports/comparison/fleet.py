@@ -21,6 +21,10 @@ MIN_FLEET = 8
 _TO_SIGMA = 1.4826
 """Median absolute deviation -> standard deviation, of a normal distribution."""
 
+_MOST_CHANGED = 0.2
+_TAIL_TO_SIGMA = 1 / 1.2816
+"""80th percentile of the deviations -> standard deviation, likewise."""
+
 _QUIET_CANARY = 0.02
 
 
@@ -88,10 +92,20 @@ def fleet_of(members: Sequence[Logs]) -> Fleet:
         pairs=len(ratios),
         log_shift=shift,
         log_interval=median_interval(ratios),
-        spread=_TO_SIGMA * statistics.median(abs(ratio - shift) for ratio in ratios),
+        spread=_spread([abs(ratio - shift) for ratio in ratios]),
         base_effects=_effects(((member, member.base) for member in members), -1),
         current_effects=_effects(((member, member.current) for member in members), 1),
     )
+
+
+def _spread(deviations: Sequence[float]) -> float:
+    """Return a standard deviation that a fifth of the pairs may leave without moving it.
+
+    The larger of two: where half of the cases are quiet and the others are not, the median knows the quiet ones alone.
+    """
+    ordered = sorted(deviations)
+    tail = ordered[math.floor((len(ordered) - 1) * (1 - _MOST_CHANGED))]
+    return max(_TO_SIGMA * statistics.median(ordered), _TAIL_TO_SIGMA * tail)
 
 
 def _effects(sides: Iterable[tuple[Logs, Mapping[str, float]]], sign: int) -> dict[str, float]:

@@ -70,7 +70,7 @@ def read_script_folder(folder: Path) -> Side:
     tables = {name: _rows(path) for name, path in _tables(folder).items()}
     cells = _cells(tables)
     unknown = sorted({target for _, target in cells} - set(TARGETS))
-    cases = [_case(model, target, values) for (model, target), values in cells.items() if target in TARGETS]
+    cases = [_case(model, *target, values) for (model, target), values in _merged(cells).items()]
     run = RunSide(
         name=folder.name, cases={case.record.case_id: case for case in cases}, fingerprint=_fingerprint(tables)
     )
@@ -128,8 +128,16 @@ def _targets(row: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
                 break
 
 
-def _case(model: str, target: str, values: Mapping[str, str]) -> CaseResult:
-    name, precision = TARGETS[target]
+def _merged(cells: Cells) -> dict[tuple[str, tuple[str, str | None]], dict[str, str]]:
+    """Return what is known by model and our names: in 2021 each table had its own names."""
+    found: dict[tuple[str, tuple[str, str | None]], dict[str, str]] = {}
+    for (model, target), values in cells.items():
+        if target in TARGETS:
+            found.setdefault((model, TARGETS[target]), {}).update(values)
+    return found
+
+
+def _case(model: str, name: str, precision: str | None, values: Mapping[str, str]) -> CaseResult:
     label = f"{name}-{precision}" if precision else name
     provider = find_provider(name)
     failed = "kind" in values or values.get("status") == "Fail"

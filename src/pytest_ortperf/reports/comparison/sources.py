@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pytest_ortperf.errors import ResultsFileError
@@ -13,8 +13,8 @@ from pytest_ortperf.reports.comparison.script_tables import is_script_folder, re
 from pytest_ortperf.reports.comparison.side import Side, side_of
 
 FORMS = (
-    "a records file, a results folder (its newest run), a run id or several joined by commas, a folder with the CSV "
-    "files of the ONNX Runtime script, a JSON file of pytest-benchmark, or a git revision with stored results"
+    "a records file, a results folder (its newest run), a run id, a folder with the CSV files of the ONNX Runtime "
+    "script, a JSON file of pytest-benchmark, several of these joined by commas, or a git revision with stored results"
 )
 _GIT_TIMEOUT_S = 5
 
@@ -30,12 +30,10 @@ def read_side(text: str, results: Path, root: Path) -> Side:
     Raises:
         ResultsFileError: If it names nothing, or that cannot be read.
     """
-    path = root / text
-    if path.exists():
-        return _of_path(text, path)
-    names = [name for name in text.split(",") if name]
-    if names and all(records_path(results, name).is_file() for name in names):
-        return side_of(text, [read_run(records_path(results, name)) for name in names])
+    parts = [_of_name(name, results, root) for name in text.split(",")]
+    known = [part for part in parts if part is not None]
+    if len(known) == len(parts):
+        return _joined(text, known)
     commit = commit_of(text, root)
     if commit is None:
         raise ResultsFileError(f"{text}: is no file, no run in {results} and no git revision of {root}. Give {FORMS}.")
@@ -60,12 +58,22 @@ def commit_of(revision: str, root: Path) -> str | None:
     return done.stdout.decode("ascii", "replace").strip() or None
 
 
-def _of_path(text: str, path: Path) -> Side:
+def _of_name(name: str, results: Path, root: Path) -> Side | None:
+    """Return the side of one file, folder or run id; `None` if it is neither."""
+    path = root / name
+    if not name or not path.exists():
+        path = records_path(results, name)
+        return side_of(name, [read_run(path)]) if name and path.is_file() else None
     if path.is_dir() and is_script_folder(path):
         return read_script_folder(path)
     if is_pytest_benchmark(path):
         return read_pytest_benchmark(path)
-    return side_of(text, [read_run(find_run(path))])
+    return side_of(name, [read_run(find_run(path))])
+
+
+def _joined(text: str, sides: Sequence[Side]) -> Side:
+    runs = tuple(run for side in sides for run in side.runs)
+    return Side(name=text, runs=runs, notes=tuple(note for side in sides for note in side.notes))
 
 
 def _readable(results: Path) -> Iterable[Run]:
