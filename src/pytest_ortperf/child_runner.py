@@ -9,7 +9,7 @@ import pytest
 
 from pytest_ortperf.execution.child import Child, ChildEnd
 from pytest_ortperf.execution.lease import waited_s
-from pytest_ortperf.item_runner import Runner
+from pytest_ortperf.item_runner import Runner, end_programs
 from pytest_ortperf.nodes import CaseItem
 from pytest_ortperf.outcome import crash_of
 from pytest_ortperf.reporting import crash_reports
@@ -90,6 +90,7 @@ class ChildRunner(Runner):
         finally:
             if not (shared and intact):
                 self._end_child(may_linger=ahead and item.case.provider.device == "cpu")
+            end_programs(item)
 
     def _report_from(self, data: dict[str, Any]) -> pytest.TestReport:
         hook = self.run.config.hook

@@ -15,6 +15,7 @@ from pytest_ortperf.execution.child import Child, ChildEnd
 from pytest_ortperf.execution.execute import execute
 from pytest_ortperf.execution.facts import Facts, Journal
 from pytest_ortperf.execution.lease import waited_s
+from pytest_ortperf.execution.program import end_program
 from pytest_ortperf.fixture_arguments import Call
 from pytest_ortperf.item_runner import prepare_process
 from pytest_ortperf.nodes import UserHooks
@@ -61,6 +62,7 @@ class FixtureCase:
                 answer = child.ask("run", self.timeout_s)
         finally:
             child.end()
+            end_program(self._journal)
         if isinstance(answer, ChildEnd):
             return crash_of(self, answer, self._journal)
         return from_dict(Record, answer)

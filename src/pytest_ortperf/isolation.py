@@ -14,7 +14,7 @@ import pytest
 from pytest_ortperf.child_runner import ChildRunner
 from pytest_ortperf.execution.child import ChildEnd, die_with_parent
 from pytest_ortperf.execution.watchdog import Watchdog
-from pytest_ortperf.item_runner import InProcessRunner, Runner
+from pytest_ortperf.item_runner import InProcessRunner, Runner, end_programs
 from pytest_ortperf.nodes import CaseItem
 from pytest_ortperf.outcome import crash_of
 from pytest_ortperf.reporting import crash_reports
@@ -101,6 +101,7 @@ class PytestForkedRunner(ChildRunner):
         finally:
             self._watchdog.disarm()
             self._current = None
+            end_programs(item)
 
     def _kill_child(self) -> None:
         pid = self.run.journal.latest("pid")

@@ -61,6 +61,14 @@ class InProcessRunner(Runner):
             self.begin(item)
 
 
+def end_programs(item: CaseItem) -> None:
+    """End what an item's process started and, killed itself, did not see the end of."""
+    if item.case.provider.runner != "onnxruntime":
+        from pytest_ortperf.execution.program import end_program
+
+        end_program(item.run.journal)
+
+
 def _uses_cuda(run: Run) -> bool:
     unusable = run.settings.execution.unusable
     rows = [row for row in run.settings.axes.providers if row.name not in unusable]

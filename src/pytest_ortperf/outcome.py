@@ -99,7 +99,14 @@ def failure_of(item: Attempt, error: BaseException, captured: str = "") -> Failu
     journal = item.facts.journal if item.facts else item.run.journal
     tail = journal.log_tail() or last_lines(captured)
     if isinstance(error, CaseError):
-        return Failure(kind=error.kind, stage=error.stage, message=str(error), log_tail=tail)
+        return Failure(
+            kind=error.kind,
+            stage=error.stage,
+            message=str(error),
+            signal=error.signal,
+            exit_code=error.exit_code,
+            log_tail=tail,
+        )
     stage = item.facts.stage if item.facts else None
     return Failure(kind="internal error", stage=stage, message=error_text(error), log_tail=tail)
 
@@ -210,6 +217,7 @@ def _measured(facts: Facts | None) -> dict[str, Any]:
         "copies": facts.copies,
         "concurrent": facts.concurrent,
         "operators": facts.operators,
+        "program": facts.program,
         "resources": facts.resources,
         "accuracy": facts.accuracy,
         "limits": facts.limits,

@@ -14,8 +14,10 @@ from pytest_ortperf import options
 from pytest_ortperf.cases.providers import PROVIDERS, Provider
 from pytest_ortperf.execution.plugin_packages import PluginError, installed_plugins, plugin_library
 from pytest_ortperf.execution.probe import Question, Verdict, compiled_in, probe
+from pytest_ortperf.execution.trtexec.tool import NAME as TRTEXEC
+from pytest_ortperf.execution.trtexec.tool import ToolError, find_tool
 from pytest_ortperf.records.host import onnxruntime_distributions
-from pytest_ortperf.settings import device_choices, ep_options, providers
+from pytest_ortperf.settings import TRTEXEC_TOOL, device_choices, ep_options, providers, targets
 
 left_out_key = pytest.StashKey[dict[str, str]]()
 """Under `auto`: short name -> why it is left out. Known in the controller alone."""
@@ -32,17 +34,35 @@ def settle_providers(config: pytest.Config) -> None:
     """
     plugins = settle_plugins(config)
     names = options.split_names(options.given(config, "ep")) or ["auto"]
-    asked = providers([name for name in names if name != "auto"])
+    wanted = targets([name for name in names if name != "auto"])
+    asked = tuple({target.provider.name: target.provider for target in wanted}.values())
     candidates = _candidates(plugins) if "auto" in names else ()
     verdicts = probe(_questions(config, {row.name: row for row in (*candidates, *asked)}.values(), plugins))
     left_out = {row.name: verdicts[row.full_name].reason for row in candidates if not _usable(row, verdicts)}
     usable = [row.name for row in candidates if _usable(row, verdicts)]
-    options.store(config, "ep", list(dict.fromkeys([*usable, *(row.name for row in asked)])))
+    options.store(config, "ep", list(dict.fromkeys([*usable, *(target.name for target in wanted)])))
     config.stash[left_out_key] = {
         name: reason for name, reason in left_out.items() if name not in {r.name for r in asked}
     }
     problems = {row.name: verdicts[row.full_name].problem for row in asked if row.full_name in verdicts}
+    problems |= settle_trtexec(config, asked)
     options.hand_on(config, UNUSABLE, {name: problem for name, problem in problems.items() if problem})
+
+
+def settle_trtexec(config: pytest.Config, asked: Iterable[Provider]) -> dict[str, str]:
+    """Find the program trtexec and hand it on to all cases; return why it cannot be used, by its short name."""
+    if not any(row.runner == TRTEXEC for row in asked):
+        return {}
+    given, workspace = options.given(config, "trtexec"), options.given(config, "workspace")
+    try:
+        tool = find_tool(
+            None if given is None else options.absolute(given, config),
+            None if workspace is None else options.absolute(workspace, config),
+        )
+    except ToolError as error:
+        return {TRTEXEC: str(error)}
+    options.hand_on(config, TRTEXEC_TOOL, tool.as_builtins())
+    return {}
 
 
 def settle_plugins(config: pytest.Config) -> dict[str, str]:
@@ -87,7 +107,7 @@ def _questions(config: pytest.Config, rows: Iterable[Provider], plugins: Mapping
             workspace=options.given(config, "workspace"),
         )
         for row in rows
-        if row.name != "cpu"
+        if row.name != "cpu" and row.runner == "onnxruntime"
     ]
 
 

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,10 @@ from pytest_ortperf import options
 from pytest_ortperf.cases.matrix import MODES, Axes
 from pytest_ortperf.cases.model import Tolerance
 from pytest_ortperf.cases.provider_options import check_option, installed_onnxruntime
-from pytest_ortperf.cases.providers import GROUPS, PROVIDERS, Provider, find_provider
+from pytest_ortperf.cases.providers import GROUPS, PROVIDERS, Provider, Target, find_provider, find_target
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.trtexec.tool import tool_of_builtins
 from pytest_ortperf.timings import read_timings
 
 DEFAULT_TIMEOUT_S = 600.0
@@ -24,6 +26,8 @@ UNFIT = "unfit"
 """Name under which workers find what the controller holds against the machine."""
 
 KEEP_KINDS = ("log", "profile", "graph")
+TRTEXEC_TOOL = "trtexec_tool"
+"""Name under which workers find the program that the controller has asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +55,17 @@ def read_settings(config: pytest.Config) -> RunSettings:
     """
     mode = options.given(config, "mode")
     reference = options.given(config, "reference-ep")
+    names = options.split_names(options.given(config, "ep"))
+    precisions = (None, "fp16") if options.given(config, "fp16") else (None,)
     return RunSettings(
         mode=mode,
         models=model_paths(config),
         axes=Axes(
             modes=MODES.get(mode, ()),
-            providers=providers(options.split_names(options.given(config, "ep"))),
-            precisions=(None, "fp16") if options.given(config, "fp16") else (None,),
+            providers=providers(names),
+            precisions=precisions,
             dims=_dims(options.given(config, "dim")),
+            named=named_precisions(targets(names), precisions),
         ),
         execution=_execution_settings(config),
         reference_ep=None if reference is None else _provider(reference, "--ortperf-reference-ep").name,
@@ -85,9 +92,35 @@ def providers(names: Sequence[str]) -> tuple[Provider, ...]:
     Raises:
         pytest.UsageError: If a name is unknown.
     """
+    return tuple({target.provider.name: target.provider for target in targets(names)}.values())
+
+
+def targets(names: Sequence[str]) -> tuple[Target, ...]:
+    """Return what short names, full names, groups and `trtexec-fp16` ask for, each once.
+
+    Raises:
+        pytest.UsageError: If a name is unknown.
+    """
     members = [member for name in names for member in GROUPS.get(name, (name,))]
-    rows = [_provider(name, "--ortperf-ep") for name in members]
-    return tuple({row.name: row for row in rows}.values())
+    try:
+        return tuple(dict.fromkeys(find_target(name) for name in members))
+    except SettingsError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def named_precisions(asked: Sequence[Target], of_run: Sequence[str | None]) -> Mapping[str, tuple[str | None, ...]]:
+    """Return the precisions of each provider that was named with one: those, after the run's if it was named alone too.
+
+    Args:
+        asked: All targets.
+        of_run: Precisions of every other provider.
+    """
+    found: dict[str, tuple[str | None, ...]] = {}
+    for name in {target.provider.name for target in asked if target.precision}:
+        own = [target.precision for target in asked if target.provider.name == name]
+        chosen = [precision for each in own for precision in (of_run if each is None else (each,))]
+        found[name] = tuple(dict.fromkeys(chosen))
+    return found
 
 
 def isolation(config: pytest.Config) -> str:
@@ -112,6 +145,8 @@ def _execution_settings(config: pytest.Config) -> ExecutionSettings:
     workspace = options.given(config, "workspace")
     cache = options.given(config, "cache")
     cache_gib = options.number(config, "cache-size", float, least=0)
+    trtexec = options.given(config, "trtexec")
+    tool: Mapping[str, Any] | None = options.handed_on(config, TRTEXEC_TOOL, None)
     given = {
         "input_source": options.given(config, "input"),
         "seed": options.number(config, "seed", int, least=0),
@@ -141,6 +176,8 @@ def _execution_settings(config: pytest.Config) -> ExecutionSettings:
         "environment": options.given(config, "env"),
         "unfit": tuple(options.handed_on(config, UNFIT, [])),
         "workspace": None if workspace is None else options.absolute(workspace, config),
+        "trtexec": None if trtexec is None else options.absolute(trtexec, config),
+        "trtexec_tool": None if tool is None else tool_of_builtins(tool),
     }
     return ExecutionSettings(
         tolerance=Tolerance(

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.environment import GpuFact
+from pytest_ortperf.records.program import ProgramFact
 from pytest_ortperf.records.reading import Run
 from pytest_ortperf.records.record import Concurrent, Copies, Placement
 from pytest_ortperf.records.resources import Clocks, DeviceMemory, Energy, HostMemory, Resources
@@ -176,7 +177,13 @@ def test_success_has_a_row_per_timing_mode(tmp_path: Path) -> None:
             "concurrent_inferences_per_s": "",
             "concurrent_p50_ms": "",
             "gain_percent": "50.0",
+            "gain_low_percent": "",
+            "gain_high_percent": "",
             "gain_reference": "cpu",
+            "standalone_gain_percent": "",
+            "standalone_gain_low_percent": "",
+            "standalone_gain_high_percent": "",
+            "program_throughput_per_s": "",
             "machine": "",
             "machine_findings": "",
         },
@@ -335,6 +342,11 @@ def test_memory_and_engines_stand_beside_the_session(tmp_path: Path) -> None:
     assert dict(zip(header[first:], row[first:], strict=True)) == {
         "engines": "built",
         "engine_build_s": "3.5",
+        "engine_size_mib": "",
+        "execution_context_mib": "",
+        "builder_peak_gpu_mib": "",
+        "program": "",
+        "advice": "",
         "host_memory_before_mib": "400.0",
         "host_memory_creation_peak_mib": "162.0",
         "host_memory_session_mib": "82.0",
@@ -466,3 +478,59 @@ def test_nothing_heavy_is_loaded_to_write(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(records.path), str(tmp_path)]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
     assert done.stdout == f"{len(NAMES)}\n[]\n"
+
+
+def test_tensorrt_alone_stands_beside_the_provider_with_the_gain_over_it(tmp_path: Path) -> None:
+    program = ProgramFact(
+        path="/opt/trtexec",
+        version="10.16.1",
+        engine="built",
+        build_ns=8_091_380_000,
+        engine_byte=13 * MIB,
+        context_byte=MIB // 2,
+        throughput_per_s={"bound": 200.0},
+        advice=("enqueue-bound", "unstable"),
+    )
+    records = [
+        make_record("a", "cuda", latencies=(make_latency(8.0, timing="bound"),)),
+        make_record("a", "tensorrt", latencies=(make_latency(5.0, timing="bound"),)),
+        make_record(
+            "a",
+            "trtexec",
+            provider_full_name="trtexec",
+            program=program,
+            latencies=(make_latency(4.0, timing="bound"),),
+        ),
+    ]
+    run = make_run(records, header=make_header(providers=("cuda", "tensorrt", "trtexec")))
+    found = tables(run, tmp_path)
+    columns, row = found["latency"]
+    gains = {name: cell for name, cell in zip(columns, row, strict=True) if name.endswith("gain_percent")}
+    assert gains == {
+        "cuda_vs_cpu_gain_percent": "",
+        "tensorrt_vs_cuda_gain_percent": "37.5",
+        "tensorrt_vs_trtexec_gain_percent": "-25.0",
+        "trtexec_vs_cuda_gain_percent": "50.0",
+    }
+    columns, *rows = found["success"]
+    told = [dict(zip(columns, row, strict=True)) for row in rows]
+    assert [(row["engine"], row["version"]) for row in told] == [
+        ("onnxruntime", "1.31.1"),
+        ("onnxruntime", "1.31.1"),
+        ("trtexec", "10.16.1"),
+    ]
+    assert [row["standalone_gain_percent"] for row in told] == ["", "-25.0", ""]
+    assert [row["program_throughput_per_s"] for row in told] == ["", "", "200.0"]
+    columns, row = found["session"]
+    session = {name: cell for name, cell in zip(columns, row, strict=True) if cell}
+    assert session == {
+        "model": "a",
+        "provider": "trtexec",
+        "mode": "benchmark",
+        "engines": "built",
+        "engine_build_s": "8.09138",
+        "engine_size_mib": "13.0",
+        "execution_context_mib": "0.5",
+        "program": "/opt/trtexec 10.16.1",
+        "advice": "enqueue-bound; unstable",
+    }

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_ortperf.records.latency import Latency, Summary
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.reports.gains import Gain, Gains, gain, list_of, reference_name
+from pytest_ortperf.reports.gains import Gain, Gains, gain, list_of, reference_name, references_of
 from record_examples import make_header, make_latency, make_record
 
 
@@ -72,3 +73,77 @@ def test_a_reference_that_failed_gives_no_gain() -> None:
 
 def test_a_list_is_what_stands_before_the_model() -> None:
     assert list_of(make_record("bert", nodeid="a/models.json::bert::benchmark[cpu]")) == "a/models.json"
+
+
+def with_interval(low: float, median: float, high: float, timing: str) -> Latency:
+    """Return a latency whose median has an interval, all in ms."""
+    summary = Summary(
+        count=100,
+        min_ns=1,
+        max_ns=100_000_000,
+        mean_ns=median * 1e6,
+        p50_ns=median * 1e6,
+        p50_low_ns=low * 1e6,
+        p50_high_ns=high * 1e6,
+    )
+    return Latency(timing=timing, samples_ns=(), warmup_iterations=0, summary=summary)
+
+
+CUDA = make_record(provider="cuda", latencies=(with_interval(9.5, 10.0, 10.5, "bound"), make_latency(12.0)))
+TENSORRT = make_record(
+    provider="tensorrt", latencies=(with_interval(4.9, 5.0, 5.2, "bound"), make_latency(7.0, timing="bound+copies"))
+)
+STANDALONE = make_record(
+    provider="trtexec",
+    provider_full_name="trtexec",
+    latencies=(with_interval(3.9, 4.0, 4.2, "bound"), with_interval(5.9, 6.0, 6.1, "bound+copies")),
+)
+
+
+def test_tensorrt_is_held_against_cuda_and_against_itself_alone() -> None:
+    gains = Gains(make_header(), (CUDA, TENSORRT, STANDALONE))
+    over_cuda, over_itself = gains.of(TENSORRT), gains.of(TENSORRT, "trtexec")
+    assert over_cuda == Gain(
+        percent=50.0,
+        reference="cuda",
+        timing="bound",
+        low_percent=pytest.approx((9.5 - 5.2) / 9.5 * 100),
+        high_percent=pytest.approx((10.5 - 4.9) / 10.5 * 100),
+    )
+    assert over_itself == Gain(
+        percent=-25.0,
+        reference="trtexec",
+        timing="bound",
+        low_percent=pytest.approx((3.9 - 5.2) / 3.9 * 100),
+        high_percent=pytest.approx((4.2 - 4.9) / 4.2 * 100),
+    )
+    assert gains.standalone(TENSORRT, TENSORRT.latencies[0]) == over_itself
+    assert gains.of(STANDALONE) == Gain(
+        percent=60.0,
+        reference="cuda",
+        timing="bound",
+        low_percent=pytest.approx((9.5 - 4.2) / 9.5 * 100),
+        high_percent=pytest.approx((10.5 - 3.9) / 10.5 * 100),
+    )
+
+
+def test_without_an_interval_on_both_sides_a_gain_has_none() -> None:
+    gains = Gains(make_header(), (CUDA, TENSORRT, STANDALONE))
+    found = gains.of_timing(TENSORRT, TENSORRT.latencies[1], "trtexec")
+    assert found is not None
+    assert (found.timing, found.low_percent, found.high_percent) == ("bound+copies", None, None)
+
+
+def test_times_that_cover_different_things_give_no_gain() -> None:
+    host = make_record(provider="tensorrt", latencies=(make_latency(5.0),))
+    assert Gains(make_header(), (host, STANDALONE)).of(host, "trtexec") is None
+    half = make_record(provider="tensorrt", precision="fp16", latencies=TENSORRT.latencies)
+    assert Gains(make_header(), (half, STANDALONE)).of(half, "trtexec") is None
+
+
+def test_the_reference_of_the_run_comes_first_and_stands_once() -> None:
+    assert references_of("tensorrt", make_header()) == ("cuda", "trtexec")
+    assert references_of("tensorrt", make_header(reference_provider="trtexec")) == ("trtexec",)
+    assert references_of("trtexec", make_header()) == ("cuda",)
+    assert references_of("cpu", make_header()) == ()
+    assert references_of("of another version", make_header()) == ()

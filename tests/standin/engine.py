@@ -15,7 +15,7 @@ from printed import Log
 COMPUTE_MS, COPY_MS = 0.5, 0.05
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - it ends as FAILED
     """FAILED, with the lines that say why."""
 
 
@@ -118,7 +118,7 @@ def run(options: dict[str, str], engine: dict[str, Any], log: Log, fail: str) ->
         log.line("W", "The CUDA graph capture on the stream has failed.")
         log.line(
             "W",
-            "The specified --useCudaGraph flag has been ignored. The inference will be launched without using CUDA graph launch.",
+            "The specified --useCudaGraph flag has been ignored. The inference will be launched without using CUDA graph launch.",  # noqa: E501
         )
     log.line("I", "Starting inference")
     base = COMPUTE_MS * (0.8 if graph else 1) * (0.5 if engine["half"] else 1)
@@ -178,7 +178,7 @@ def _fed_shape(
     least, most = profile["min"].get(name, shape), profile["max"].get(name, shape)
     if any(not low <= size <= high for low, size, high in zip(least, shape, most, strict=True)):
         raise Refused(
-            f"Error[3]: [executionContext.cpp::setInputShape::2037] Error Code 3: API Usage Error (Parameter check failed, "
+            f"Error[3]: [executionContext.cpp::setInputShape::2037] Error Code 3: API Usage Error (Parameter check, "
             f"condition: engineDims.d[i] == dims.d[i] for input {name}",
             "Inference set up failed",
         )
@@ -257,7 +257,7 @@ def _warn(log: Log) -> None:
     for text in (
         "* Throughput may be bound by Enqueue Time rather than GPU Compute and the GPU may be under-utilized.",
         "  If not already in use, --useCudaGraph (utilize CUDA graphs where possible) may increase the throughput.",
-        "* Throughput may be bound by host-to-device transfers for the inputs rather than GPU Compute and the GPU may be under-utilized.",
+        "* Throughput may be bound by host-to-device transfers for the inputs rather than GPU Compute and the GPU may be under-utilized.",  # noqa: E501
         "* GPU compute time is unstable, with coefficient of variance = 6.58751%.",
         "  If not already in use, locking GPU clock frequency or adding --useSpinWait may improve the stability.",
     ):

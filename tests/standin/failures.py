@@ -17,7 +17,7 @@ AT_RUN = ("incompatible_plan", "static_dim_mismatch", "PASSED_then")
 SIGNALS = {"abort_": signal.SIGABRT, "killed_": signal.SIGKILL, "then_segfault": signal.SIGSEGV}
 
 
-class Silent(Exception):
+class Silent(Exception):  # noqa: N818 - it ends as FAILED
     """FAILED, without a line that says why."""
 
 

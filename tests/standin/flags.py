@@ -11,8 +11,24 @@ DATA = Path(__file__).parent.parent / "data"
 HELP = {(8, 2): "help_v8201.txt", (8, 5): "help_v8500.txt", (8, 6): "help_v8601.txt", (10, 0): "help_v100001.txt"}
 NEWEST = "help_v101601.txt"
 
-GONE_IN_11 = """best bf16 calib calibProfile fp16 fp8 int4 int8 layerOutputTypes layerPrecisions maxShapesCalib minShapesCalib
-optShapesCalib precisionConstraints restricted weightless""".split()
+GONE_IN_11 = {
+    "best",
+    "bf16",
+    "calib",
+    "calibProfile",
+    "fp16",
+    "fp8",
+    "int4",
+    "int8",
+    "layerOutputTypes",
+    "layerPrecisions",
+    "maxShapesCalib",
+    "minShapesCalib",
+    "optShapesCalib",
+    "precisionConstraints",
+    "restricted",
+    "weightless",
+}
 NEW_IN_11 = {
     "includeDataTransfers": "Enable DMA transfers to and from device (default = disabled).",
     "noCudaGraph": "Disable the capture of the engine's execution as a CUDA graph (default = enabled).",
@@ -58,7 +74,7 @@ def _names(line: str) -> list[str]:
 def _of_11(lines: list[str]) -> list[str]:
     kept = []
     for line in lines:
-        if not set(_names(line)) & set(GONE_IN_11):
+        if not set(_names(line)) & GONE_IN_11:
             kept.append(line)
         if line == "=== Inference Options ===":
             kept += [f"  --{name:25} {text}" for name, text in NEW_IN_11.items()]

@@ -1,4 +1,4 @@
-"""What cases run on: execution providers of ONNX Runtime, and a program beside them that differs in kind; a row each."""
+"""What cases run on, a row each: execution providers of ONNX Runtime, and a program that differs in kind."""
 
 from __future__ import annotations
 

@@ -105,9 +105,10 @@ class ClockWatch:
         return len(self._seen) >= STEADY_READINGS and abs(clock - middle) <= STEADY_SHARE * middle
 
 
-def sample_memory(gpu: Gpu) -> MemorySample:
-    """Return the memory in use, of the GPU and of this process."""
-    own = [process.used_byte for process in gpu.processes or () if process.pid == os.getpid()]
+def sample_memory(gpu: Gpu, pid: int | None = None) -> MemorySample:
+    """Return the memory in use, of the GPU and of a process, this one unless its id is given."""
+    wanted = os.getpid() if pid is None else pid
+    own = [process.used_byte for process in gpu.processes or () if process.pid == wanted]
     return MemorySample(device_byte=gpu.used_memory_byte, process_byte=own[0] if own else None)
 
 

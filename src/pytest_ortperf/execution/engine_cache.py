@@ -96,7 +96,7 @@ def engine_folders(
         case: As `cache_options`.
         settings: As `cache_options`.
         options: As `cache_options`.
-        tensorrt: What builds the engine, such as `trtexec 10.16.1`, where it is not the library that ONNX Runtime loads.
+        tensorrt: What builds the engine, such as `trtexec 10.16.1`, where ONNX Runtime does not.
     """
     if settings.trt_cache == "persistent":
         return _persistent(source, case, settings, options, tensorrt)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import onnxruntime
@@ -53,7 +53,7 @@ def execute(
     Raises:
         CaseError: With the stage and kind of what went wrong.
     """
-    execution = Execution(case, settings, facts, hooks)
+    execution = kind_of(case)(case, settings, facts, hooks)
     with facts.journal.capture_output(), lease(case, settings, facts):
         try:
             if case.mode == "validate":
@@ -65,6 +65,15 @@ def execute(
                 execution.profile()
         finally:
             execution.keep_files()
+
+
+def kind_of(case: Case) -> type[Execution]:
+    """Return what runs a case: sessions of ONNX Runtime, or an external program."""
+    if case.provider.runner == "onnxruntime":
+        return Execution
+    from pytest_ortperf.execution.trtexec.runner import TrtexecExecution
+
+    return TrtexecExecution
 
 
 class Execution:
@@ -172,12 +181,16 @@ class Execution:
             return open_session(prepared.source, self.case, self.settings, self.facts, self.hooks)
 
     def _validate(self, session: onnxruntime.InferenceSession) -> None:
-        accuracy = []
         with self.facts.entering("inputs"):
             data_sets = list(case_data(session, self.case, self.settings))
         self.facts.inputs = tensor_facts(data_sets[0])
-        for number, data in enumerate(data_sets):
-            outputs = self._run(session, data, first=number == 0)
+        self._compare_all(data_sets, lambda data, first: self._run(session, data, first=first))
+
+    def _compare_all(self, data_sets: Iterable[CaseData], run: Callable[[CaseData, bool], Mapping[str, Value]]) -> None:
+        """Compare what `run` returns for each data set; all of them before a mismatch counts."""
+        accuracy: list[DataSetAccuracy] = []
+        for data in data_sets:
+            outputs = run(data, not accuracy)
             accuracy.append(self._compare(data, outputs))
             self.facts.accuracy = tuple(accuracy)
         with self.facts.entering("comparison"):

@@ -21,6 +21,7 @@ from typing import IO, Any
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.machine_checks import MachineState
 from pytest_ortperf.records.operators import OperatorProfile
+from pytest_ortperf.records.program import ProgramFact
 from pytest_ortperf.records.record import (
     Concurrent,
     Copies,
@@ -169,6 +170,7 @@ class Facts:
     copies: Copies | None = None
     concurrent: Concurrent | None = None
     operators: OperatorProfile | None = None
+    program: ProgramFact | None = None
     resources: Resources | None = None
     accuracy: tuple[DataSetAccuracy, ...] = ()
     limits: tuple[LimitFact, ...] = ()

@@ -142,7 +142,7 @@ def watched_machine(case: Case, settings: ExecutionSettings) -> Iterator[Machine
 
 def cuda_device(provider: Provider, settings: ExecutionSettings) -> int | None:
     """Return the CUDA device number that a provider uses; `None` if it uses no NVIDIA GPU."""
-    if CUDA not in (provider.full_name, *provider.companions):
+    if CUDA not in (provider.full_name, *provider.companions) and provider.runner == "onnxruntime":
         return None
     text = settings.devices.get(provider.name) or settings.ep_options.get(provider.name, {}).get("device_id") or "0"
     return int(text) if text.isdecimal() else None

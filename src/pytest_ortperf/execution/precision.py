@@ -20,6 +20,8 @@ from pytest_ortperf.execution.shape_inference import infer_shapes, wants_shape_i
 from pytest_ortperf.execution.tensorrt import ENGINE, fp16_by_option
 from pytest_ortperf.execution.tensorrt import NAME as TENSORRT
 from pytest_ortperf.execution.tensorrt_libraries import preload_tensorrt, tensorrt_version
+from pytest_ortperf.execution.trtexec.chosen import chosen_tool
+from pytest_ortperf.execution.trtexec.tool import NAME as TRTEXEC
 from pytest_ortperf.records.record import ModelFact
 
 FP16_IN_FP32 = "fp16 storage, fp32 compute"
@@ -130,6 +132,8 @@ def _fp16(case: Case, settings: ExecutionSettings, given: PreparedModel) -> Prep
 
 
 def _tensorrt_version(case: Case, settings: ExecutionSettings) -> str | None:
+    if case.provider.name == TRTEXEC:
+        return chosen_tool(settings).version_text
     if case.provider.name != TENSORRT:
         return None
     if settings.workspace is not None:

@@ -57,7 +57,7 @@ class Program:
         with warnings.catch_warnings():
             # Python 3.12 warns of other threads, of which ONNX Runtime and numpy have some: none holds a lock of ours
             warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - what the user named
                 command,
                 cwd=folder,
                 env={**os.environ, **(environment or {})},

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_ortperf.cases.model import EMPTY, Fp16Io, Tolerance
+from pytest_ortperf.execution.trtexec.tool import Tool
 
 InputSource = Literal["auto", "zoo", "random"]
 GraphOptimization = Literal["disable", "basic", "extended", "all"]
@@ -138,3 +139,8 @@ class ExecutionSettings:
     """What makes the machine unfit for the whole run, for messages."""
 
     workspace: Path | None = None
+    trtexec: Path | None = None
+    """The program, as the user names it; `None` looks for it."""
+
+    trtexec_tool: Tool | None = None
+    """The program that answered once for all cases; `None` asks it where it is needed."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.machine_checks import MachineState
 from pytest_ortperf.records.operators import OperatorProfile
+from pytest_ortperf.records.program import ProgramFact
 from pytest_ortperf.records.resources import Resources
 
 STAGES = (
@@ -318,6 +319,9 @@ class Record:
 
     operators: OperatorProfile | None = None
     """Where the time of a benchmark's runs goes, from a session of its own; `None` if none was made or read."""
+
+    program: ProgramFact | None = None
+    """The external program that ran the case; `None` where ONNX Runtime did."""
 
     accuracy: tuple[DataSetAccuracy, ...] = ()
     """One per data set; empty if nothing was compared."""

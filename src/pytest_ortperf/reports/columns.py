@@ -13,6 +13,7 @@ from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.operators import OperatorProfile, OperatorTime
 from pytest_ortperf.records.record import Concurrent, Copies, Failure, ModelFact, Placement, Record, SessionFact
 from pytest_ortperf.records.statistics import Summary
+from pytest_ortperf.reports import program_cells as programs
 from pytest_ortperf.reports import resource_cells as cells
 from pytest_ortperf.reports.gains import Gain
 from pytest_ortperf.reports.machine_text import off_text
@@ -41,6 +42,11 @@ class Measured:
     latency: Latency
     summary: Summary
     gain: Gain | None
+    """Against the reference provider."""
+
+    standalone_gain: Gain | None = None
+    """Against the program that runs the same engine without ONNX Runtime."""
+
     header: RunHeader
 
 
@@ -148,7 +154,7 @@ def device_name(record: Record, environment: Environment) -> str | None:
     if record.provider == "cpu":
         return environment.cpu
     names = {gpu.name for gpu in environment.gpus}
-    if record.provider in ("cuda", "tensorrt", "nvtensorrtrtx") and len(names) == 1:
+    if record.provider in ("cuda", "tensorrt", "nvtensorrtrtx", "trtexec") and len(names) == 1:
         return names.pop()
     return None
 
@@ -210,8 +216,8 @@ PRECISION: tuple[Column[Measured], ...] = (
 """How far a latency can be trusted: columns of the success table. The interval of the median is a 95 % one."""
 
 SUCCESS: tuple[Column[Measured], ...] = (
-    Column("engine", lambda _: "onnxruntime"),
-    Column("version", lambda row: runtime_version(row.header.environment)),
+    Column("engine", lambda row: programs.engine_name(row.record)),
+    Column("version", lambda row: programs.version_of(row.record, row.header.environment)),
     Column("model", lambda row: row.record.model),
     Column("dims", lambda row: dims_text(row.record.dims)),
     Column("provider", lambda row: row.record.provider),
@@ -252,7 +258,13 @@ SUCCESS: tuple[Column[Measured], ...] = (
     Column("concurrent_inferences_per_s", lambda row: concurrent_of(row, lambda it: _rounded(it.inferences_per_s))),
     Column("concurrent_p50_ms", lambda row: concurrent_of(row, lambda it: ms(statistics.median(it.p50_ns)))),
     Column("gain_percent", lambda row: _rounded(row.gain.percent) if row.gain else None),
+    Column("gain_low_percent", lambda row: _rounded(row.gain.low_percent) if row.gain else None),
+    Column("gain_high_percent", lambda row: _rounded(row.gain.high_percent) if row.gain else None),
     Column("gain_reference", lambda row: row.gain.reference if row.gain else None),
+    Column("standalone_gain_percent", lambda row: _standalone(row, lambda it: it.percent)),
+    Column("standalone_gain_low_percent", lambda row: _standalone(row, lambda it: it.low_percent)),
+    Column("standalone_gain_high_percent", lambda row: _standalone(row, lambda it: it.high_percent)),
+    Column("program_throughput_per_s", lambda row: _rounded(programs.throughput_of(row.record, row.latency.timing))),
     Column("machine", lambda row: row.record.machine.level if row.record.machine else None),
     Column("machine_findings", lambda row: off_text(row.record.machine)),
 )
@@ -301,8 +313,13 @@ SESSION: tuple[Column[Record], ...] = (
     Column("first_run_s", lambda row: session_of(row, lambda it: s(it.first_run_ns))),
     Column("wait_for_hardware_s", lambda row: s(row.stage_ns.get("lease"))),
     Column("timings_refused", lambda row: refused_text(row.refused_timings)),
-    Column("engines", lambda row: session_of(row, lambda it: it.engines)),
-    Column("engine_build_s", lambda row: session_of(row, lambda it: s(cells.engine_build_ns(it)))),
+    Column("engines", programs.engines_of),
+    Column("engine_build_s", lambda row: s(programs.build_ns(row))),
+    Column("engine_size_mib", lambda row: programs.size_of(row, lambda it: it.engine_byte)),
+    Column("execution_context_mib", lambda row: programs.size_of(row, lambda it: it.context_byte)),
+    Column("builder_peak_gpu_mib", lambda row: programs.size_of(row, lambda it: it.build_peak_byte)),
+    Column("program", lambda row: programs.program_of(row, lambda it: f"{it.path} {it.version}")),
+    Column("advice", lambda row: programs.program_of(row, lambda it: "; ".join(it.advice) or None)),
     Column("host_memory_before_mib", lambda row: cells.host_of(row, lambda it: it.baseline_byte)),
     Column("host_memory_creation_peak_mib", lambda row: cells.host_of(row, lambda it: it.creation_peak_byte)),
     Column("host_memory_session_mib", lambda row: cells.host_of(row, lambda it: it.creation_byte)),
@@ -313,6 +330,10 @@ SESSION: tuple[Column[Record], ...] = (
     Column("arena_held_mib", cells.arena_held),
     Column("not_known", cells.absent_text),
 )
+
+
+def _standalone(row: Measured, get: Callable[[Gain], float | None]) -> float | None:
+    return _rounded(get(row.standalone_gain)) if row.standalone_gain else None
 
 
 def _percent(share: float | None) -> float | None:

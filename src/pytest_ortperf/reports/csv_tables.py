@@ -30,7 +30,7 @@ from pytest_ortperf.reports.columns import (
     dims_text,
     s,
 )
-from pytest_ortperf.reports.gains import PASSED, Gains, reference_name
+from pytest_ortperf.reports.gains import PASSED, Gains, references_of
 from pytest_ortperf.reports.rows import FAILED, Group, Rows, group_name, group_of, sorted_rows, subject_of
 
 Row = Mapping[str, Cell]
@@ -78,20 +78,22 @@ def success_table(rows: Rows) -> Table:
 
 def latency_table(rows: Rows) -> Table:
     """Return one row per model and dimensions; headline timing mode, columns grouped by provider."""
-    gained = [group for group in rows.groups if reference_name(group[0], rows.run.header)]
+    gained = [(group, name) for group in rows.groups for name in _references(group, rows)]
     columns = [
         *_SUBJECT_COLUMNS,
         *(f"{group_name(group)}_{column.name}" for group in rows.groups for column in LATENCY_GROUP),
-        *(_gain_column(group, rows) for group in gained),
+        *(_gain_column(group, name) for group, name in gained),
     ]
     headline = [row for row in rows.measured if row.latency is row.record.latencies[0]]
     gains = Gains(rows.run.header, rows.records)
     cells = _subject_cells(rows)
     for row in headline:
         cells[subject_of(row.record)].update(_latency_cells(row))
-        found = gains.of(row.record)
-        if found:
-            cells[subject_of(row.record)][_gain_column(group_of(row.record), rows)] = round(found.percent, 4)
+        for name in _references(group_of(row.record), rows):
+            found = gains.of(row.record, name)
+            if found:
+                column = _gain_column(group_of(row.record), name)
+                cells[subject_of(row.record)][column] = round(found.percent, 4)
     return columns, list(cells.values())
 
 
@@ -115,8 +117,8 @@ def status_table(rows: Rows) -> Table:
 
 
 def session_table(rows: Rows) -> Table:
-    """Return one row per case that made a session."""
-    return _table(SESSION, (record for record in rows.records if record.session))
+    """Return one row per case that made a session, or was run by a program."""
+    return _table(SESSION, (record for record in rows.records if record.session or record.program))
 
 
 def system_info_table(rows: Rows) -> Table:
@@ -153,10 +155,16 @@ def _latency_cells(row: Measured) -> Iterator[tuple[str, Cell]]:
         yield f"{group}_{column.name}", column.get(row)
 
 
-def _gain_column(group: Group, rows: Rows) -> str:
+def _references(group: Group, rows: Rows) -> list[str]:
+    """Return what a group's gains are against: its reference, asked for or not, and programs that the run has too."""
+    first, *others = references_of(group[0], rows.run.header) or ("",)
+    known = {provider for provider, _ in rows.groups}
+    return [name for name in (first, *(name for name in others if name in known)) if name]
+
+
+def _gain_column(group: Group, reference: str) -> str:
     """Return `tensorrt_vs_cuda_gain_percent`, or `tensorrt_vs_cuda_fp16_gain_percent`."""
     provider, precision = group
-    reference = reference_name(provider, rows.run.header)
     return "_".join(part for part in (provider, "vs", reference, precision, "gain_percent") if part)
 
 

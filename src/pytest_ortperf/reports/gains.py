@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.records.environment import RunHeader
-from pytest_ortperf.records.latency import Latency
+from pytest_ortperf.records.latency import Latency, Summary
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.statistics import summarize
 
@@ -40,6 +40,11 @@ class Gain:
 
     timing: str
 
+    low_percent: float | None = None
+    """With both medians at the ends of their 95 % intervals that make it least; `None` where one has none."""
+
+    high_percent: float | None = None
+
 
 def gain(base_ns: float, other_ns: float) -> float | None:
     """Return what `other_ns` saves of `base_ns` in percent; `None` for a base of 0.
@@ -63,6 +68,16 @@ def reference_name(provider: str, header: RunHeader) -> str | None:
     return None if name == provider else name
 
 
+def references_of(provider: str, header: RunHeader) -> tuple[str, ...]:
+    """Return all providers that gains are against, the one of `reference_name` first."""
+    try:
+        others = find_provider(provider).also_against
+    except SettingsError:
+        others = ()
+    first = reference_name(provider, header)
+    return tuple(dict.fromkeys(name for name in (first, *others) if name and name != provider))
+
+
 class Gains:
     """The benchmarks of a run, to be asked for gains."""
 
@@ -72,22 +87,42 @@ class Gains:
             _key(record, record.provider): record for record in records if counts(record) and record.latencies
         }
 
-    def of(self, record: Record) -> Gain | None:
+    def of(self, record: Record, against: str | None = None) -> Gain | None:
         """Return the gain in the best timing mode that a record and its reference both have; never across modes."""
         best_first = sorted(record.latencies, key=lambda latency: BEST_FIRST.index(latency.timing))
-        return next((found for latency in best_first if (found := self.of_timing(record, latency))), None)
+        return next((found for latency in best_first if (found := self.of_timing(record, latency, against))), None)
 
-    def of_timing(self, record: Record, latency: Latency) -> Gain | None:
-        """Return the gain in one timing mode; `None` without reference, or where it lacks that mode."""
-        name = reference_name(record.provider, self._header)
+    def standalone(self, record: Record, latency: Latency) -> Gain | None:
+        """Return the gain over the program that runs the same engine by itself, where it is not the reference."""
+        others = references_of(record.provider, self._header)[1:]
+        return next((found for name in others if (found := self.of_timing(record, latency, name))), None)
+
+    def of_timing(self, record: Record, latency: Latency, against: str | None = None) -> Gain | None:
+        """Return the gain in one timing mode; `None` without reference, or where it lacks that mode.
+
+        Args:
+            record: Of a benchmark.
+            latency: One of its modes.
+            against: The reference, instead of that of `reference_name`.
+        """
+        name = against or reference_name(record.provider, self._header)
         base = self._measured.get(_key(record, name)) if name else None
         if name is None or base is None or not counts(record):
             return None
         for other in base.latencies:
             if other.timing == latency.timing:
-                percent = gain(summarize(other).p50_ns, summarize(latency).p50_ns)
-                return None if percent is None else Gain(percent=percent, reference=name, timing=other.timing)
+                return _gain(summarize(other), summarize(latency), name, other.timing)
         return None
+
+
+def _gain(base: Summary, own: Summary, reference: str, timing: str) -> Gain | None:
+    percent = gain(base.p50_ns, own.p50_ns)
+    if percent is None:
+        return None
+    low = high = None
+    if base.p50_low_ns and base.p50_high_ns and own.p50_low_ns is not None and own.p50_high_ns is not None:
+        low, high = gain(base.p50_low_ns, own.p50_high_ns), gain(base.p50_high_ns, own.p50_low_ns)
+    return Gain(percent=percent, reference=reference, timing=timing, low_percent=low, high_percent=high)
 
 
 def _key(record: Record, provider: str) -> Key:

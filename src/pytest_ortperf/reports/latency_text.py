@@ -146,7 +146,8 @@ def _nodes(record: Record) -> str:
 
 
 def _gain(row: Measured) -> str:
-    return f"{row.gain.percent:+.1f} % {row.gain.reference}" if row.gain else ""
+    found = [gain for gain in (row.gain, row.standalone_gain) if gain]
+    return ", ".join(f"{gain.percent:+.1f} % {gain.reference}" for gain in found)
 
 
 def _error_columns(measured: Sequence[Measured], records: Sequence[Record]) -> list[TextColumn]:

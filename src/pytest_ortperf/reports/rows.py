@@ -43,6 +43,7 @@ class Rows:
                 latency=latency,
                 summary=summarize(latency),
                 gain=gains.of_timing(record, latency),
+                standalone_gain=gains.standalone(record, latency),
                 header=self.run.header,
             )
             for record in self.records

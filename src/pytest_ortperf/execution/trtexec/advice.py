@@ -13,35 +13,31 @@ UNSTABLE = "unstable GPU compute time{how}: lock the GPU's clock"
 STREAMS = "layers run on several streams at once: times of layers do not add up"
 OVERRIDDEN = "a shape was not given, and trtexec chose one: {text}"
 
-_HOST_TO_DEVICE = re.compile(r"bound by host-to-device transfers")
-_DEVICE_TO_HOST = re.compile(r"bound by device-to-host transfers")
 _GRAPH_IGNORED = re.compile(
     r"useCudaGraph flag has been ignored|Ignored --useCudaGraph|CUDA graph capture (?:has )?failed"
+)
+_WARNINGS = (
+    (re.compile(r"bound by Enqueue Time"), ENQUEUE),
+    (re.compile(r"bound by host-to-device transfers"), COPIES.format(what="the inputs to the device")),
+    (re.compile(r"bound by device-to-host transfers"), COPIES.format(what="the outputs to the host")),
+    (re.compile(r"GPU compute time is unstable"), UNSTABLE),
+    (re.compile(r"auxiliary streams"), STREAMS),
+    (re.compile(r"overriding shape to|Automatically setting shape to"), OVERRIDDEN),
 )
 
 
 def advice_of(log: TrtexecLog) -> list[str]:
     """Return one line a warning that bears on the numbers, in the order printed, each once."""
-    return list(dict.fromkeys(text for warning in log.warnings if (text := _advice(warning, log))))
+    variation = f" (coefficient of variance {log.gpu_cv_percent:g} %)" if log.gpu_cv_percent is not None else ""
+    found = [
+        advice.replace("{how}", variation).replace("{text}", warning)
+        for warning in log.warnings
+        for pattern, advice in _WARNINGS
+        if pattern.search(warning)
+    ]
+    return list(dict.fromkeys(found))
 
 
 def graph_refusal(warnings: Sequence[str]) -> str | None:
     """Return the warning by which trtexec says that it runs without the CUDA graph asked for."""
     return next((warning for warning in warnings if _GRAPH_IGNORED.search(warning)), None)
-
-
-def _advice(warning: str, log: TrtexecLog) -> str | None:
-    if "bound by Enqueue Time" in warning:
-        return ENQUEUE
-    if _HOST_TO_DEVICE.search(warning):
-        return COPIES.format(what="the inputs to the device")
-    if _DEVICE_TO_HOST.search(warning):
-        return COPIES.format(what="the outputs to the host")
-    if "GPU compute time is unstable" in warning:
-        how = f" (coefficient of variance {log.gpu_cv_percent:g} %)" if log.gpu_cv_percent is not None else ""
-        return UNSTABLE.format(how=how)
-    if "auxiliary streams" in warning:
-        return STREAMS
-    if re.search(r"overriding shape to|Automatically setting shape to", warning):
-        return OVERRIDDEN.format(text=warning)
-    return None

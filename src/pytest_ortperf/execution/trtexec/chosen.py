@@ -15,12 +15,14 @@ def chosen_tool(settings: ExecutionSettings) -> Tool:
     """
     if settings.trtexec_tool is not None:
         return settings.trtexec_tool
+    problem = settings.unusable.get(NAME)
+    if problem is not None:
+        raise _unusable(problem)
     try:
-        problem = settings.unusable.get(NAME)
-        if problem is not None:
-            raise ToolError(problem)
         return find_tool(settings.trtexec, settings.workspace)
     except ToolError as error:
-        raise CaseError(
-            f"trtexec cannot be used here: {error}", stage="session", kind="provider unavailable"
-        ) from error
+        raise _unusable(str(error)) from error
+
+
+def _unusable(problem: str) -> CaseError:
+    return CaseError(f"trtexec cannot be used here: {problem}", stage="session", kind="provider unavailable")

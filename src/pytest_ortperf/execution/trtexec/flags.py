@@ -34,9 +34,35 @@ TIMINGS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """
 
 OURS = frozenset(
-    """onnx saveEngine loadEngine skipInference buildOnly timingCacheFile minShapes optShapes maxShapes shapes loadInputs
-    iterations duration warmUp exportTimes exportOutput device fp16 help noDataTransfers includeDataTransfers useSpinWait
-    noSpinWait useCudaGraph noCudaGraph exposeDMA""".split()
+    {
+        "onnx",
+        "saveEngine",
+        "loadEngine",
+        "skipInference",
+        "buildOnly",
+        "timingCacheFile",
+        "minShapes",
+        "optShapes",
+        "maxShapes",
+        "shapes",
+        "loadInputs",
+        "iterations",
+        "duration",
+        "warmUp",
+        "exportTimes",
+        "exportOutput",
+        "device",
+        "fp16",
+        "help",
+        "noDataTransfers",
+        "includeDataTransfers",
+        "useSpinWait",
+        "noSpinWait",
+        "useCudaGraph",
+        "noCudaGraph",
+        "exposeDMA",
+        "percentile",
+    }
 )
 """Flags that users cannot give: what is measured, and where files are, is settled here."""
 

@@ -40,7 +40,7 @@ OPTIONS = {
 
 _BANNER = re.compile(
     r"&&&& (?P<word>RUNNING|PASSED|FAILED)\s+TensorRT\.trtexec"
-    r"(?:\s+\[TensorRT v(?P<version>\d+)\])?(?:\s+\[(?P<tag>b\d+)\])?(?:\s+#\s*(?P<command>.*))?"
+    r"(?:\s+\[TensorRT v(?P<version>\d+(?:\.\d+)*)\])?(?:\s+\[(?P<tag>b\d+)\])?(?:\s+#\s*(?P<command>.*))?"
 )
 _TAG = re.compile(
     r"(?:\[|(?<=^_))\d\d/\d\d/\d{4}-\d\d:\d\d:\d\d\]\s*(?:\[TRT\]\s*)?\[(?P<level>[VIWEF])\]"
@@ -212,7 +212,7 @@ class _Parser:
     def _banner(self, banner: re.Match[str]) -> None:
         found: dict[str, object] = {"build_tag": banner["tag"], "command": banner["command"]}
         if banner["version"]:
-            found["version"] = version_of(banner["version"])
+            found["version"] = _version_in_words(banner["version"])
         if banner["word"] != "RUNNING":
             found["status"] = banner["word"]
         self.known.update({key: value for key, value in found.items() if value})

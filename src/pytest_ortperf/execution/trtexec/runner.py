@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from pytest_ortperf.execution.precision import noted
 from pytest_ortperf.execution.program import folder_of
 from pytest_ortperf.execution.provider_options import lower_precisions, lower_precisions_note
 from pytest_ortperf.execution.tensor_types import Value
-from pytest_ortperf.execution.trtexec.advice import advice_of, graph_refusal
+from pytest_ortperf.execution.trtexec.advice import graph_refusal
 from pytest_ortperf.execution.trtexec.chosen import chosen_tool
 from pytest_ortperf.execution.trtexec.engine import Engine, Shop, engine_of
 from pytest_ortperf.execution.trtexec.flags import (
@@ -33,6 +34,8 @@ from pytest_ortperf.execution.trtexec.flags import (
 )
 from pytest_ortperf.execution.trtexec.inputs import fed_shapes_text, profile_of, write_inputs
 from pytest_ortperf.execution.trtexec.log import parse_log
+from pytest_ortperf.execution.trtexec.memory import ProgramMemory, program_memory
+from pytest_ortperf.execution.trtexec.notes import fact_of, timing_note, with_commands, with_engine, with_timed
 from pytest_ortperf.execution.trtexec.outputs import parse_outputs
 from pytest_ortperf.execution.trtexec.signature import Signature, read_signature
 from pytest_ortperf.execution.trtexec.started import Started
@@ -42,10 +45,8 @@ from pytest_ortperf.execution.trtexec.verdict import require_success
 from pytest_ortperf.records.program import ProgramFact
 
 DEFAULT_TIMINGS = ("bound", "bound+copies")
-NO_HOST = "trtexec times the GPU by CUDA events; there is no call from arrays to arrays to time. Compare bound and bound+copies"
-BY_EVENTS = "by CUDA events: launching on the host is not inside"
+NO_HOST = "trtexec times the GPU by CUDA events: there is no call from arrays to arrays to time; see bound+copies"
 _OUTPUTS = "outputs.json"
-_MIB = 2**20
 
 
 class TrtexecExecution(Execution):
@@ -76,17 +77,22 @@ class TrtexecExecution(Execution):
         refuse_machine(self.settings)
         with folder_of(self.facts.journal) as folder:
             started = Started(self.facts, folder)
-            self._prepare()
-            data_sets = self._data_sets() if validate_first else self._data_sets()[:1]
-            engine = self._engine(data_sets, started)
-            if validate_first:
-                self._validate_engine(data_sets, engine, started)
-            with watched_machine(self.case, self.settings) as watch:
-                try:
-                    self._measure(data_sets[0], engine, started, watch)
-                finally:
-                    self.facts.machine = watch.state
+            with program_memory(self.case, self.settings, self.facts, started) as memory:
+                self._benchmark(started, memory, validate_first=validate_first)
         refuse_state(self.facts.machine, self.settings)
+
+    def _benchmark(self, started: Started, memory: ProgramMemory | None, *, validate_first: bool) -> None:
+        self._prepare()
+        data_sets = self._data_sets() if validate_first else self._data_sets()[:1]
+        with memory.building() if memory else nullcontext():
+            engine = self._engine(data_sets, started)
+        if validate_first:
+            self._validate_engine(data_sets, engine, started)
+        with watched_machine(self.case, self.settings) as watch, memory.running() if memory else nullcontext():
+            try:
+                self._measure(data_sets[0], engine, started, watch)
+            finally:
+                self.facts.machine = watch.state
 
     def profile(self) -> None:
         """Leave operators alone: ONNX Runtime has no part in this."""
@@ -108,8 +114,7 @@ class TrtexecExecution(Execution):
 
     def _prepare(self) -> None:
         with self.facts.entering("session"):
-            tool = self._tool
-            self.facts.program = ProgramFact(path=tool.path, version=tool.version_text, build_tag=tool.build_tag)
+            self.facts.program = fact_of(self._tool)
         super()._prepare()
         self._note_precision()
 
@@ -131,7 +136,7 @@ class TrtexecExecution(Execution):
             shop = Shop(tool=self._tool, case=self.case, settings=self.settings, extra=extra)
             engine = engine_of(shop, plan, started)
         self._profile = profile
-        self._note_engine(engine)
+        self.facts.program = with_engine(self._program, engine)
         return engine
 
     def _validate_engine(self, data_sets: Sequence[CaseData], engine: Engine, started: Started) -> None:
@@ -143,7 +148,7 @@ class TrtexecExecution(Execution):
             exported.unlink(missing_ok=True)
             flags = ["--iterations=1", "--duration=0", "--warmUp=0", f"--exportOutput={_OUTPUTS}"]
             command = run_command(self._tool, engine.path, [*self._fed(data, started), *flags])
-            self._note_commands(validate=shlex.join(command))
+            self.facts.program = with_commands(self._program, validate=shlex.join(command))
             ended = started.run(command)
             require_success(ended, parse_log(ended.output), doing="running the engine", stage="first_run")
             signature: Any = self._signature
@@ -190,38 +195,8 @@ class TrtexecExecution(Execution):
             self.facts.refused_timings[timing] = ignored
             return
         self.facts.latencies += (timed.latency,)
-        advice = advice_of(timed.log)
-        origin = (
-            [] if timed.latency.samples_ns or not timed.numbers_from.startswith("printed") else [timed.numbers_from]
-        )
-        self.facts.timing_notes[timing] = "; ".join([BY_EVENTS, *origin, *advice])
-        self._note_commands(**{timing: timed.command})
-        known = self._program
-        qps = timed.log.throughput_qps
-        self.facts.program = dataclasses.replace(
-            known,
-            numbers_from={**known.numbers_from, timing: timed.numbers_from},
-            throughput_per_s={**known.throughput_per_s, **({timing: qps} if qps else {})},
-            load_ns=known.load_ns or _times(timed.log.deserialize_s, 1e9),
-            context_byte=known.context_byte or _times(timed.log.context_mib, _MIB),
-            advice=tuple(dict.fromkeys((*known.advice, *advice))),
-        )
-
-    def _note_engine(self, engine: Engine) -> None:
-        log = engine.log
-        self.facts.program = dataclasses.replace(
-            self._program,
-            engine="loaded" if log is None else "built",
-            engine_byte=engine.byte,
-            build_ns=_times(log.build_s, 1e9) if log else None,
-            build_wall_ns=engine.wall_ns,
-            build_peak_byte=_times(log.builder_peak_gpu_mib, _MIB) if log else None,
-        )
-        if engine.command:
-            self._note_commands(build=engine.command)
-
-    def _note_commands(self, **commands: str) -> None:
-        self.facts.program = dataclasses.replace(self._program, commands={**self._program.commands, **commands})
+        self.facts.timing_notes[timing] = timing_note(timed)
+        self.facts.program = with_timed(self._program, timing, timed)
 
     def _note_precision(self) -> None:
         fact = self.facts.model_fact
@@ -243,7 +218,3 @@ class TrtexecExecution(Execution):
         if self.facts.program is None:
             raise RuntimeError("no program yet")
         return self.facts.program
-
-
-def _times(value: float | None, unit: float) -> int | None:
-    return None if value is None else round(value * unit)

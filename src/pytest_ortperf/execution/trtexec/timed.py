@@ -82,7 +82,7 @@ def _timed(timing: str, task: Task, settings: ExecutionSettings, started: Starte
     _require_numbers(log, timing)
     times, lacks = _exported(exported, task.tool, warm_up_ms, log, timing)
     latency = (
-        _of_samples(_column(times, timing), timing, task, settings, log, seconds)
+        _of_samples(times, timing, settings, seconds, log=log, batch=task.batch)
         if times is not None
         else _of_summary(timing, task, log)
     )
@@ -133,14 +133,15 @@ def _column(times: Times, timing: str) -> tuple[int, ...]:
 
 
 def _of_samples(  # noqa: PLR0913 - all that a latency is made of
-    samples: tuple[int, ...], timing: str, task: Task, settings: ExecutionSettings, log: TrtexecLog, seconds: float
+    times: Times, timing: str, settings: ExecutionSettings, seconds: int, *, log: TrtexecLog, batch: int | None
 ) -> Latency:
+    samples = _column(times, timing)
     samples = samples[: settings.iterations] if settings.iterations else samples
     goal = Goal(half_width=settings.precision_target, min_ns=0, max_ns=settings.max_time_s * 1e9)
     rule = StopRule(block_runs(statistics.median(samples), goal.max_ns), goal)
     rule.stop(samples, sum(samples))
     length = rule.length if len(samples) // rule.length >= FEWEST else fitting_length(samples, rule.length)
-    summary = compute(samples, block_iterations=length, batch=task.batch)
+    summary = compute(samples, block_iterations=length, batch=batch)
     precise = summary.half_width is not None and summary.half_width <= settings.precision_target
     fixed = settings.iterations is not None
     return Latency(
@@ -148,7 +149,7 @@ def _of_samples(  # noqa: PLR0913 - all that a latency is made of
         samples_ns=samples if settings.keep_samples else (),
         warmup_iterations=log.warmup_queries or 0,
         warmup_ns=None,
-        batch=task.batch,
+        batch=batch,
         block_iterations=length,
         stop_reason="iterations" if fixed else "target" if precise else _unreached(seconds, settings),
         status=FIXED if fixed else STABLE if precise else UNSTABLE,

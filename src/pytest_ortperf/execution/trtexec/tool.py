@@ -26,7 +26,7 @@ OLDEST = (8, 0, 0)
 PROBE_S = 60.0
 """It loads TensorRT's libraries of gigabytes before it prints a line."""
 
-_OPTION = re.compile(r"^\s+(?P<flags>--\w+[^ ]*(?:, -{1,2}\w+[^ ]*)*)")
+_OPTION = re.compile(r"^ {1,4}(?P<flags>--\w+(?:=\S*)?(?:, -{1,2}\w+)*)")
 _NAME = re.compile(r"--(\w+)")
 _SECTION = re.compile(r"^=== (?P<name>\w+)(?: Options)? ===$")
 
@@ -167,7 +167,7 @@ def _installed(places: tuple[str, ...]) -> Iterator[Path]:
 
 def _answer(path: Path, timeout_s: float) -> tuple[int, str]:
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - what the user named
             [str(path), "--help"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
