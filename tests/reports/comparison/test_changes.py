@@ -11,6 +11,7 @@ from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.records.record import Placement, Record
 from pytest_ortperf.records.resources import DeviceMemory, HostMemory, Resources
 from pytest_ortperf.reports.comparison.comparison import compare, failing, read_fail_on
+from pytest_ortperf.reports.comparison.side import Side
 from record_examples import (
     make_accuracy,
     make_failure,
@@ -245,16 +246,18 @@ def created(ms: float, **changes: Any) -> Record:
     return make_record(session=make_session(creation_ns=round(ms * 1e6), **changes))
 
 
-def test_session_creation_is_sure_with_three_runs_that_agree() -> None:
-    one = compare(side([created(100)]), side([created(300)])).changes
-    assert [(each.kind, each.text) for each in one] == [("UNSURE", "session creation 100.0 -> 300.0 ms (+200.0 %)")]
-    base, current = (side(*([created(ms)] for ms in side_ms)) for side_ms in ((100, 110, 105), (300, 250, 260)))
-    three = compare(base, current).changes
-    assert [(each.kind, each.text) for each in three] == [("SLOWER", "session creation 110.0 -> 250.0 ms (+127.3 %)")]
-    back = compare(current, base).changes
-    assert [(each.kind, each.direction) for each in back] == [("FASTER", "better")]
-    mixed = side(*([created(ms)] for ms in (300, 110, 260)))
-    assert compare(base, mixed).changes == ()
+def test_session_creation_is_sure_with_six_runs_that_agree() -> None:
+    def runs(*creations_ms: float) -> Side:
+        return side(*([created(ms)] for ms in creations_ms))
+
+    def found(base: Side, current: Side) -> list[tuple[str, str, str]]:
+        return [(each.kind, each.direction, each.text) for each in compare(base, current).changes]
+
+    assert found(runs(100), runs(300)) == [("UNSURE", "other", "session creation 100.0 -> 300.0 ms (+200.0 %)")]
+    quick, slow = runs(100, 110, 105, 100, 100, 100), runs(300, 250, 260, 300, 300, 300)
+    assert found(quick, slow) == [("SLOWER", "worse", "session creation 110.0 -> 250.0 ms (+127.3 %)")]
+    assert found(slow, quick) == [("FASTER", "better", "session creation 250.0 -> 110.0 ms (-56.0 %)")]
+    assert found(quick, runs(300, 110, 260, 300, 300, 300)) == []
 
 
 def test_session_creation_of_other_machines_and_other_engines_is_not_compared() -> None:

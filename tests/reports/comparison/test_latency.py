@@ -236,14 +236,14 @@ def test_failed_benchmarks_have_no_pair() -> None:
 
 
 def test_one_sided_findings_and_floors_are_named() -> None:
-    base = side(*(fleet(seed=number) for number in range(3)))
+    base = side(*(fleet(40, seed=number) for number in range(3)))
     slower = {f"m{number}": 1.2 for number in range(6)}
-    current = side(*(fleet(seed=number, **slower) for number in range(10, 13)))
+    current = side(*(fleet(40, seed=number, **slower) for number in range(10, 13)))
     notes = list(health_notes(compare(base, current)))
     assert notes == [
         "one-sided: 6 SLOWER, 0 FASTER; a biased measurement looks like that too",
         (
-            "3 + 3 runs: a test by ranks alone could not go below p 0.1, and a lone change among 20 needs 0.0025; "
+            "3 + 3 runs: a test by ranks alone could not go below p 0.1, and a lone change among 40 needs 0.0013; "
             "verdicts rest on the normal shape of the noise between runs"
         ),
     ]

@@ -93,12 +93,20 @@ def of_pairs(log_ratios: Sequence[float]) -> Evidence:
     )
 
 
-def of_runs(base: Sequence[float], current: Sequence[float]) -> Evidence:
+def of_runs(base: Sequence[float], current: Sequence[float], *, fleet_spread: float = 0.0, fleet: int = 1) -> Evidence:
     """Return what several runs say: logarithms of latencies, one a run, less what the run's fleet has in common.
 
     Both sides have their own spread (Welch, degrees of freedom rounded down); one run alone has that of the others.
+
+    Args:
+        base: At least one.
+        current: Likewise; more than two with those of the base.
+        fleet_spread: Of the fleet's log ratios. The error is not less: three runs are often alike by luck.
+        fleet: Pairs in it.
     """
     error, freedom = _welch(base, current) if min(len(base), len(current)) > 1 else _pooled(base, current)
+    if fleet_spread > error:
+        error, freedom = fleet_spread, max(fleet - 1, 1)
     return Evidence(
         kind=RUNS,
         log_ratio=statistics.fmean(current) - statistics.fmean(base),

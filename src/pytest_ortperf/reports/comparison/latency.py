@@ -135,11 +135,12 @@ def _evidence(match: _Match, logs: Logs, fleet: Fleet) -> Evidence:
     shift_base, shift_current = (fleet.base_effects, fleet.current_effects) if fleet.normalises else ({}, {})
     base = [value - shift_base.get(run, 0) for run, value in logs.base.items()]
     current = [value - shift_current.get(run, 0) for run, value in logs.current.items()]
+    spread = fleet.spread if fleet.normalises else math.inf
     if len(base) + len(current) > 2:  # noqa: PLR2004 - one on each side
-        return of_runs(base, current)
+        return of_runs(base, current, fleet_spread=spread, fleet=fleet.pairs)
     return of_single_runs(
         current[0] - base[0],
-        fleet_spread=fleet.spread if fleet.normalises else math.inf,
+        fleet_spread=spread,
         fleet=fleet.pairs,
         own_errors=[one.log_error for one in match.observations if one.log_error is not None],
     )
@@ -180,12 +181,22 @@ def _doubts(each: _Judged, delta: float) -> Iterator[str]:
             f"{each.evidence.base_count} and {each.evidence.current_count} runs; {MIN_RUNS} on each side, or "
             f"{MIN_STORED_RUNS} stored ones, can show a change"
         )
-    for name, side in (("base", each.match.base), ("current", each.match.current)):
-        if len(side) == 1:  # the spread of several runs holds what disturbed one of them
-            for doubt in dict.fromkeys(doubt for one in _processes(side) for doubt in one.doubts):
-                yield f"{name}: {doubt}"
+    yield from _disturbances("base", each.match.base)
+    yield from _disturbances("current", each.match.current)
     if min(len(each.match.base), len(each.match.current)) == 1:
         yield from _fastest_doubts(each, delta)
+
+
+def _disturbances(name: str, side: Mapping[str, Sequence[Observation]]) -> Iterator[str]:
+    """Yield what disturbed a side: of several runs, if most were, for then their spread does not show it."""
+    if len(side) == 1:
+        found = [doubt for one in _processes(side) for doubt in (*one.doubts, *one.not_seen)]
+        yield from (f"{name}: {doubt}" for doubt in dict.fromkeys(found))
+        return
+    doubts = [[doubt for one in run for doubt in one.doubts] for run in side.values()]
+    disturbed = [found for found in doubts if found]
+    if 2 * len(disturbed) > len(doubts):
+        yield f"{name}: {len(disturbed)} of {len(doubts)} runs were disturbed, such as: {disturbed[-1][0]}"
 
 
 def _processes(side: Mapping[str, Sequence[Observation]]) -> list[Observation]:

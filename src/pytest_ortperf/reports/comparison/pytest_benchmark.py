@@ -70,6 +70,6 @@ def _benchmark(data: Mapping[str, Any]) -> tuple[str, CaseResult]:
         min_ns=stats["min"] * 1e9,
         # of the median of normal numbers; too small where rounds are alike, which is why the fleet counts besides
         log_error=1.2533 * stats["stddev"] / stats["mean"] / rounds**0.5 if rounds > 1 else None,
-        doubts=("nobody looked at the machine meanwhile (pytest-benchmark)",),
+        not_seen=("nobody looked at the machine meanwhile (pytest-benchmark)",),
     )
     return case_id, CaseResult(record=record, observations={str(extra.get("timing") or "host"): (observation,)})

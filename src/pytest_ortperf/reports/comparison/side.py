@@ -30,7 +30,10 @@ class Observation:
 
     sm_clock_mhz: float | None = None
     doubts: tuple[str, ...] = ()
-    """Why the number may be of the machine rather than of the case."""
+    """What was seen that may make the number one of the machine rather than of the case."""
+
+    not_seen: tuple[str, ...] = ()
+    """What nobody looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,14 +143,11 @@ def _observation(record: Record, latency: Latency) -> Observation:
         log_error=None if half is None else half / _OF_95_PERCENT,
         sm_clock_mhz=clocks.mean_sm_mhz if clocks and of_this else None,
         doubts=tuple(_doubts(record, latency)),
+        not_seen=tuple(_not_seen(record, half)),
     )
 
 
 def _doubts(record: Record, latency: Latency) -> Iterator[str]:
-    if record.machine is None:
-        yield "nobody looked at the machine meanwhile (--ortperf-env=off)"
-    if summarize(latency).half_width is None:
-        yield "its samples are too few for an interval"
     if latency.status == UNSTABLE:
         yield "its median is not precise (unstable)"
     if latency.steady is False:
@@ -155,6 +155,13 @@ def _doubts(record: Record, latency: Latency) -> Iterator[str]:
     for found in record.machine.findings if record.machine else ():
         if found.level in _DOUBTFUL:
             yield f"the machine: {found.seen}"
+
+
+def _not_seen(record: Record, half_width: float | None) -> Iterator[str]:
+    if record.machine is None:
+        yield "nobody looked at the machine meanwhile (--ortperf-env=off)"
+    if half_width is None:
+        yield "its samples are too few for an interval"
 
 
 def _of_threads(found: Concurrent) -> tuple[str, Observation]:
