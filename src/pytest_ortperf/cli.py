@@ -1,4 +1,4 @@
-"""The `ortperf` command: what can be done with results without running anything."""
+"""The `ortperf` command: what can be done with results, and with one case outside a run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pytest_ortperf.case_commands import add_case_commands
 from pytest_ortperf.compare_command import add_command as add_compare
 from pytest_ortperf.errors import OrtPerfError
 
@@ -21,6 +22,8 @@ examples:
   ortperf report result --run 20261123-210146    that run
   ortperf report records_1.jsonl --output /tmp   one records file, tables to another folder
   ortperf compare 20261122-180000 20261123-210146 the second run against the first
+  ortperf bisect 'bert::validate[cuda-fp16]'     the node whose outputs leave tolerance
+  ortperf repro 'bert::validate[cuda-fp16]'      a folder that shows it with ONNX Runtime alone
   ortperf schema > models.schema.json            for an editor that completes model lists
 """
 
@@ -34,7 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: For `--help`, `--version` and arguments that argparse refuses.
     """
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments, more = parser.parse_known_args(argv)
+    if more and not hasattr(arguments, "takes_more"):
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    arguments.more = more
     try:
         status = int(arguments.call(arguments))
         sys.stdout.flush()
@@ -71,7 +78,7 @@ def _schema(_: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ortperf",
-        description="Work with results of pytest-ortperf. Nothing is measured here: pytest does that.",
+        description="Work with results of pytest-ortperf, or one case. Nothing is measured here: pytest does that.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -94,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(call=_report)
 
     add_compare(commands)
+    add_case_commands(commands)
 
     schema = commands.add_parser(
         "schema",

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from pytest_ortperf.run import Run
 
 
+BISECTED = frozenset({"result accuracy issue", "runtime error", "crash"})
+"""Kinds of failure that `ortperf bisect` searches the graph for."""
+
+
 class ModelCollector(pytest.Collector):
     """One model of a list or directory; its items stand together, so that a worker takes them together."""
 
@@ -147,14 +151,21 @@ class CaseItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, CaseError | SystemExit):
-            return f"{error_text(excinfo.value)}\n\n{self.rerun_advice}"
+            kind = getattr(excinfo.value, "kind", None)
+            return f"{error_text(excinfo.value)}\n\n{self.advice(kind)}"
         excinfo.traceback = excinfo.traceback.cut(path=__file__)
         return super().repr_failure(excinfo, style)
 
-    @property
-    def rerun_advice(self) -> str:
-        """The command that runs this case again."""
-        return f"run it again: {self.run.rerun_command(self)}"
+    def advice(self, kind: str | None) -> str:
+        """Return the command that runs this case again, and those that look into a failure of the graph.
+
+        Args:
+            kind: Of the failure; `None` where it is no case's.
+        """
+        lines = [f"run it again: {self.run.rerun_command(self)}"]
+        if kind in BISECTED and self.case.provider.runner == "onnxruntime":
+            lines.append(f"find the node: {self.run.case_command(self, 'bisect')}")
+        return "\n".join(lines)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, 0, self.case.case_id
@@ -166,6 +177,11 @@ class UserHooks:
     def __init__(self, ihook: Any, case: Case) -> None:
         self._ihook = ihook
         self._case = case
+
+    @property
+    def changes_sessions(self) -> bool:
+        """Whether somebody implements the hook that configures sessions."""
+        return bool(self._ihook.pytest_ortperf_configure_session.get_hookimpls())
 
     def configure_session(self, session_options: Any) -> None:
         self._ihook.pytest_ortperf_configure_session(case=self._case, session_options=session_options)

@@ -220,6 +220,8 @@ def _measured(facts: Facts | None) -> dict[str, Any]:
         "program": facts.program,
         "resources": facts.resources,
         "accuracy": facts.accuracy,
+        "checks": facts.checks,
+        "error_pictures": facts.error_pictures,
         "limits": facts.limits,
         "machine": facts.machine,
         "kept": dict(facts.kept),

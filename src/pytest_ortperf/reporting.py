@@ -64,7 +64,7 @@ def crash_reports(item: CaseItem, record: Record) -> tuple[pytest.TestReport, py
     properties and the record.
     """
     failure = record.failure
-    text = f"{failure.message if failure else record.outcome}\n\n{item.rerun_advice}"
+    text = f"{failure.message if failure else record.outcome}\n\n{item.advice(failure.kind if failure else None)}"
     call = _report(item, "call", "failed", text, duration=(record.duration_ns or 0) / 1e9)
     if record.outcome == "xfailed":
         call.outcome = "skipped"

@@ -79,8 +79,8 @@ def test_records_are_the_same_with_two_workers(project: Project) -> None:
 
 
 def comparable(record: dict[str, object]) -> str:
-    """Return what does not depend on time or worker."""
-    left_out = {"started", "duration_ns", "stage_ns", "worker", "session"}
+    """Return what does not depend on time or worker; paths of kept files hold the run's id."""
+    left_out = {"started", "duration_ns", "stage_ns", "worker", "session", "kept"}
     return repr({key: value for key, value in record.items() if key not in left_out})
 
 

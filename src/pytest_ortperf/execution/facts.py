@@ -21,9 +21,11 @@ from typing import IO, Any
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.machine_checks import MachineState
 from pytest_ortperf.records.operators import OperatorProfile
+from pytest_ortperf.records.pictures import ErrorPicture
 from pytest_ortperf.records.program import ProgramFact
 from pytest_ortperf.records.record import (
     Concurrent,
+    ConsistencyCheck,
     Copies,
     DataSetAccuracy,
     LimitFact,
@@ -173,6 +175,8 @@ class Facts:
     program: ProgramFact | None = None
     resources: Resources | None = None
     accuracy: tuple[DataSetAccuracy, ...] = ()
+    checks: tuple[ConsistencyCheck, ...] = ()
+    error_pictures: tuple[ErrorPicture, ...] = ()
     limits: tuple[LimitFact, ...] = ()
     machine: MachineState | None = None
     kept: Mapping[str, str] = field(default_factory=dict)

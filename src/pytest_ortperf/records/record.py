@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.machine_checks import MachineState
 from pytest_ortperf.records.operators import OperatorProfile
+from pytest_ortperf.records.pictures import ErrorPicture
 from pytest_ortperf.records.program import ProgramFact
 from pytest_ortperf.records.resources import Resources
 
@@ -30,6 +31,7 @@ STAGES = (
     "profile",
     "reference",
     "comparison",
+    "consistency",
     "limits",
     "teardown",
 )
@@ -201,6 +203,48 @@ class Concurrent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RelativeError:
+    """Two errors against one golden output: that of the case, and that of its precision on the CPU."""
+
+    golden: str
+    """What counts as exact: `CPU fp64`, or the reference where the CPU has no such kernels."""
+
+    baseline: str
+    """What shows the error of the precision: `fp16 on the CPU, graph optimisation off`."""
+
+    rmse: float | None = None
+    """Root of the mean squared error of the case."""
+
+    baseline_rmse: float | None = None
+    limit: float | None = None
+    """What `rmse` may be, from `baseline_rmse`."""
+
+    max_abs_error: float | None = None
+    baseline_max_abs_error: float | None = None
+    is_explained: bool
+    """Whether the precision accounts for the error of the case."""
+
+    note: str
+    """Both errors, or why there are none, for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsistencyCheck:
+    """Something that has to hold between a case's own outputs, whatever the reference."""
+
+    name: str
+    """`repeat`: the same inputs twice; `batch`: a row of a batch as on its own."""
+
+    outcome: str
+    """`same`: to the bit; `within`: by the tolerance; `broken`; `not made`."""
+
+    fails: bool = False
+    max_abs_error: float | None = None
+    note: str
+    """What was compared and how it differs, or why it was not, for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputAccuracy:
     """One output of one data set against its reference."""
 
@@ -219,6 +263,49 @@ class OutputAccuracy:
     message: str | None = None
     """What is wrong, for people; `None` if within tolerance."""
 
+    cosine: float | None = None
+    """Of the angle between output and reference over their finite elements; `None` for zeros and text."""
+
+    cosine_least: float | None = None
+    """What the policy asks for; `None` if nothing."""
+
+    snr_db: float | None = None
+    """Power of the reference to that of the error, in decibels; infinite if there is no error."""
+
+    snr_db_least: float | None = None
+    peak_percent: float | None = None
+    """Largest error as a share of the largest absolute reference value."""
+
+    peak_percent_allowed: float | None = None
+    nonfinite_mismatches: int | None = None
+    """Elements where only one of the two is finite, or both are not and differ."""
+
+    worst_index: tuple[int, ...] | None = None
+    """Of the element furthest outside, or closest to it; `None` if all elements are the same."""
+
+    worst_output: str | None = None
+    """What stands there, as text: numbers of every type, and strings."""
+
+    worst_reference: str | None = None
+    needed_atol: float | None = None
+    """Smallest with which each element lies within, with `rtol` as it is; `None` if there is none."""
+
+    needed_rtol: float | None = None
+    """Smallest, with `atol` as it is."""
+
+    top_k: int | None = None
+    """Where rows were compared by their k largest: then the percentages are of rows."""
+
+    relative: RelativeError | None = None
+    """Of an output outside its tolerance: how it stands to the error that the precision itself makes."""
+
+    @property
+    def verdict(self) -> str:
+        """`pass`, `pass-relative` or `fail`."""
+        if self.within_tolerance:
+            return "pass"
+        return "pass-relative" if self.relative is not None and self.relative.is_explained else "fail"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSetAccuracy:
@@ -236,6 +323,11 @@ class DataSetAccuracy:
     def within_tolerance(self) -> bool:
         """Whether every output is."""
         return all(output.within_tolerance for output in self.outputs)
+
+    @property
+    def passes(self) -> bool:
+        """Whether no output fails: those that pass relative to their precision's own error count."""
+        return all(output.verdict != "fail" for output in self.outputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,6 +418,15 @@ class Record:
     accuracy: tuple[DataSetAccuracy, ...] = ()
     """One per data set; empty if nothing was compared."""
 
+    checks: tuple[ConsistencyCheck, ...] = ()
+    """Of validations: the case against itself."""
+
+    validation_key: str | None = None
+    """Of a failed validation: hash of the model, its entry, the options and the versions that the verdict holds for."""
+
+    error_pictures: tuple[ErrorPicture, ...] = ()
+    """Of outputs that failed, a few; what `kept` calls `picture` is drawn from them."""
+
     limits: tuple[LimitFact, ...] = ()
     """One per limit that holds for the case, if it came as far as that."""
 
@@ -339,4 +440,5 @@ class Record:
     """Last lines that ONNX Runtime and the rest of the process printed, without colours."""
 
     kept: Mapping[str, str] = field(default_factory=dict)
-    """Files kept by request: `log`, `profile`, `graph` -> path; `refused` -> why one could not be made."""
+    """Files kept by request: `log`, `profile`, `graph` -> path; `refused` -> why one could not be made. Of a failed
+    validation also `picture`, a page that shows where the outputs differ."""

@@ -72,8 +72,13 @@ def _table(rows: Rows, width: int) -> list[Line]:
 
 def _failures(rows: Rows, width: int) -> list[Line]:
     failed = rows.failed
-    lines = [(cut(_failure(record), width), RED) for record in failed[:MOST_FAILURES]]
-    more = len(failed) - len(lines)
+    shown = failed[:MOST_FAILURES]
+    lines: list[Line] = []
+    for record in shown:
+        lines.append((cut(_failure(record), width), RED))
+        # whole, so that a terminal makes it a link
+        lines += [(f"  pictures: {record.kept['picture']}", PLAIN)] if "picture" in record.kept else []
+    more = len(failed) - len(shown)
     if more > 0:
         lines.append((f"and {more} more, in benchmark_fail_{rows.run.header.run}.csv", RED))
     return lines

@@ -1,0 +1,285 @@
+"""The first node of a case whose outputs leave tolerance, or where it crashes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.bisection.answer import Findings, bisection_of
+from pytest_ortperf.execution.bisection.bracket import Bracket, Verdict, narrow
+from pytest_ortperf.execution.bisection.ending import Ending, ending_of, wrong_outputs
+from pytest_ortperf.execution.bisection.graph import Graph
+from pytest_ortperf.execution.bisection.judgement import Judge, Judgement
+from pytest_ortperf.execution.bisection.part_data import write_data
+from pytest_ortperf.execution.bisection.sessions import Answer, Broken, Computed, Sessions
+from pytest_ortperf.execution.bisection.smallest import Part, PartTrial, Smallest
+from pytest_ortperf.execution.bisection.suspects import Suspicion, suspicion
+from pytest_ortperf.execution.bisection.tolerances import case_tolerance
+from pytest_ortperf.execution.bisection.values import GraphValues
+from pytest_ortperf.execution.precision import prepare_model
+from pytest_ortperf.execution.session import SessionHooks
+from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.tensor_types import Value
+from pytest_ortperf.records.bisection import Bisection, GrowthPoint
+
+
+def _silent(_: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What is asked."""
+
+    case: Case
+    settings: ExecutionSettings
+    """With a reference model among the given data, that model says what is right."""
+
+    hooks: SessionHooks
+    timeout_s: float
+    """Of each session."""
+
+    folder: Path
+    """Where the smallest failing model goes."""
+
+    data_set: str | None = None
+    """`None` is the first whose outputs are wrong."""
+
+    tell: Callable[[str], None] = _silent
+    """Takes a line on each step."""
+
+
+def reference_name(settings: ExecutionSettings) -> str:
+    """Return what values are compared with, for people."""
+    other = settings.given.reference_model
+    name = "CPU, graph optimisation off"
+    return f"{other.name} on the {name}" if other else name
+
+
+def allowed_sessions(nodes: int) -> int:
+    """Return how many sessions a search may create in a graph of so many nodes."""
+    return int(2 * math.log2(max(nodes, 2)) + 5)
+
+
+def bisect(search: Search) -> Bisection:
+    """Return the node where a case goes wrong; a model that shows it is in the folder.
+
+    Raises:
+        CaseError: As `find_part`.
+    """
+    return find_part(search)[0]
+
+
+def find_part(search: Search) -> tuple[Bisection, Part | None]:
+    """Return the node where a case goes wrong, and a model that shows it; `None` if nothing is wrong.
+
+    Cuts of the graph are halved: the values that cross a cut are computed on the provider and, with graph optimisation
+    off, on the CPU. Between the last cut where all of them are within tolerance and the first where one is not lies
+    the node. What goes out of tolerance and comes back before such a cut is not what is wrong at the end.
+
+    Raises:
+        CaseError: If there is nothing to search: no model, no provider, no inputs, no reference.
+    """
+    if search.case.provider.runner != "onnxruntime":
+        raise CaseError(
+            f"{search.case.case_id}: {search.case.provider.name} is a program of its own, which gives no values from "
+            f"inside the graph; take the case of a provider of ONNX Runtime, such as tensorrt",
+            stage="settings",
+            kind="session error",
+        )
+    search.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="ortperf-bisect-") as work:
+        return _Finder(search, Path(work)).find()
+
+
+class _Finder:
+    def __init__(self, search: Search, work: Path) -> None:
+        self._search = search
+        # held on to, because it keeps the model's file from being evicted
+        self._prepared = prepare_model(search.case, search.settings)
+        source = Path(self._prepared.source)
+        reference = search.settings.given.reference_model or search.case.model.path
+        self._graph = Graph(source)
+        self._sessions = Sessions(search.case, search.settings, search.hooks, search.timeout_s)
+        self._allowed = allowed_sessions(len(self._graph))
+        self._judge = Judge(
+            case_tolerance(search.case, search.settings, self._prepared),
+            frozenset(self._graph.outputs),
+            is_quantised=self._prepared.fact.precision == "int8",
+        )
+        self._ending: Ending = ending_of(self._sessions, source, reference, self._judge, search.data_set)
+        self._values = GraphValues(self._graph, Graph(reference), self._ending.data.inputs, self._sessions, work)
+        self._points: dict[int, GrowthPoint] = {}
+        self._judged: dict[int, list[Judgement]] = {}
+        self._computed: dict[int, Mapping[str, Value]] = {}
+        self._broken: dict[int, Broken] = {}
+
+    def find(self) -> tuple[Bisection, Part | None]:
+        """Return the answer."""
+        places = self._places()
+        bracket = Bracket(places)
+        if self._note_end(places) is Verdict.WELL:
+            return bisection_of(self._findings()), None
+        narrow(bracket, lambda place: self._probe(bracket, place), lambda: self._left() > 1)
+        suspected = suspicion(bracket, self._values, self._judged.get(bracket.wrong))
+        smallest, part, refusal = self._part(bracket.wrong, suspected)
+        found = dataclasses.replace(
+            self._findings(),
+            is_closed=bracket.is_closed,
+            well=bracket.well,
+            wrong=bracket.wrong,
+            suspicion=suspected,
+            smallest=smallest,
+            part=part,
+            no_reference=refusal,
+        )
+        return bisection_of(found), part
+
+    def _findings(self) -> Findings:
+        return Findings(
+            case=self._search.case,
+            source=self._prepared.source,
+            reference=reference_name(self._search.settings),
+            ending=self._ending,
+            values=self._values,
+            points=tuple(self._points[place] for place in sorted(self._points)),
+            judged=self._judged,
+            computed=self._computed,
+            sessions=self._sessions.count,
+            sessions_allowed=self._allowed,
+        )
+
+    def _places(self) -> list[int]:
+        """Return the positions after which a cut has something to compare that the node made; the last is the end."""
+        graph, last = self._graph, len(self._graph) - 1
+        if last < 0:
+            raise CaseError(
+                f"{self._prepared.source} has no nodes; there is nothing to search", stage="model", kind="model error"
+            )
+
+        def shows(position: int) -> bool:
+            made = (name for name in graph.writes[position] if name in self._values.comparable)
+            return any(graph.is_read_after(name, position) and not graph.is_constant(name) for name in made)
+
+        return [*filter(shows, range(last)), last]
+
+    def _note_end(self, places: list[int]) -> Verdict:
+        """Judge the model's own outputs, and compute the reference of the first cuts beside theirs."""
+        last = places[-1]
+        if self._ending.broken is not None:
+            return self._note_broken(last, self._ending.broken)
+        wanted = [name for name in self._ending.outputs if name in self._values.comparable]
+        ahead = [name for place in Bracket(places).upcoming() for name in self._values.cut(place)]
+        self._values.references([*wanted, *ahead])
+        return self._note(last, {name: self._ending.outputs[name] for name in wanted})
+
+    def _probe(self, bracket: Bracket, place: int) -> Verdict:
+        names = self._values.cut(place)
+        answer = self._values.compute(names)
+        if isinstance(answer, Broken):
+            verdict = self._note_broken(place, answer)
+        elif self._ending.broken is not None:
+            verdict = self._note_computed(place, answer.outputs)
+        else:
+            if not self._values.knows(names):
+                self._prepare_references(bracket)
+            verdict = self._note(place, answer.outputs)
+        self._search.tell(self._step(place, verdict))
+        return verdict
+
+    def _step(self, place: int, verdict: Verdict) -> str:
+        point = self._points[place]
+        found = {Verdict.WELL: "good", Verdict.WRONG: "bad", Verdict.UNKNOWN: "cannot be computed"}[verdict]
+        error = "" if point.error is None else f", error {point.error:.2g}"
+        count = f"session {self._sessions.count} of at most {self._allowed}"
+        return f"{count}: nodes 0 to {place} of {len(self._graph)}: {found}{error}"
+
+    def _prepare_references(self, bracket: Bracket) -> None:
+        edges = [place for place in (bracket.well, bracket.wrong) if place is not None]
+        ahead = [name for place in bracket.upcoming() for name in self._values.cut(place)]
+        kept = [name for place in edges for name in self._values.cut(place)]
+        self._values.forget(but=[*kept, *ahead, *self._graph.outputs])
+        self._values.references(ahead)
+
+    def _note(self, place: int, outputs: Mapping[str, Value]) -> Verdict:
+        references = self._values.references(outputs)
+        judged = [self._judge.judge(name, value, references[name]) for name, value in outputs.items()]
+        worst = max(judged, key=lambda it: (not it.is_within, it.size), default=None)
+        within = all(it.is_within for it in judged)
+        self._judged[place], self._computed[place] = judged, outputs
+        self._points[place] = GrowthPoint(
+            node=self._graph.fact(place),
+            tensor=worst.name if worst else None,
+            error=worst.error if worst else None,
+            max_abs_error=worst.max_abs_error if worst else None,
+            is_within=within,
+        )
+        return Verdict.WELL if within else Verdict.WRONG
+
+    def _note_computed(self, place: int, outputs: Mapping[str, Value]) -> Verdict:
+        self._computed[place] = outputs
+        self._points[place] = GrowthPoint(
+            node=self._graph.fact(place), tensor=None, error=None, max_abs_error=None, is_within=True
+        )
+        return Verdict.WELL
+
+    def _note_broken(self, place: int, broken: Broken) -> Verdict:
+        self._broken[place] = broken
+        self._points[place] = GrowthPoint(
+            node=self._graph.fact(place),
+            tensor=None,
+            error=None,
+            max_abs_error=None,
+            is_within=False,
+            problem=broken.text,
+        )
+        # where values are wrong, a part that breaks says nothing of them
+        return Verdict.WRONG if self._ending.broken is not None else Verdict.UNKNOWN
+
+    def _part(self, wrong: int, suspected: Suspicion) -> tuple[Smallest | None, Part | None, str | None]:
+        """Return how small a failing part was found, the part to keep, and why there is none."""
+        try:
+            smallest = self._smallest(suspected)
+            part = smallest.part if smallest and smallest.part else self._from_inputs(wrong)
+        except CaseError as error:
+            if error.stage != "reference" or self._ending.broken is None:
+                raise
+            return None, None, str(error)
+        write_data(part)
+        return smallest, part, None
+
+    def _smallest(self, suspected: Suspicion) -> Smallest | None:
+        if suspected.position is None or not suspected.targets:
+            return None
+        return self._trial.smallest([suspected.position], suspected.targets, self._left)
+
+    def _from_inputs(self, place: int) -> Part:
+        """Return the model that was seen to fail at a cut, with the inputs of the data set."""
+        if place in self._computed:
+            answer: Answer = Computed(outputs=self._computed[place])
+            names = list(self._computed[place])
+            complaint = wrong_outputs(self._judged[place]) or ""
+        else:
+            answer = self._broken[place]
+            names = self._values.cut(place) or list(self._graph.writes[place])
+            complaint = self._broken[place].text
+        return self._trial.from_inputs(names, answer, complaint)
+
+    @property
+    def _trial(self) -> PartTrial:
+        return PartTrial(
+            values=self._values,
+            judge=self._judge,
+            sessions=self._sessions,
+            path=self._search.folder / "model.onnx",
+            wants_crash=self._ending.broken is not None,
+        )
+
+    def _left(self) -> int:
+        return self._allowed - self._sessions.count

@@ -1,0 +1,178 @@
+"""A small model that fails by itself: the suspect alone, else with as many of the nodes before it as it takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pytest_ortperf.execution.bisection.graph import save
+from pytest_ortperf.execution.bisection.judgement import Judge
+from pytest_ortperf.execution.bisection.sessions import Answer, Broken, Sessions
+from pytest_ortperf.execution.bisection.values import GraphValues
+from pytest_ortperf.execution.tensor_types import FLOATS, Value, element_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A model of some of the nodes, and its data."""
+
+    positions: tuple[int, ...]
+    inputs: Mapping[str, Value]
+    expected: Mapping[str, Value]
+    """Of the reference, in the types that the model gives."""
+
+    limits: Mapping[str, tuple[float, float]]
+    """rtol and atol of what is expected."""
+
+    answer: Answer
+    complaint: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Smallest:
+    """What was found."""
+
+    part: Part | None
+    fails_alone: bool | None
+    """Whether the suspect itself does; `None` if that could not be tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartTrial:
+    """Makes parts and looks whether they fail."""
+
+    values: GraphValues
+    judge: Judge
+    sessions: Sessions
+    path: Path
+    """Where the model of a part is written."""
+
+    wants_crash: bool
+    """Whether failing means to break, not to give wrong values."""
+
+    def smallest(self, suspects: Sequence[int], targets: Sequence[str], sessions_left: Callable[[], int]) -> Smallest:
+        """Return the smallest part that fails, of sizes that double.
+
+        Args:
+            suspects: Positions of the nodes under suspicion.
+            targets: Values that they make wrong.
+            sessions_left: How many sessions may still be made.
+
+        Raises:
+            CaseError: Stage `reference`, if the CPU cannot compute what the part is fed.
+        """
+        alone = self._closed(suspects)
+        if sessions_left() < self._cost([alone], targets):
+            return Smallest(part=None, fails_alone=None)
+        part = self._failing(alone, targets)
+        if part is not None:
+            return Smallest(part=part, fails_alone=True)
+        before = self.values.candidate.ancestors(targets)
+        sizes = _sizes(len(alone), len(before), sessions_left() - 1)
+        chosen = [self._closed({*suspects, *before[-size:]}) for size in sizes]
+        # of all sizes at once: one session
+        if chosen:
+            self.values.references(name for positions in chosen for name in self._fed(positions))
+        for positions in chosen:
+            part = self._failing(positions, targets)
+            if part is not None:
+                return Smallest(part=part, fails_alone=False)
+        return Smallest(part=None, fails_alone=False)
+
+    def from_inputs(self, targets: Sequence[str], answer: Answer, complaint: str) -> Part:
+        """Return the part that begins at the inputs of the model, whose answer is known."""
+        positions = self.values.candidate.ancestors(targets)
+        part = self._part(positions, targets, answer)
+        return dataclasses.replace(part, complaint=complaint)
+
+    def _failing(self, positions: Sequence[int], targets: Sequence[str]) -> Part | None:
+        part = self._part(positions, targets, None)
+        complaint = self._complaint(part)
+        if complaint is None:
+            return None
+        # again, now that the types of its outputs are known
+        return dataclasses.replace(self._part(positions, targets, part.answer), complaint=complaint)
+
+    def _part(self, positions: Sequence[int], targets: Sequence[str], answer: Answer | None) -> Part:
+        fed = self._fed_values(positions)
+        expected = {name: self._in_type(name, value) for name, value in self.values.references(targets).items()}
+        shown = expected if answer is not None and not isinstance(answer, Broken) else None
+        save(self.values.candidate.part(positions, targets, fed, shown), self.path)
+        if answer is None:
+            answer = self.sessions.candidate(self.path, fed, targets)
+        return Part(
+            positions=tuple(positions),
+            inputs=fed,
+            expected=expected,
+            limits={name: self.judge.limits(name, value) for name, value in self.values.references(targets).items()},
+            answer=answer,
+            complaint="",
+            path=self.path,
+        )
+
+    def _complaint(self, part: Part) -> str | None:
+        if isinstance(part.answer, Broken):
+            return part.answer.text if self.wants_crash else None
+        if self.wants_crash:
+            return None
+        references = self.values.references(part.answer.outputs)
+        judged = [self.judge.judge(name, value, references[name]) for name, value in part.answer.outputs.items()]
+        wrong = [f"'{it.name}': {it.text}" for it in judged if not it.is_within]
+        return "; ".join(wrong) or None
+
+    def _fed(self, positions: Iterable[int]) -> list[str]:
+        """Return what a part has to be fed, without initialisers that need not be."""
+        return [name for name in self.values.candidate.fed_names(positions) if name not in self.values.inputs]
+
+    def _fed_values(self, positions: Sequence[int]) -> dict[str, Value]:
+        graph = self.values.candidate
+        own = [name for name in graph.fed_names(positions) if name in self.values.inputs]
+        own += [name for name in graph.optional_inputs(positions) if name in self.values.inputs]
+        inside = self.values.references(self._fed(positions))
+        return {
+            **{name: self.values.inputs[name] for name in own},
+            **{name: self._in_type(name, value) for name, value in inside.items()},
+        }
+
+    def _in_type(self, name: str, value: Value) -> Value:
+        dtype = self.values.candidate.dtype(name)
+        if dtype is None or not isinstance(value, np.ndarray) or value.dtype == dtype:
+            return value
+        if {element_name(dtype), element_name(value.dtype)} <= set(FLOATS):
+            with np.errstate(over="ignore"):
+                return value.astype(dtype)
+        return value
+
+    def _closed(self, positions: Iterable[int]) -> list[int]:
+        """Return the positions with those of the nodes whose values have no reference, and of constants."""
+        graph = self.values.candidate
+        found = set(positions)
+        while True:
+            lacking = {
+                graph.made_by[name]
+                for name in graph.fed_names(sorted(found))
+                if name in graph.made_by and (name not in self.values.comparable or graph.is_constant(name))
+            }
+            if lacking <= found:
+                return sorted(found)
+            found |= lacking
+
+    def _cost(self, parts: Sequence[Sequence[int]], targets: Sequence[str]) -> int:
+        names = {name for positions in parts for name in self._fed(positions)} | set(targets)
+        return len(parts) + (0 if self.values.knows(names) else 1)
+
+
+def _sizes(smallest: int, largest: int, sessions: int) -> list[int]:
+    """Return sizes between two, in equal ratios, as many as there may be sessions."""
+    if sessions < 1 or largest <= smallest + 1:
+        return []
+    count = min(sessions - 1, math.ceil(math.log2(largest / smallest)))
+    ratio = (largest / smallest) ** (1 / (count + 1))
+    sizes = [round(smallest * ratio**step) for step in range(1, count + 1)]
+    return sorted({size for size in sizes if smallest < size < largest})

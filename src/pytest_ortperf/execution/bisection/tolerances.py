@@ -1,0 +1,34 @@
+"""The tolerance that the outputs of a case have, known without a session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.cases.model import Tolerance
+from pytest_ortperf.execution.policy import choose_tolerance, tolerance_precision
+from pytest_ortperf.execution.precision import PreparedModel
+from pytest_ortperf.execution.provider_options import lower_precisions
+from pytest_ortperf.execution.session import requested_providers
+from pytest_ortperf.execution.settings import ExecutionSettings
+
+
+def case_tolerance(case: Case, settings: ExecutionSettings, prepared: PreparedModel) -> Callable[[str], Tolerance]:
+    """Return what gives the tolerance of a value's name."""
+    fact = prepared.fact
+    options = dict(requested_providers(prepared.source, case, settings)).get(case.provider.full_name, {})
+    lower = lower_precisions(case.provider.name, options, fact.precision, os.environ)
+    compute = fact.compute_precision or (lower[-1] if lower else None)
+    precision = tolerance_precision(case.precision or fact.precision, compute)
+
+    def tolerance(name: str) -> Tolerance:
+        return choose_tolerance(
+            case.model,
+            precision=precision,
+            provider=case.provider.name,
+            output=name,
+            command_line=settings.tolerance,
+        )
+
+    return tolerance

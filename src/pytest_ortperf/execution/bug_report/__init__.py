@@ -1,0 +1,1 @@
+"""A folder that shows a failure to those who do not have this package."""

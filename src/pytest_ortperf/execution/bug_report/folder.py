@@ -1,0 +1,215 @@
+"""A failing case -> a folder that shows the failure with ONNX Runtime and numpy alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal as signals
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from pytest_ortperf.cases.model import Tolerance
+from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.bisection.ending import ending_of, wrong_outputs
+from pytest_ortperf.execution.bisection.find import Search, find_part, reference_name
+from pytest_ortperf.execution.bisection.judgement import Judge
+from pytest_ortperf.execution.bisection.sessions import Sessions
+from pytest_ortperf.execution.bisection.tolerances import case_tolerance
+from pytest_ortperf.execution.bug_report.readme import Told, readme
+from pytest_ortperf.execution.devices import nvml_gpus
+from pytest_ortperf.execution.dimensions import fixes_dims
+from pytest_ortperf.execution.model_hash import external_files
+from pytest_ortperf.execution.precision import PreparedModel, prepare_model
+from pytest_ortperf.execution.session import requested_providers
+from pytest_ortperf.execution.session_knobs import knobs_of
+from pytest_ortperf.execution.tensor_types import Value
+from pytest_ortperf.execution.value_files import ValueWriter
+from pytest_ortperf.records.host import collect_environment
+
+MODEL, DATA = "model.onnx", "data"
+_RIGHT, _WRONG = 0, 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BugReport:
+    """What was written."""
+
+    files: tuple[str, ...]
+    shows_it: bool
+    """Whether the script of the folder failed here as the case does."""
+
+    text: str
+    """What the script said, or how it ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Content:
+    """What goes into the folder."""
+
+    inputs: Mapping[str, Value]
+    expected: Mapping[str, Value]
+    tolerances: Mapping[str, Tolerance]
+    told: Told
+
+
+def write_bug_report(search: Search, *, smallest: bool = False) -> BugReport:
+    """Write the folder, and run its script once.
+
+    Args:
+        search: The case, and the folder.
+        smallest: Whether the graph is searched for the wrong node first, and the small model that fails is taken.
+
+    Raises:
+        CaseError: If the case cannot be run at all, has no reference, or `smallest` finds nothing wrong.
+    """
+    search.folder.mkdir(parents=True, exist_ok=True)
+    prepared = prepare_model(search.case, search.settings)
+    content = _smallest(search, prepared) if smallest else _whole(search, prepared)
+    _write_data(search, content, prepared)
+    status, text = _try(search)
+    told = content.told.with_answer(text)
+    environment = collect_environment(nvml_gpus(), workspace=None)
+    (search.folder / "README.md").write_text(readme(told, environment), encoding="utf-8")
+    files = tuple(sorted(path.name for path in search.folder.iterdir()))
+    return BugReport(files=files, shows_it=status not in (_RIGHT, 125), text=text)
+
+
+def _whole(search: Search, prepared: PreparedModel) -> _Content:
+    source = Path(prepared.source)
+    reference = search.settings.given.reference_model or search.case.model.path
+    sessions = Sessions(search.case, search.settings, search.hooks, search.timeout_s)
+    tolerance = case_tolerance(search.case, search.settings, prepared)
+    names = [value.name for value in onnx.load_model(source, load_external_data=False).graph.output]
+    judge = Judge(tolerance, frozenset(names))
+    ending = ending_of(sessions, source, reference, judge, search.data_set)
+    stored = ending.data.references
+    origin = "stored beside the model" if stored else reference_name(search.settings)
+    wanted = list(search.case.model.outputs) or names
+    expected = stored or sessions.reference(reference, ending.data.inputs, wanted)
+    judged = [judge.judge(name, value, expected[name]) for name, value in ending.outputs.items() if name in expected]
+    symptom = ending.broken.text if ending.broken else wrong_outputs(judged) or "the outputs are within tolerance"
+    _copy_model(source, search.folder)
+    return _Content(
+        inputs=ending.data.inputs,
+        expected=expected,
+        tolerances={name: tolerance(name) for name in expected},
+        told=_told(search, prepared, symptom, origin),
+    )
+
+
+def _smallest(search: Search, prepared: PreparedModel) -> _Content:
+    found, part = find_part(search)
+    if part is None:
+        raise CaseError(found.conclusion, stage="comparison", kind="result accuracy issue")
+    # the script reads files of its own
+    shutil.rmtree(search.folder / "test_data_set_0", ignore_errors=True)
+    tolerance = case_tolerance(search.case, search.settings, prepared)
+    limits = {
+        name: Tolerance(
+            rtol=found_limit[0],
+            atol=found_limit[1],
+            percent_mismatch=tolerance(name).percent_mismatch,
+            cosine=tolerance(name).cosine,
+            snr_db=tolerance(name).snr_db,
+        )
+        for name, found_limit in part.limits.items()
+    }
+    place = f"; {found.suspect.name} ({found.suspect.op_type})" if found.suspect else ""
+    return _Content(
+        inputs=part.inputs,
+        expected=part.expected,
+        tolerances=limits,
+        told=_told(search, prepared, f"{part.complaint}{place}", found.reference),
+    )
+
+
+def _told(search: Search, prepared: PreparedModel, symptom: str, reference: str) -> Told:
+    return Told(
+        case_id=search.case.case_id,
+        provider=search.case.provider.full_name,
+        symptom=symptom,
+        reference=reference,
+        converted="float16, converted from float32" if prepared.fact.fp16_from == "converted" else None,
+        answer="",
+    )
+
+
+def _copy_model(source: Path, folder: Path) -> None:
+    shutil.copyfile(source, folder / MODEL)
+    for name in external_files(onnx.load_model(source, load_external_data=False)):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source.parent / name, target)
+
+
+def _write_data(search: Search, content: _Content, prepared: PreparedModel) -> None:
+    data = search.folder / DATA
+    shutil.rmtree(data, ignore_errors=True)
+    data.mkdir()
+    writer = ValueWriter(data)
+    written = {
+        "model": MODEL,
+        **_session(search, prepared),
+        "inputs": [[name, writer.write(value)] for name, value in content.inputs.items()],
+        "expected": [[name, writer.write(value)] for name, value in content.expected.items()],
+        "tolerances": {name: _limits(given) for name, given in content.tolerances.items()},
+    }
+    (search.folder / "case.json").write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+    shutil.copyfile(Path(__file__).with_name("run.py"), search.folder / "run.py")
+
+
+def _session(search: Search, prepared: PreparedModel) -> dict[str, Any]:
+    case, settings = search.case, search.settings
+    knobs = knobs_of(case, settings)
+    wanted = requested_providers(prepared.source, case, settings)
+    return {
+        "providers": [[name, dict(given)] for name, given in wanted],
+        "plugins": {name: path for name, path in settings.plugins.items() if name == case.provider.full_name},
+        "session": {
+            "graph_optimization": knobs.graph_optimization,
+            "intra_op_threads": knobs.intra_op_threads,
+            "inter_op_threads": knobs.inter_op_threads,
+            "execution_mode": knobs.execution_mode,
+            "config": dict(knobs.config),
+            "free_dimensions": dict(case.dims) if fixes_dims(case, settings) else {},
+            "custom_op_libraries": list(knobs.custom_op_libraries),
+        },
+    }
+
+
+def _limits(given: Tolerance) -> dict[str, float | None]:
+    return {
+        "rtol": given.rtol or 0.0,
+        "atol": given.atol or 0.0,
+        "percent_mismatch": given.percent_mismatch,
+        "cosine": given.cosine,
+        "snr_db": given.snr_db,
+    }
+
+
+def _try(search: Search) -> tuple[int, str]:
+    """Run the script as its reader will; return its exit status and what it said."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "run.py"],
+            cwd=search.folder,
+            capture_output=True,
+            text=True,
+            timeout=search.timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return _WRONG, f"no result after {search.timeout_s:g} s"
+    said = done.stdout.strip()
+    if done.returncode < 0:
+        known = {number.value: number.name for number in signals.Signals}
+        said += f"\nended by signal {-done.returncode} ({known.get(-done.returncode, 'unknown')})"
+    elif done.returncode not in (_RIGHT, _WRONG):
+        said += "\n" + "\n".join(done.stderr.strip().splitlines()[-5:])
+    return done.returncode, said.strip()

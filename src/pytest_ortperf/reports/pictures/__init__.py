@@ -1,0 +1,1 @@
+"""Pictures of errors as fragments of HTML that need nothing from outside."""

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from pytest_ortperf.records.record import Failure, Record
+from pytest_ortperf.reports.pictures.files import write_failure_page
+from pytest_ortperf.reports.pictures.growth import growth_svg
+from pytest_ortperf.reports.pictures.heatmap import heatmap_svg
+from pytest_ortperf.reports.pictures.histogram import histogram_svg
+from pytest_ortperf.reports.pictures.page import bisection_page, error_section, failure_page
+from record_examples import make_record
+from reports.pictures.examples import make_bisection, make_picture, point
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def failed() -> Record:
+    failure = Failure(kind="result accuracy issue", stage="comparison", message="outputs differ:\n  'y' <b>")
+    return make_record("bert", outcome="failed", failure=failure, error_pictures=(make_picture(),))
+
+
+def titles(svg: str) -> list[str]:
+    """Return what a drawing says where the pointer rests; it has to be well-formed."""
+    root = ET.fromstring(svg)  # noqa: S314 - our own
+    return [title.text or "" for title in root.iter("{http://www.w3.org/2000/svg}title")]
+
+
+def test_the_histogram_says_how_many_elements_have_which_error() -> None:
+    assert titles(histogram_svg(make_picture())) == [
+        "Histogram of error / allowed error of output logits <a&b>: 101 of 10000 elements outside",
+        "no error: 1",
+        "0.001 to 0.00316228: 9898",
+        "3.16228 to 10: 100",
+        "not finite: 1",
+    ]
+
+
+def test_bars_beyond_the_tolerance_have_another_colour() -> None:
+    drawn = histogram_svg(make_picture())
+    assert re.findall(r'<rect [^>]*class="(\w+)"', drawn) == ["good", "good", "bad", "bad"]
+    assert 'class="limit"' in drawn
+    assert 'class="limit"' not in histogram_svg(make_picture(measure="absolute error"))
+
+
+def test_the_heatmap_says_which_rows_and_columns_a_cell_holds() -> None:
+    found = titles(heatmap_svg(make_picture()))
+    assert found[:3] == [
+        "Heatmap of error / allowed error of output logits <a&b> at [0, :, :]",
+        "rows 0 to 19, columns 0 to 19: 1e-06",
+        "rows 0 to 19, columns 20 to 39: 1e-05",
+    ]
+    assert found[21] == "rows 80 to 99, columns 0 to 19: not finite"
+    assert len(found) == 1 + 25
+
+
+def test_growth_marks_each_cut_and_the_suspect() -> None:
+    drawn = growth_svg(make_bisection())
+    assert titles(drawn) == [
+        "Error along the graph of bert::validate[cuda-fp16]: 5 cuts",
+        "n4 (Conv, node 4): good, error 0 in 'v4'",
+        "n11 (Conv, node 11): good, error 2e-07 in 'v11'",
+        "n12 (Conv, node 12): bad, error 0.5 in 'v12'",
+        "n20 (Conv, node 20): bad, error not finite in 'v20'",
+        "n39 (Conv, node 39): bad, error 0.03 in 'v39'",
+    ]
+    assert ">n12 (Conv)</text>" in drawn
+
+
+def test_growth_of_a_crash_has_crosses() -> None:
+    crash = point(12, None, within=False, tensor=None, problem="crashed")
+    drawn = growth_svg(make_bisection(points=(point(3, None, within=True, tensor=None), crash)))
+    assert titles(drawn)[1:] == ["n3 (Conv, node 3): runs", "n12 (Conv, node 12): crashed"]
+    assert drawn.count('class="mark"') == 1
+
+
+class Balanced(HTMLParser):
+    """Reads a page and keeps what is open, and what it would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loads: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.loads += [str(value) for name, value in attrs if name in ("src", "href")]
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.loads += [f"{tag} {value}" for name, value in attrs if name in ("src", "href")]
+
+
+@pytest.mark.parametrize(
+    "text", [bisection_page(make_bisection()), failure_page(failed())], ids=["bisection", "failure"]
+)
+def test_pages_are_whole_small_and_load_nothing(text: str) -> None:
+    page = Balanced()
+    page.feed(text)
+    assert (page.open, page.loads) == ([], [])
+    assert len(text) < 200_000
+    assert re.findall(r"https?://[^\"']+", text) == ["http://www.w3.org/2000/svg"] * text.count("<svg")
+    assert "<script" not in text
+    assert "<a&b>" not in text
+    assert "logits &lt;a&amp;b&gt;" in text
+
+
+def test_a_section_has_the_worst_elements() -> None:
+    section = error_section(make_picture())
+    assert "101 of 10000 elements (1.01 %) outside rtol=0.001, atol=1e-05" in section
+    assert "<td>(0, 99, 3)</td><td>nan</td><td>0.5</td><td>not finite</td>" in section
+
+
+def test_the_page_of_a_failure_stands_beside_its_records(tmp_path: Path) -> None:
+    path = write_failure_page(failed(), tmp_path / "records_20261123-210146.jsonl")
+    assert path.parent == tmp_path / "pictures_20261123-210146"
+    assert re.fullmatch(r"[\w.=-]+\.html", path.name)
+    assert path.read_text("utf-8") == failure_page(failed())
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+@pytest.mark.parametrize("kind", ["bisection", "failure"])
+def test_a_browser_shows_every_piece(tmp_path: Path, kind: str) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(bisection_page(make_bisection()) if kind == "bisection" else failure_page(failed()), "utf-8")
+    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    done = subprocess.run(
+        [*command, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=60, check=True
+    )
+    drawings = 3 if kind == "bisection" else 2
+    assert done.stdout.count("<svg") == done.stdout.count("</svg>") == drawings
+    assert done.stdout.count("<figure>") == drawings
+    assert done.stdout.count("<rect") > 25
