@@ -19,7 +19,13 @@ from pytest_ortperf.records.record import Record
 
 MIB = 2**20
 WEIGHTS = 80 * MIB
-ONE_MODE = ("--ortperf-timing=bound", "--ortperf-operators=off", "--ortperf-iterations=2000")
+FEW_BUFFERS = (
+    "--ortperf-timing=bound",
+    "--ortperf-operators=off",
+    "--ortperf-iterations=2000",
+    # another process sees the memory of all that a case does, and inputs that rotate are most of what differs
+    "--ortperf-rotate-inputs=1",
+)
 
 SPY = """
 import sys, time
@@ -77,7 +83,7 @@ def busy_model(rounds: int = 24) -> onnx.ModelProto:
 
 def measured(project: GpuProject, *args: str) -> Record:
     project.models([{"name": "busy"}], {"busy": busy_model()})
-    result = project.run("--ortperf-mode=benchmark", "--ortperf-ep=cuda", *ONE_MODE, *args)
+    result = project.run("--ortperf-mode=benchmark", "--ortperf-ep=cuda", *FEW_BUFFERS, *args)
     record = result.of("busy")
     assert record.outcome == "passed", record.failure
     assert nodes_on_cuda(record)
@@ -92,7 +98,8 @@ def test_memory_agrees_with_nvml_from_outside(project: GpuProject, spy: Path) ->
     seen = rows_of(spy)
     outside = int(seen[:, 4].max()) if memory.source == "process" else int(seen[:, 3].max() - seen[0, 3])
     print(memory, outside)  # noqa: T201 - numbers of the machine
-    assert memory.peak_byte == pytest.approx(outside, rel=0.05, abs=16 * MIB)
+    # `host` is measured besides, and its copies to the device take an arena's chunk more
+    assert memory.peak_byte == pytest.approx(outside, rel=0.05, abs=32 * MIB)
     assert (memory.run_peak_byte or 0) > WEIGHTS
 
 
@@ -114,8 +121,8 @@ def test_energy_and_clock_agree_with_nvml_from_outside(project: GpuProject, spy:
     assert found.energy.per_iteration_mj == pytest.approx(
         found.energy.power_w * record.latencies[0].samples_ns[len(record.latencies[0].samples_ns) // 2] / 1e6, rel=0.15
     )
-    busy_clock = seen[seen[:, 2] > 0.9 * seen[:, 2].max(), 2]
-    assert found.clocks.mean_sm_mhz == pytest.approx(float(busy_clock.mean()), rel=0.05)
+    drawing_much = np.interp(seen[:, 0], steps[1:, 0], power) > 0.8 * np.percentile(power, 90)
+    assert found.clocks.mean_sm_mhz == pytest.approx(float(seen[drawing_much, 2].mean()), rel=0.1)
 
 
 def test_the_watch_costs_the_first_creation_little(project: GpuProject) -> None:
