@@ -24,7 +24,7 @@ class Runner:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.validations = Validations()
+        self.validations = Validations(run.settings.results)
         self._ready = False
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -26,6 +26,7 @@ UNFIT = "unfit"
 """Name under which workers find what the controller holds against the machine."""
 
 KEEP_KINDS = ("log", "profile", "graph")
+CHECKS = ("repeat", "batch")
 TRTEXEC_TOOL = "trtexec_tool"
 """Name under which workers find the program that the controller has asked."""
 
@@ -45,6 +46,8 @@ class RunSettings:
     timeout_s: float
     results: Path
     labels: tuple[str, ...]
+    retry_failed: bool = False
+    """Whether benchmarks run whose stored validation failed."""
 
 
 def read_settings(config: pytest.Config) -> RunSettings:
@@ -73,6 +76,7 @@ def read_settings(config: pytest.Config) -> RunSettings:
         timeout_s=options.number(config, "timeout", float, least=0.001) or DEFAULT_TIMEOUT_S,
         results=options.absolute(options.given(config, "results") or "result", config),
         labels=tuple(options.given(config, "label") or ()),
+        retry_failed=bool(options.given(config, "retry-failed")),
     )
 
 
@@ -150,6 +154,8 @@ def _execution_settings(config: pytest.Config) -> ExecutionSettings:
     given = {
         "input_source": options.given(config, "input"),
         "seed": options.number(config, "seed", int, least=0),
+        "seeds": options.number(config, "seeds", int, least=1),
+        "checks": _checks(options.given(config, "checks")),
         "iterations": options.number(config, "iterations", int, least=1),
         "warmup": options.number(config, "warmup", int, least=0),
         "precision_target": _share(options.number(config, "precision-target", float, least=0.01)),
@@ -181,7 +187,13 @@ def _execution_settings(config: pytest.Config) -> ExecutionSettings:
     }
     return ExecutionSettings(
         tolerance=Tolerance(
-            rtol=tolerance("rtol"), atol=tolerance("atol"), percent_mismatch=tolerance("percent-mismatch")
+            rtol=tolerance("rtol"),
+            atol=tolerance("atol"),
+            percent_mismatch=tolerance("percent-mismatch"),
+            cosine=options.number(config, "cosine", float, least=-1),
+            snr_db=options.number(config, "snr-db", float, least=-1000),
+            top_k=options.number(config, "top-k", int, least=1),
+            second_chance={"on": True, "off": False}.get(options.given(config, "second-chance")),
         ),
         ep_options=ep_options(config),
         session_config=dict(
@@ -268,6 +280,18 @@ def _keep(texts: Sequence[str] | None) -> frozenset[str]:
     if unknown:
         raise pytest.UsageError(f"--ortperf-keep: unknown {', '.join(unknown)}; choose from {', '.join(KEEP_KINDS)}")
     return kinds
+
+
+def _checks(texts: Sequence[str] | None) -> frozenset[str] | None:
+    if texts is None:
+        return None
+    names = frozenset(options.split_names(texts)) - {"none"}
+    unknown = sorted(names - set(CHECKS))
+    if unknown:
+        raise pytest.UsageError(
+            f"--ortperf-checks: unknown {', '.join(unknown)}; choose from {', '.join(CHECKS)}, or none"
+        )
+    return names
 
 
 def _dims(texts: Sequence[str] | None) -> Mapping[str, tuple[int, ...]]:

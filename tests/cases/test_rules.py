@@ -8,7 +8,7 @@ import pytest
 from pytest_ortperf.cases.model import Model, SessionRule
 
 PROVIDER_NAMES = (
-    "cpu, cuda, tensorrt, nvtensorrtrtx, openvino, dml, migraphx, rocm, qnn, acl, armnn, xnnpack, coreml, "
+    "cpu, cuda, tensorrt, trtexec, nvtensorrtrtx, openvino, dml, migraphx, rocm, qnn, acl, armnn, xnnpack, coreml, "
     "webgpu, dnnl, cann, vitisai; or a full name that ends in ExecutionProvider"
 )
 
@@ -43,7 +43,11 @@ IssuesOfEntry = Callable[..., list[str]]
         ("session", 1, 'session: is 1; it must be an object such as {"intra_op_threads": 1}, or a list of them'),
         ("session", {"intra_op_threads": 0}, "session.intra_op_threads: is 0; it must be an integer above 0"),
         ("session", [{"execution_mode": "both"}], "session[0].execution_mode: unknown mode 'both'; known modes are sequential, parallel"),
-        ("tolerance", {}, "tolerance: sets nothing; give at least one of rtol, atol, percent_mismatch"),
+        ("tolerance", {}, "tolerance: sets nothing; give at least one of rtol, atol, percent_mismatch, cosine, "
+            "snr_db, peak_percent, top_k, nan_pattern, repeat, second_chance"),
+        ("tolerance", {"cosine": 2}, "tolerance.cosine: is 2; it must be a number from -1 to 1"),
+        ("tolerance", {"top_k": 0}, "tolerance.top_k: is 0; it must be an integer above 0"),
+        ("tolerance", {"repeat": "same"}, "tolerance.repeat: unknown repeat 'same'; known repeats are exact, within, report"),
         ("tolerance", {"rtol": -1}, "tolerance.rtol: is -1; it must be a number, 0 or more"),
         ("tolerance", {"rtol": True}, "tolerance.rtol: is true; it must be a number, 0 or more"),
         ("tolerance", [{"atol": float("nan")}], "tolerance[0].atol: is NaN; it must be a number, 0 or more"),
@@ -51,7 +55,7 @@ IssuesOfEntry = Callable[..., list[str]]
         ("tolerance", {"rtol": 1, "precision": "FP16"}, 'tolerance.precision: is "FP16"; it must be a precision in lower case, such as fp32, fp16 or int8'),
         ("tolerance", {"rtol": 1, "provider": "cudda"}, f"tolerance.provider: unknown provider 'cudda'; did you mean 'cuda'? Known providers are {PROVIDER_NAMES}"),
         ("tolerance", {"rtol": 1, "provider": ""}, 'tolerance.provider: is ""; it must be a text that is not empty'),
-        ("tolerance", {"rtoll": 1, "atol": 1}, "tolerance: unknown key 'rtoll'; did you mean 'rtol'? Known keys are rtol, atol, percent_mismatch, precision, provider, output"),
+        ("tolerance", {"rtoll": 1, "atol": 1}, "tolerance: unknown key 'rtoll'; did you mean 'rtol'? Known keys are rtol, atol, percent_mismatch, cosine, snr_db, peak_percent, top_k, nan_pattern, repeat, second_chance, precision, provider, output"),
         ("inputs", [], 'inputs: is []; it must be an object of rules by input name, such as {"ids": {"high": 100}}'),
         ("inputs", {"x": 1}, 'inputs.x: is 1; it must be an object such as {"low": 0, "high": 100}'),
         ("inputs", {"x": {"low": 2, "high": 1}}, "inputs.x: low 2 is above high 1; swap them"),

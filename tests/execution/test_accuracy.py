@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pytest_ortperf.cases.model import Model, Tolerance, ToleranceRule
-from pytest_ortperf.execution.accuracy import choose_tolerance, compare, tolerance_precision
+from pytest_ortperf.execution.accuracy import compare
+from pytest_ortperf.execution.array_difference import CHUNK
+from pytest_ortperf.execution.policy import choose_tolerance, tolerance_precision
 from pytest_ortperf.records import codec
 from pytest_ortperf.records.record import OutputAccuracy
 
@@ -24,12 +27,19 @@ def compare_one(output: Any, reference: Any, tolerance: Tolerance = EXACT) -> Ou
     return accuracy
 
 
+def told(accuracy: OutputAccuracy) -> str | None:
+    """Return what breaks the policy, without the measures of the error behind it."""
+    return accuracy.message and accuracy.message.partition("; max abs error")[0]
+
+
 def test_a_mismatch_is_reported_in_full() -> None:
     reference = np.array([[0.25, 0.5], [1.0, -2.0], [3.0, 4.0], [8.0, 0.0]], np.float32)
     output = reference.copy()
     output[0, 1] = 0.021
 
-    assert compare_one(output, reference, LOOSE) == OutputAccuracy(
+    accuracy = compare_one(output, reference, LOOSE)
+
+    assert accuracy == OutputAccuracy(
         name="y",
         dtype="float",
         shape=(4, 2),
@@ -40,8 +50,25 @@ def test_a_mismatch_is_reported_in_full() -> None:
         percent_mismatch=12.5,
         max_abs_error=float(np.float64(0.5) - np.float64(np.float32(0.021))),
         max_rel_error=float((np.float64(0.5) - np.float64(np.float32(0.021))) / 0.5),
-        message="percent mismatch 12.5 % (allowed 0 %), worst at (0, 1): 0.021 instead of 0.5, rtol=0.001, atol=1e-05",
+        message="percent mismatch 12.5 % (allowed 0 %), worst at (0, 1): 0.021 instead of 0.5, rtol=0.001, atol=1e-05; "
+        "max abs error 0.479, max rel error 0.958, cosine 0.99878, SNR 26.1 dB, "
+        "all within with atol=0.479 or rtol=0.958",
+        cosine=accuracy.cosine,
+        snr_db=accuracy.snr_db,
+        peak_percent=100 * float(np.float64(0.5) - np.float64(np.float32(0.021))) / 8,
+        nonfinite_mismatches=0,
+        worst_index=(0, 1),
+        worst_output="0.021",
+        worst_reference="0.5",
+        needed_atol=accuracy.needed_atol,
+        needed_rtol=accuracy.needed_rtol,
     )
+
+    o, r = output.astype(np.float64).ravel(), reference.astype(np.float64).ravel()
+    assert accuracy.cosine == pytest.approx(o @ r / np.linalg.norm(o) / np.linalg.norm(r))
+    assert accuracy.snr_db == pytest.approx(10 * np.log10((r @ r) / ((o - r) @ (o - r))))
+    assert accuracy.needed_atol == pytest.approx(0.5 - 0.021 - 1e-3 * 0.5)
+    assert accuracy.needed_rtol == pytest.approx((0.5 - 0.021 - 1e-5) / 0.5)
 
 
 def test_mismatches_up_to_the_allowed_percentage_pass() -> None:
@@ -53,7 +80,7 @@ def test_mismatches_up_to_the_allowed_percentage_pass() -> None:
     below = compare_one(output, reference, Tolerance(percent_mismatch=12.4))
 
     assert (just.within_tolerance, just.percent_mismatch, just.message) == (True, 12.5, None)
-    assert below.message == ("percent mismatch 12.5 % (allowed 12.4 %), worst at (3,): 2 instead of 1, rtol=0, atol=0")
+    assert told(below) == ("percent mismatch 12.5 % (allowed 12.4 %), worst at (3,): 2 instead of 1, rtol=0, atol=0")
 
 
 @pytest.mark.parametrize(
@@ -88,7 +115,10 @@ def test_errors_are_measured_over_finite_pairs_only() -> None:
     accuracy = compare_one(output, reference)
 
     assert (accuracy.max_abs_error, accuracy.max_rel_error) == (1.0, 0.5)
-    assert accuracy.message == ("percent mismatch 75 % (allowed 0 %), worst at (1,): inf instead of 1, rtol=0, atol=0")
+    assert told(accuracy) == (
+        "percent mismatch 75 % (allowed 0 %); NaN or infinity differs in 1 elements, "
+        "worst at (1,): inf instead of 1, rtol=0, atol=0"
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,7 +155,7 @@ def test_empty_values_are_the_same(value: Any) -> None:
 def test_a_scalar_is_compared() -> None:
     accuracy = compare_one(np.array(1.5), np.array(1.0))
 
-    assert accuracy.message == ("percent mismatch 100 % (allowed 0 %), worst at (): 1.5 instead of 1, rtol=0, atol=0")
+    assert told(accuracy) == ("percent mismatch 100 % (allowed 0 %), worst at (): 1.5 instead of 1, rtol=0, atol=0")
 
 
 @pytest.mark.parametrize("dtype", ["int64", "uint64"])
@@ -135,7 +165,7 @@ def test_large_integers_are_compared_without_rounding(dtype: str) -> None:
 
     accuracy = compare_one(output, reference, LOOSE)
 
-    assert accuracy.message == (
+    assert told(accuracy) == (
         f"percent mismatch 100 % (allowed 0 %), worst at (0,): {largest - 1} instead of {largest}, rtol=0, atol=1e-05"
     )
     assert accuracy.max_abs_error == 1.0
@@ -167,7 +197,7 @@ def test_bfloat16_may_differ_by_two_units_in_the_last_place() -> None:
     far = compare_one(np.array([1.0234375, 1.0], ml_dtypes.bfloat16), reference)
 
     assert (near.within_tolerance, near.rtol, near.dtype) == (True, 2**-6, "bfloat16")
-    assert far.message == (
+    assert told(far) == (
         "percent mismatch 50 % (allowed 0 %), worst at (0,): 1.023438 instead of 1, rtol=0.015625, atol=0"
     )
 
@@ -178,7 +208,7 @@ def test_strings_are_exact() -> None:
     accuracy = compare_one(output, reference, Tolerance(atol=5.0))
 
     assert (accuracy.dtype, accuracy.max_abs_error) == ("string", None)
-    assert accuracy.message == (
+    assert told(accuracy) == (
         "percent mismatch 50 % (allowed 0 %), worst at (0, 1): 'b' instead of 'c', rtol=0, atol=5"
     )
 
@@ -191,7 +221,7 @@ def test_the_worst_element_of_a_sequence_is_named() -> None:
 
     assert (accuracy.dtype, accuracy.shape) == ("seq(tensor(double))", None)
     assert (accuracy.percent_mismatch, accuracy.max_abs_error, accuracy.max_rel_error) == (50.0, 5.0, 1.25)
-    assert accuracy.message == (
+    assert told(accuracy) == (
         "percent mismatch 50 % (allowed 0 %), worst [1] at (0, 1): 9 instead of 4, rtol=0, atol=0"
     )
 
@@ -202,7 +232,7 @@ def test_maps_are_compared_by_key() -> None:
 
     accuracy = compare_one(output, reference)
 
-    assert accuracy.message == (
+    assert told(accuracy) == (
         "percent mismatch 50 % (allowed 0 %), worst [0] ['cat'] at (): 0.5 instead of 0.75, rtol=0, atol=0"
     )
     assert compare_one({1: "a"}, {1: "a"}).within_tolerance
@@ -280,22 +310,23 @@ def model_with(*rules: ToleranceRule) -> Model:
 
 
 @pytest.mark.parametrize(
-    ("precision", "rtol", "atol"),
+    ("precision", "default"),
     [
-        (None, 1e-3, 1e-5),
-        ("fp32", 1e-3, 1e-5),
-        ("int8", 1e-3, 1e-5),
-        ("fp16", 1e-2, 1e-3),
-        ("mixed", 1e-2, 1e-3),
-        ("bf16", 1.6e-2, 1e-2),
+        (None, Tolerance(rtol=1e-3, atol=1e-5, percent_mismatch=0.0)),
+        ("fp32", Tolerance(rtol=1e-3, atol=1e-5, percent_mismatch=0.0)),
+        ("int8", Tolerance(rtol=1e-3, atol=1e-5, cosine=0.99, snr_db=20.0, peak_percent=8.0)),
+        ("fp16", Tolerance(rtol=1e-2, atol=1e-3, percent_mismatch=0.0, cosine=0.999, peak_percent=1.0)),
+        ("tf32", Tolerance(rtol=1e-2, atol=1e-3, percent_mismatch=0.0, cosine=0.999, peak_percent=1.0)),
+        ("mixed", Tolerance(rtol=1e-2, atol=1e-3, percent_mismatch=0.0, cosine=0.999, peak_percent=1.0)),
+        ("bf16", Tolerance(rtol=1.6e-2, atol=1e-2, cosine=0.99, snr_db=20.0, peak_percent=2.0)),
     ],
 )
-def test_each_precision_has_a_default(precision: str | None, rtol: float, atol: float) -> None:
+def test_each_precision_has_a_default(precision: str | None, default: Tolerance) -> None:
     tolerance = choose_tolerance(
         model_with(), precision=precision, provider="cpu", output="y", command_line=Tolerance()
     )
 
-    assert tolerance == Tolerance(rtol=rtol, atol=atol, percent_mismatch=0.0)
+    assert tolerance == dataclasses.replace(default, nan_pattern="exact", repeat="within", second_chance=True)
 
 
 @pytest.mark.parametrize(
@@ -326,8 +357,157 @@ def test_the_command_line_wins_over_rules_and_rules_over_defaults_field_by_field
     )
 
     def chosen(output: str, command_line: Tolerance) -> Tolerance:
-        return choose_tolerance(model, precision="fp16", provider="cuda", output=output, command_line=command_line)
+        found = choose_tolerance(model, precision="fp16", provider="cuda", output=output, command_line=command_line)
+        return Tolerance(rtol=found.rtol, atol=found.atol, percent_mismatch=found.percent_mismatch)
 
     assert chosen("logits", Tolerance()) == Tolerance(rtol=0.25, atol=0.5, percent_mismatch=2.0)
     assert chosen("logits", Tolerance(atol=0.0)) == Tolerance(rtol=0.25, atol=0.0, percent_mismatch=2.0)
     assert chosen("other", Tolerance(percent_mismatch=1.0)) == Tolerance(rtol=0.25, atol=0.125, percent_mismatch=1.0)
+
+
+def test_an_elementwise_rule_brings_elements_back_where_the_default_has_none() -> None:
+    model = model_with(ToleranceRule(tolerance=Tolerance(atol=0.5), output="y"))
+
+    def percent(output: str) -> float | None:
+        return choose_tolerance(
+            model, precision="int8", provider="cpu", output=output, command_line=Tolerance()
+        ).percent_mismatch
+
+    assert (percent("y"), percent("other")) == (0.0, None)
+
+
+CLOSE = Tolerance(rtol=0.0, atol=1e-6, cosine=0.999, snr_db=20.0, peak_percent=2.0)
+
+
+def test_without_a_percentage_floats_are_held_to_cosine_ratio_and_peak_alone() -> None:
+    reference = np.array([1.0, -2.0, 3.0, 100.0], np.float32)
+
+    near = compare_one(reference + np.float32(0.5), reference, CLOSE)
+    turned = compare_one(reference[::-1].copy(), reference, CLOSE)
+
+    assert (near.within_tolerance, near.percent_mismatch, near.percent_mismatch_allowed) == (True, 100.0, 100.0)
+    assert told(turned) == (
+        "cosine 0.0188 (at least 0.999); SNR -2.9 dB (at least 20 dB); "
+        "largest error 99 % of the largest reference (allowed 2 %), worst at (0,): 100 instead of 1, rtol=0, atol=1e-06"
+    )
+
+
+def test_a_scaled_output_has_the_right_direction_and_the_wrong_size() -> None:
+    reference = np.array([1.0, 2.0, 3.0], np.float32)
+
+    accuracy = compare_one(2 * reference, reference, Tolerance(cosine=0.99, snr_db=20.0))
+
+    assert (accuracy.cosine, accuracy.snr_db) == (1.0, 0.0)
+    assert told(accuracy) == "SNR 0.0 dB (at least 20 dB), worst at (2,): 6 instead of 3, rtol=0, atol=0"
+
+
+def test_integers_are_exact_where_floats_are_held_to_a_cosine() -> None:
+    accuracy = compare_one(np.array([100, 101]), np.array([100, 100]), CLOSE)
+
+    assert told(accuracy) == (
+        "percent mismatch 50 % (allowed 0 %), worst at (1,): 101 instead of 100, rtol=0, atol=1e-06"
+    )
+    assert (accuracy.cosine_least, accuracy.snr_db_least, accuracy.peak_percent_allowed) == (None, None, None)
+
+
+@pytest.mark.parametrize(("error", "within"), [(1e-7, True), (1e-3, False)])
+def test_zeros_have_no_direction_and_are_held_to_atol(error: float, *, within: bool) -> None:
+    zeros = np.zeros(3, np.float32)
+
+    accuracy = compare_one(zeros + np.float32(error), zeros, CLOSE)
+
+    assert (accuracy.within_tolerance, accuracy.cosine, accuracy.snr_db) == (within, None, None)
+
+
+def test_nan_and_infinities_stand_where_the_reference_has_them_whatever_the_percentage() -> None:
+    reference = np.ones(4, np.float32)
+    output = np.array([1, 1, 1, math.nan], np.float32)
+    half = Tolerance(percent_mismatch=50.0)
+
+    accuracy = compare_one(output, reference, half)
+    counted = compare_one(output, reference, dataclasses.replace(half, nan_pattern="counted"))
+
+    assert (accuracy.within_tolerance, accuracy.nonfinite_mismatches) == (False, 1)
+    assert told(accuracy) == ("NaN or infinity differs in 1 elements, worst at (3,): nan instead of 1, rtol=0, atol=0")
+    assert (counted.within_tolerance, counted.nonfinite_mismatches) == (True, 1)
+    assert (accuracy.needed_atol, accuracy.needed_rtol) == (None, None)
+
+
+def test_the_worst_element_is_named_of_an_output_that_passes_too() -> None:
+    reference = np.array([[1.0, 2.0], [4.0, 8.0]], np.float32)
+    output = reference + np.array([[0, 0], [1e-6, 0]], np.float32)
+
+    accuracy = compare_one(output, reference, LOOSE)
+
+    assert (accuracy.within_tolerance, accuracy.worst_index, accuracy.worst_reference) == (True, (1, 0), "4")
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_rows_agree_on_their_largest_whatever_the_elements(k: int) -> None:
+    reference = np.array([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2]], np.float32)
+    output = np.array([[0.3, 0.4, 0.35], [0.2, 0.5, 0.3]], np.float32)
+
+    accuracy = compare_one(output, reference, Tolerance(top_k=k))
+
+    assert (accuracy.percent_mismatch, accuracy.top_k) == (50.0, k)
+    assert told(accuracy) == (
+        f"rows whose {k} largest differ 50 % (allowed 0 %), worst row at (1,): largest {', '.join('12'[:k])} "
+        f"instead of largest {', '.join('01'[:k])}, rtol=0, atol=0"
+    )
+
+
+def test_equal_references_may_swap_among_the_largest() -> None:
+    reference, output = np.array([[0.4, 0.4, 0.2]]), np.array([[0.39, 0.41, 0.2]])
+
+    assert compare_one(output, reference, Tolerance(top_k=1)).within_tolerance
+
+
+def test_chosen_indices_agree_in_any_order() -> None:
+    reference, output = np.array([[7, 3, 5], [1, 2, 3]]), np.array([[3, 7, 9], [1, 4, 2]])
+
+    accuracy = compare_one(output, reference, Tolerance(top_k=2))
+
+    assert (accuracy.percent_mismatch, accuracy.worst_index) == (50.0, (1,))
+
+
+def test_floats_of_another_precision_are_the_same_type_if_told_so() -> None:
+    half, single = np.array([1.0, 2.0], np.float16), np.array([1.0, 2.0], np.float32)
+
+    (strict,) = compare({"y": half}, {"y": single}, lambda _: LOOSE)
+    (loose,) = compare({"y": half}, {"y": single}, lambda _: LOOSE, any_float=True)
+
+    assert (strict.message, loose.within_tolerance) == ("is float16 (2,) instead of float (2,)", True)
+
+
+def test_a_reference_beyond_the_range_of_half_precision_shows_its_overflow() -> None:
+    (accuracy,) = compare(
+        {"y": np.array([math.inf], np.float16)}, {"y": np.array([1e5], np.float32)}, lambda _: LOOSE, any_float=True
+    )
+
+    assert (accuracy.within_tolerance, accuracy.nonfinite_mismatches) == (False, 1)
+
+
+@pytest.mark.parametrize("place", [0, CHUNK - 1, CHUNK, 2 * CHUNK + 4])
+def test_large_arrays_are_compared_in_parts(place: int) -> None:
+    reference = np.linspace(1, 2, 2 * CHUNK + 5, dtype=np.float32)
+    output = reference.copy()
+    output[place] += 1
+
+    accuracy = compare_one(output, reference, LOOSE)
+    o, r = output.astype(np.float64), reference.astype(np.float64)
+
+    assert accuracy.worst_index == (place,)
+    assert accuracy.percent_mismatch == 100 / reference.size
+    assert accuracy.snr_db == pytest.approx(10 * np.log10((r @ r) / ((o - r) @ (o - r))))
+
+
+@given(data=st.data(), rtol=st.floats(0, 1), atol=st.floats(0, 1))
+def test_the_tolerance_that_is_named_would_pass(data: st.DataObject, rtol: float, atol: float) -> None:
+    numbers = st.floats(-100, 100, width=32)
+    a, b = (data.draw(hnp.arrays(np.float32, 5, elements=numbers)) for _ in range(2))
+
+    accuracy = compare_one(a, b, Tolerance(rtol=rtol, atol=atol))
+
+    assert compare_one(a, b, Tolerance(rtol=rtol, atol=accuracy.needed_atol)).within_tolerance
+    if accuracy.needed_rtol is not None:
+        assert compare_one(a, b, Tolerance(rtol=accuracy.needed_rtol, atol=atol)).within_tolerance

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_ortperf.execution.case_data import CaseData, batch_of, cast_floats, cast_like, tensor_facts
+from pytest_ortperf.execution.case_data import CaseData, batch_of, cast_floats, tensor_facts
 
 
 @dataclass
@@ -63,9 +63,3 @@ def test_only_floats_are_cast_to_what_the_model_declares() -> None:
         "i": "int32",
         "other": "float16",
     }
-
-
-def test_references_are_cast_like_the_outputs_they_belong_to() -> None:
-    references = {"y": np.ones(2, np.float32), "z": np.ones(2, np.float32)}
-    cast = cast_like(references, {"y": np.ones(2, np.float16)})
-    assert [str(cast[name].dtype) for name in ("y", "z")] == ["float16", "float32"]

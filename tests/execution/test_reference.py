@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_data import CaseData
-from pytest_ortperf.execution.reference import cpu_reference
+from pytest_ortperf.execution.reference import NotAvailable, OnCpu, Reference, cpu_outputs, cpu_reference
 from pytest_ortperf.execution.settings import ExecutionSettings
 
 
 class Hooks:
     """Notes the graph optimisation level of each session."""
+
+    changes_sessions = True
 
     def __init__(self) -> None:
         self.levels: list[Any] = []
@@ -35,6 +38,10 @@ def case_of(path: Path, **entry: Any) -> Case:
     return Case(model=model, mode="validate", provider=find_provider("cuda"), precision="fp16")
 
 
+def arrays_of(found: Reference) -> dict[str, Any]:
+    return {name: np.asarray(value) for name, value in found.outputs.items()}
+
+
 def data_of(**inputs: Any) -> CaseData:
     return CaseData(name="generated (seed 0)", origin="generated", inputs=inputs, references=None)
 
@@ -49,9 +56,9 @@ def test_references_are_those_of_the_model_as_given_on_the_cpu_unoptimised(tmp_p
     path.write_bytes(model.SerializeToString())
     hooks = Hooks()
     half = np.array([0.5, -2], np.float16)
-    outputs, source = cpu_reference(case_of(path, outputs=("z",)), ExecutionSettings(), hooks, data_of(x=half))
-    assert source == "CPU, graph optimisation off"
-    assert {name: (str(value.dtype), value.tolist()) for name, value in outputs.items()} == {
+    found = cpu_reference(case_of(path, outputs=("z",)), ExecutionSettings(), hooks, data_of(x=half))
+    assert (found.name, found.artifact) == ("CPU, graph optimisation off", None)
+    assert {name: (str(array.dtype), array.tolist()) for name, array in arrays_of(found).items()} == {
         "z": ("float32", [0.5, 2.0])
     }
     assert hooks.levels == [onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL]
@@ -64,3 +71,74 @@ def test_a_model_that_the_cpu_cannot_run_is_told_with_the_way_out(tmp_path: Path
     assert text.startswith("no reference outputs: the CPU provider cannot run the model with graph optimisation off: ")
     assert text.endswith("Give stored outputs with test_data in the model list")
     assert (caught.value.stage, caught.value.kind) == ("reference", "runtime error")
+
+
+class PlainHooks(Hooks):
+    """Leaves sessions as they are."""
+
+    changes_sessions = False
+
+
+def model_file(folder: Path, op_type: str = "Mul", factor: float = 2.0) -> Path:
+    """Write a model of one operator with one weight."""
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in "xy")
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [1], [factor])
+    graph = helper.make_graph([helper.make_node(op_type, ["x", "w"], ["y"])], "g", [x], [y], [weight])
+    path = folder / "m.onnx"
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    )
+    return path
+
+
+def test_references_are_computed_once_per_model_and_inputs(tmp_path: Path) -> None:
+    hooks, settings = PlainHooks(), ExecutionSettings(cache=tmp_path / "cache")
+    path = model_file(tmp_path)
+    one, other = data_of(x=np.array([1.0, 3.0], np.float32)), data_of(x=np.array([1.0, 4.0], np.float32))
+
+    found = [arrays_of(cpu_reference(case_of(path), settings, hooks, data))["y"].tolist() for data in (one, one, other)]
+    assert (found, len(hooks.levels)) == ([[2.0, 6.0], [2.0, 6.0], [2.0, 8.0]], 2)
+
+    model_file(tmp_path, factor=3.0)
+    assert arrays_of(cpu_reference(case_of(path), settings, hooks, one))["y"].tolist() == [3.0, 9.0]
+    assert len(hooks.levels) == 3
+
+
+def test_float64_shows_what_float32_cannot(tmp_path: Path) -> None:
+    asked = OnCpu(
+        path=model_file(tmp_path, "Add", factor=1.0),
+        case=case_of(tmp_path / "m.onnx"),
+        settings=ExecutionSettings(cache=tmp_path / "cache"),
+        hooks=PlainHooks(),
+        data=data_of(x=np.array([2.0**-30], np.float32)),
+    )
+
+    single = arrays_of(cpu_outputs(asked))["y"]
+    double = arrays_of(cpu_outputs(dataclasses.replace(asked, width="fp64")))["y"]
+
+    assert (single.dtype, single.tolist()) == (np.float32, [1.0])
+    assert (double.dtype, double.tolist()) == (np.float64, [1.0 + 2.0**-30])
+
+
+def test_an_operator_without_a_float64_kernel_is_named(tmp_path: Path) -> None:
+    x, w, y = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("x", [1, 1, 3]), ("w", [1, 1, 1]), ("y", [1, 1, 3]))
+    )
+    graph = helper.make_graph([helper.make_node("Conv", ["x", "w"], ["y"])], "g", [x, w], [y])
+    path = tmp_path / "m.onnx"
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    )
+    ones = np.ones((1, 1, 3), np.float32)
+    asked = OnCpu(
+        path=path,
+        case=case_of(path),
+        settings=ExecutionSettings(cache=tmp_path / "cache"),
+        hooks=PlainHooks(),
+        data=data_of(x=ones, w=ones[..., :1]),
+        width="fp64",
+    )
+
+    with pytest.raises(NotAvailable, match=r"Could not find an implementation for Conv"):
+        cpu_outputs(asked)

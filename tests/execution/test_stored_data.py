@@ -306,16 +306,14 @@ def test_a_wrong_dtype_is_an_error(tmp_path: Path, dtype: Any, declared: str, me
     assert error_of(data_set, [ValueMeta("x", declared)]) == f"{tmp_path / 'input_0.pb'}: {message}"
 
 
-def test_floats_of_another_precision_are_cast_if_told(tmp_path: Path) -> None:
-    files = {"input_0": tensor([1.5], "x"), "input_1": tensor([1], "n", np.int64), "output_0": tensor([0.1], "y")}
+def test_input_floats_of_another_precision_are_cast_if_told(tmp_path: Path) -> None:
+    files = {"input_0": tensor([1.5], "x"), "input_1": tensor([1], "n", np.int64)}
     data_set = store(tmp_path, files)
     metas = [ValueMeta("x", "tensor(float16)"), ValueMeta("n", "tensor(int64)")]
 
     inputs = read_inputs(data_set, metas, model_with(), cast_floats=True)
-    outputs = read_outputs(data_set, [ValueMeta("y", "tensor(bfloat16)")], model_with(), cast_floats=True)
 
     assert {name: value.dtype for name, value in inputs.items()} == {"x": np.float16, "n": np.int64}
-    assert outputs["y"].dtype == ml_dtypes.bfloat16
 
 
 @pytest.mark.parametrize("declared", [[2, 3], ["n", 3], [None, "m"], ["n", "n"], []])

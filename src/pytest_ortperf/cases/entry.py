@@ -15,6 +15,7 @@ from pytest_ortperf.cases.model import Model, SessionRule
 from pytest_ortperf.cases.names import name_issue
 from pytest_ortperf.cases.provider_option_rules import read_ep_options
 from pytest_ortperf.cases.rules import (
+    read_batch_dim,
     read_fp16,
     read_inputs,
     read_session,
@@ -62,6 +63,7 @@ DEFAULT_KEYS: Mapping[str, Reader] = {
     "dims": read_dims,
     "fix_dims": read_flag,
     "symbolic_shapes": read_flag,
+    "batch_dim": read_batch_dim,
     "fp16": read_fp16,
     "tags": read_tags,
     "ep_options": read_ep_options,

@@ -12,6 +12,9 @@ EMPTY: Mapping[str, Any] = MappingProxyType({})
 """The default of every mapping below."""
 
 Fill = Literal["uniform", "ramp", "zeros", "ones"]
+NanPattern = Literal["exact", "counted"]
+Repeat = Literal["exact", "within", "report"]
+"""The same bits; the same within the tolerance; anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,27 @@ class Tolerance:
 
     percent_mismatch: float | None = None
     """Share of elements, 0 to 100, that may lie outside."""
+
+    cosine: float | None = None
+    """Least cosine of the angle between output and reference, taken as vectors."""
+
+    snr_db: float | None = None
+    """Least ratio of the reference's power to the error's, in decibels."""
+
+    peak_percent: float | None = None
+    """Largest error in percent of the largest absolute reference value; one up to a thousandth of `atol` is none."""
+
+    top_k: int | None = None
+    """Rows along the last axis agree, instead of elements, if the same k lie at the top."""
+
+    nan_pattern: NanPattern | None = None
+    """Whether NaN and infinities must stand where the reference has them, or count as elements outside."""
+
+    repeat: Repeat | None = None
+    """What a second run with the same inputs has to give."""
+
+    second_chance: bool | None = None
+    """Whether an output in half precision may pass for an error no larger than its precision's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +188,9 @@ class Model:
 
     fix_dims: bool = False
     """Whether the values of `dims` are made static in the session."""
+
+    batch_dim: str | None = None
+    """Symbolic dimension that rows of a batch lie along; `""` is none, `None` one that calls itself a batch."""
 
     symbolic_shapes: bool = False
     """Whether shapes are inferred symbolically before the session is created."""

@@ -14,6 +14,8 @@ from pytest_ortperf.cases.model import (
     Fp16Io,
     Fp16Rule,
     InputRule,
+    NanPattern,
+    Repeat,
     SessionRule,
     Tolerance,
     ToleranceRule,
@@ -27,6 +29,7 @@ from pytest_ortperf.cases.values import (
     list_reader,
     one_or_more,
     read_count,
+    read_flag,
     read_number,
     read_object,
     read_percent,
@@ -48,10 +51,25 @@ def read_precision(value: Any, place: Place) -> str:
     return ""
 
 
+def read_cosine(value: Any, place: Place) -> float | None:
+    """Return a number from -1 to 1."""
+    number = read_number(value, place)
+    if number is not None and not -1 <= number <= 1:
+        place.wrong(value, "a number from -1 to 1")
+    return number
+
+
 _TOLERANCE: Mapping[str, Reader] = {
     "rtol": read_zero_or_more,
     "atol": read_zero_or_more,
     "percent_mismatch": read_percent,
+    "cosine": read_cosine,
+    "snr_db": read_number,
+    "peak_percent": read_zero_or_more,
+    "top_k": read_count,
+    "nan_pattern": choice_reader("nan_pattern", get_args(NanPattern)),
+    "repeat": choice_reader("repeat", get_args(Repeat)),
+    "second_chance": read_flag,
 }
 TOLERANCE_KEYS: Mapping[str, Reader] = {
     **_TOLERANCE,
@@ -68,7 +86,7 @@ def read_tolerances(value: Any, place: Place) -> tuple[ToleranceRule, ...]:
         here = place if index is None else place.inside(index)
         found = read_object(item, here, TOLERANCE_KEYS, 'an object such as {"rtol": 0.001}, or a list of them')
         if isinstance(item, dict) and not item.keys() & _TOLERANCE.keys():
-            here.report("sets nothing; give at least one of rtol, atol, percent_mismatch")
+            here.report(f"sets nothing; give at least one of {', '.join(_TOLERANCE)}")
         tolerance = Tolerance(**{key: found.pop(key) for key in _TOLERANCE if key in found})
         rules.append(ToleranceRule(tolerance=tolerance, **found))
     return tuple(rules)
@@ -160,6 +178,11 @@ def _read_conditions(value: Any, place: Place, keys: Mapping[str, Reader]) -> tu
         crash = found.pop("raises", None) == "crash"
         conditions.append(Condition(**{"reason": "", **found}, raises_crash=crash))
     return tuple(conditions)
+
+
+def read_batch_dim(value: Any, place: Place) -> str:
+    """Return the name of the dimension that rows of a batch lie along; false is none, as an empty text."""
+    return "" if value is False else read_text(value, place)
 
 
 def read_tags(value: Any, place: Place) -> tuple[str, ...]:

@@ -1,84 +1,37 @@
-"""Outputs against reference outputs, and the tolerance each output has."""
+"""Outputs against reference outputs."""
 
 from __future__ import annotations
 
-import fnmatch
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from pytest_ortperf.cases.model import Model, Tolerance
-from pytest_ortperf.execution.array_difference import Difference, array_difference
-from pytest_ortperf.execution.tensor_types import Array, Value, element_name, shape_of, type_text
+from pytest_ortperf.cases.model import Tolerance
+from pytest_ortperf.execution.accuracy_text import failure_text
+from pytest_ortperf.execution.array_difference import Difference, array_difference, combined
+from pytest_ortperf.execution.tensor_types import FLOATS, Array, Value, element_name, shape_of, type_text
+from pytest_ortperf.execution.top_k import top_k_difference
 from pytest_ortperf.records.record import OutputAccuracy
 
-_SINGLE = Tolerance(rtol=1e-3, atol=1e-5, percent_mismatch=0.0)
-_DEFAULTS = {
-    "fp16": Tolerance(rtol=1e-2, atol=1e-3, percent_mismatch=0.0),
-    "tf32": Tolerance(rtol=1e-2, atol=1e-3, percent_mismatch=0.0),
-    "mixed": Tolerance(rtol=1e-2, atol=1e-3, percent_mismatch=0.0),
-    "bf16": Tolerance(rtol=1.6e-2, atol=1e-2, percent_mismatch=0.0),
-}
 _BFLOAT16_RTOL = 2**-6
 _BFLOAT16 = "bfloat16"
 _INTEGERS = ("int", "uint", "bool")
 
-_Limits: TypeAlias = tuple[float, float]
-"""rtol, atol."""
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Limits:
+    """What counts for the elements of one output."""
+
+    rtol: float
+    atol: float
+    top_k: int | None
+    any_float: bool
 
 
-def choose_tolerance(
-    model: Model,
-    *,
-    precision: str | None,
-    provider: str,
-    output: str,
-    command_line: Tolerance,
-) -> Tolerance:
-    """Return the tolerance of one output, each field from the first that gives it.
-
-    In order: the command line; the model's rules that apply, as listed; the default of the precision. The
-    defaults: fp32, int8 and unknown rtol 1e-3 (that of the onnx project's backend test runner), atol 1e-5;
-    fp16 and mixed rtol 1e-2, about ten roundings of float16 (2**-10 each), atol 1e-3; bf16 rtol 1.6e-2, two
-    roundings of bfloat16 (2**-7 each, and what `torch.testing.assert_close` takes for it), atol 1e-2; fp32
-    where the provider may compute in TF32, which has float16's mantissa, as fp16. No element may lie outside.
-
-    Args:
-        model: Has the rules.
-        precision: That of `tolerance_precision`: `fp32`, `tf32` (fp32 that may be computed so; rules for fp32
-            apply), `fp16`, `bf16`, `int8`, `mixed`; `None` if unknown.
-        provider: Short name, such as `cuda`.
-        output: The output's name.
-        command_line: What options give.
-
-    Returns:
-        With every field given.
-    """
-    matching = {None, precision, "fp32" if precision == "tf32" else precision}
-    rules = (
-        rule.tolerance
-        for rule in model.tolerances
-        if rule.precision in matching
-        and rule.provider in (None, provider)
-        and (rule.output is None or fnmatch.fnmatchcase(output, rule.output))
-    )
-    candidates = [command_line, *rules, _DEFAULTS.get(precision or "", _SINGLE)]
-    return Tolerance(
-        rtol=_first_given(candidate.rtol for candidate in candidates),
-        atol=_first_given(candidate.atol for candidate in candidates),
-        percent_mismatch=_first_given(candidate.percent_mismatch for candidate in candidates),
-    )
-
-
-def tolerance_precision(storage: str | None, compute: str | None) -> str | None:
-    """Return the precision whose tolerance counts: the lower of what numbers are stored and computed in.
-
-    Args:
-        storage: As asked for, or else the model's own; `None` if unknown.
-        compute: Lowest that the provider may compute in; `None` if that is `storage`.
-    """
-    return compute if compute is not None and storage == "fp32" else storage
+_Pair: TypeAlias = tuple[Any, Any]
 
 
 def compare(
@@ -87,63 +40,110 @@ def compare(
     tolerances: Callable[[str], Tolerance],
     *,
     subset: bool = False,
+    any_float: bool = False,
 ) -> tuple[OutputAccuracy, ...]:
     """Return how each output compares with its reference.
 
     Type and shape must be the same. Numbers may differ by atol + rtol * abs(reference), for at most the
     allowed percentage of an output's elements; for bfloat16 outputs rtol is at least 2**-6, two units in
     the last place, as in the onnx project's backend test runner. Integers and bools may differ by atol
-    alone, and are compared exactly. Sequences and maps count over all their elements.
+    alone, and are compared exactly. Sequences and maps count over all their elements. Where the tolerance
+    asks for a cosine or a signal-to-noise ratio and not for a percentage, floats are held to such measures alone.
+    NaN and infinities have to stand where the reference has them, whatever the percentage.
 
     Args:
         outputs: As computed, by name.
         references: As expected, by name.
-        tolerances: Gives the tolerance of an output's name; fields not given are 0.
+        tolerances: Gives the tolerance of an output's name; fields not given are 0, or ask for nothing.
         subset: Outputs without a reference are left out, rather than not within tolerance.
+        any_float: Floats of another precision than the reference's are the same type.
 
     Returns:
         One item for each output and each reference, in the order of `outputs`, then of `references`.
     """
     names = [name for name in outputs if name in references or not subset]
     names += [name for name in references if name not in outputs]
-    return tuple(_compare_one(name, outputs, references, tolerances(name)) for name in names)
+    return tuple(_compare_one(name, outputs, references, tolerances(name), any_float=any_float) for name in names)
+
+
+def difference_of(
+    name: str,
+    outputs: Mapping[str, Value],
+    references: Mapping[str, Value],
+    tolerance: Tolerance,
+    *,
+    any_float: bool = False,
+) -> Difference:
+    """Return how one output differs from its reference; see `compare`."""
+    value = outputs.get(name, references.get(name))
+    if name not in outputs:
+        return Difference(structure=f"not computed; the outputs are {_listed(outputs)}")
+    if name not in references:
+        return Difference(structure=f"has no reference; there are references for {_listed(references)}")
+    return _difference(value, references[name], _limits(tolerance, value, any_float=any_float))
 
 
 def _compare_one(
-    name: str, outputs: Mapping[str, Value], references: Mapping[str, Value], tolerance: Tolerance
+    name: str, outputs: Mapping[str, Value], references: Mapping[str, Value], tolerance: Tolerance, *, any_float: bool
 ) -> OutputAccuracy:
     value = outputs.get(name, references.get(name))
-    limits = _limits(tolerance, value)
-    if name not in outputs:
-        difference = Difference(structure=f"not computed; the outputs are {_listed(outputs)}")
-    elif name not in references:
-        difference = Difference(structure=f"has no reference; there are references for {_listed(references)}")
-    else:
-        difference = _difference(value, references[name], limits)
-    allowed = float(tolerance.percent_mismatch or 0.0)
-    percent = _percent(difference)
-    within = percent is not None and percent <= allowed
-    return OutputAccuracy(
+    limits = _limits(tolerance, value, any_float=any_float)
+    difference = difference_of(name, outputs, references, tolerance, any_float=any_float)
+    is_float = _is_float(value)
+    worst, moments = difference.worst, difference.moments
+    found = OutputAccuracy(
         name=name,
         dtype=type_text(value),
         shape=shape_of(value),
-        within_tolerance=within,
-        rtol=limits[0],
-        atol=limits[1],
-        percent_mismatch_allowed=allowed,
-        percent_mismatch=percent,
+        within_tolerance=False,
+        rtol=limits.rtol,
+        atol=limits.atol,
+        percent_mismatch_allowed=_allowed(tolerance, is_float=is_float),
+        percent_mismatch=_percent(difference),
         max_abs_error=difference.max_abs_error,
         max_rel_error=difference.max_rel_error,
-        message=None if within else _message(difference, percent, allowed, limits),
+        cosine=moments.cosine,
+        cosine_least=tolerance.cosine if is_float else None,
+        snr_db=moments.snr_db,
+        snr_db_least=tolerance.snr_db if is_float else None,
+        peak_percent=_peak(difference),
+        peak_percent_allowed=tolerance.peak_percent if is_float else None,
+        nonfinite_mismatches=None if difference.structure else difference.nonfinite,
+        worst_index=worst.index if worst else None,
+        worst_output=worst.output if worst else None,
+        worst_reference=worst.reference if worst else None,
+        needed_atol=difference.needed_atol,
+        needed_rtol=difference.needed_rtol,
+        top_k=limits.top_k,
     )
+    message = failure_text(found, difference, nan_exact=tolerance.nan_pattern != "counted")
+    return dataclasses.replace(found, within_tolerance=message is None, message=message)
 
 
-def _limits(tolerance: Tolerance, value: Value) -> _Limits:
+def _limits(tolerance: Tolerance, value: Value, *, any_float: bool) -> _Limits:
     rtol, atol = float(tolerance.rtol or 0.0), float(tolerance.atol or 0.0)
-    element = next((element_name(leaf.dtype) for leaf in _leaves(value)), "")
+    element = _element(value)
     if element == _BFLOAT16:
-        return max(rtol, _BFLOAT16_RTOL), atol
-    return (0.0, atol) if element.startswith(_INTEGERS) else (rtol, atol)
+        rtol = max(rtol, _BFLOAT16_RTOL)
+    if element.startswith(_INTEGERS):
+        rtol = 0.0
+    top_k = tolerance.top_k if isinstance(value, np.ndarray) and element != "string" else None
+    return _Limits(rtol=rtol, atol=atol, top_k=top_k, any_float=any_float)
+
+
+def _allowed(tolerance: Tolerance, *, is_float: bool) -> float:
+    if tolerance.percent_mismatch is not None:
+        return float(tolerance.percent_mismatch)
+    elsewise = is_float and (tolerance.cosine is not None or tolerance.snr_db is not None)
+    return 100.0 if elsewise else 0.0
+
+
+def _is_float(value: Value) -> bool:
+    return not _element(value).startswith((*_INTEGERS, "string"))
+
+
+def _element(value: Value) -> str:
+    return next((element_name(leaf.dtype) for leaf in _leaves(value)), "")
 
 
 def _leaves(value: Value) -> Iterable[Array]:
@@ -162,9 +162,17 @@ def _difference(output: Value, reference: Value, limits: _Limits) -> Difference:
         return _list_difference(output, reference, limits)
     if isinstance(output, dict) and isinstance(reference, dict):
         return _dict_difference(output, reference, limits)
-    if _described(output) != _described(reference):
+    if _described(output) != _described(reference) and not _other_float(output, reference, limits):
         return Difference(structure=f"is {_described(output)} instead of {_described(reference)}")
-    return array_difference(np.asarray(output), np.asarray(reference), *limits)
+    found = array_difference(np.asarray(output), np.asarray(reference), limits.rtol, limits.atol)
+    if limits.top_k is None or not found.elements:
+        return found
+    return top_k_difference(found, np.asarray(output), np.asarray(reference), limits.top_k)
+
+
+def _other_float(output: Value, reference: Value, limits: _Limits) -> bool:
+    types = {type_text(output), type_text(reference)}
+    return limits.any_float and types <= {*FLOATS, _BFLOAT16} and shape_of(output) == shape_of(reference)
 
 
 def _list_difference(output: Sequence[Any], reference: Sequence[Any], limits: _Limits) -> Difference:
@@ -178,7 +186,8 @@ def _dict_difference(output: Mapping[Any, Any], reference: Mapping[Any, Any], li
     if set(output) != set(reference):
         return Difference(structure=f"has the keys {_keys(output)} instead of {_keys(reference)}")
     # ONNX Runtime's maps hold Python floats where stored ones hold float32 arrays.
-    return _merged({f"[{k!r}]": array_difference(_plain(output[k]), _plain(reference[k]), *limits) for k in reference})
+    pairs: dict[str, _Pair] = {f"[{key!r}]": (_plain(output[key]), _plain(reference[key])) for key in reference}
+    return _merged({label: array_difference(*pair, limits.rtol, limits.atol) for label, pair in pairs.items()})
 
 
 def _plain(value: Any) -> Array:
@@ -190,15 +199,14 @@ def _merged(parts: Mapping[str, Difference]) -> Difference:
     for label, part in parts.items():
         if part.structure is not None:
             return Difference(structure=f"{label} {part.structure}")
-    label, worst = max(parts.items(), key=lambda item: item[1].excess, default=("", Difference()))
-    return Difference(
-        elements=sum(part.elements for part in parts.values()),
-        mismatches=sum(part.mismatches for part in parts.values()),
-        max_abs_error=max((p.max_abs_error for p in parts.values() if p.max_abs_error is not None), default=None),
-        max_rel_error=max((p.max_rel_error for p in parts.values() if p.max_rel_error is not None), default=None),
-        excess=worst.excess,
-        worst=None if worst.worst is None else f"{label} {worst.worst}",
-    )
+    return reduce(combined, (_labelled(label, part) for label, part in parts.items()), Difference())
+
+
+def _labelled(label: str, part: Difference) -> Difference:
+    if part.worst is None:
+        return part
+    worst = dataclasses.replace(part.worst, label=f"{label} {part.worst.label}".strip())
+    return dataclasses.replace(part, worst=worst)
 
 
 def _percent(difference: Difference) -> float | None:
@@ -207,14 +215,10 @@ def _percent(difference: Difference) -> float | None:
     return 100.0 * difference.mismatches / difference.elements if difference.elements else 0.0
 
 
-def _message(difference: Difference, percent: float | None, allowed: float, limits: _Limits) -> str:
-    if percent is None:
-        return str(difference.structure)
-    rtol, atol = limits
-    return (
-        f"percent mismatch {percent:.4g} % (allowed {allowed:g} %), worst {difference.worst}, "
-        f"rtol={rtol:g}, atol={atol:g}"
-    )
+def _peak(difference: Difference) -> float | None:
+    if difference.max_abs_error is None or not difference.largest:
+        return None
+    return 100.0 * difference.max_abs_error / difference.largest
 
 
 def _described(value: Value) -> str:
@@ -228,7 +232,3 @@ def _listed(names: Iterable[str]) -> str:
 
 def _keys(values: Mapping[Any, Any]) -> str:
     return ", ".join(sorted(repr(key) for key in values))
-
-
-def _first_given(values: Iterable[float | None]) -> float:
-    return next((float(value) for value in values if value is not None), 0.0)

@@ -19,6 +19,7 @@ from pytest_ortperf.execution.given_data import given_inputs, given_references
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.stored_data import DataSet, find_data_sets, read_inputs, read_outputs
 from pytest_ortperf.execution.tensor_types import Meta, Value, parse_type
+from pytest_ortperf.execution.value_files import values_hash
 from pytest_ortperf.records.record import TensorFact
 
 STORED = "stored"
@@ -66,7 +67,8 @@ def _found_data(session: onnxruntime.InferenceSession, case: Case, settings: Exe
     folder = case.model.test_data
     if case.precision == "fp16" and case.model.test_data_fp16 is not None:
         folder = case.model.test_data_fp16
-    if folder is not None and _stored_wanted(case, settings):
+    stored = folder is not None and _stored_wanted(case, settings)
+    if stored and folder is not None:
         for data_set in find_data_sets(folder):
             yield _stored(session, case, data_set)
     elif settings.input_source == "zoo":
@@ -76,8 +78,19 @@ def _found_data(session: onnxruntime.InferenceSession, case: Case, settings: Exe
             stage="inputs",
             kind="input error",
         )
-    else:
-        yield _generated(session, case, settings)
+    if settings.input_source != "zoo" and (settings.seeds or not stored):
+        yield from _seeded(session, case, settings)
+
+
+def _seeded(session: onnxruntime.InferenceSession, case: Case, settings: ExecutionSettings) -> Iterator[CaseData]:
+    """Yield generated data of each seed; inputs that no seed changes only once."""
+    seen: set[str] = set()
+    for seed in range(settings.seed, settings.seed + (settings.seeds or 1)):
+        data = _generated(session, case, settings, seed)
+        found = values_hash(data.inputs) if settings.seeds else ""
+        if not seen or found not in seen:
+            yield data
+        seen.add(found)
 
 
 def _stored_wanted(case: Case, settings: ExecutionSettings) -> bool:
@@ -94,19 +107,19 @@ def _stored(session: onnxruntime.InferenceSession, case: Case, data_set: DataSet
         overridable=session.get_overridable_initializers(),
         cast_floats=cast,
     )
-    references = read_outputs(data_set, session.get_outputs(), case.model, cast_floats=cast)
+    references = read_outputs(data_set, session.get_outputs(), case.model)
     return CaseData(name=data_set.name, origin=STORED, inputs=inputs, references=references or None)
 
 
-def _generated(session: onnxruntime.InferenceSession, case: Case, settings: ExecutionSettings) -> CaseData:
+def _generated(session: onnxruntime.InferenceSession, case: Case, settings: ExecutionSettings, seed: int) -> CaseData:
     # static ones are in the inputs' shapes already
     dims = {} if fixes_dims(case, settings) else dict(case.dims)
-    inputs = generate_inputs(session.get_inputs(), model=case.model, dims=dims, seed=settings.seed)
+    inputs = generate_inputs(session.get_inputs(), model=case.model, dims=dims, seed=seed)
     references = None
     if case.model.stored_outputs and settings.input_source != "random" and not case.dims:
         outputs = DataSet(name=GENERATED, path=case.model.path.parent, inputs=(), outputs=case.model.stored_outputs)
-        references = read_outputs(outputs, session.get_outputs(), case.model, cast_floats=case.precision is not None)
-    name = f"{GENERATED} (seed {settings.seed})"
+        references = read_outputs(outputs, session.get_outputs(), case.model)
+    name = f"{GENERATED} (seed {seed})"
     return CaseData(name=name, origin=GENERATED, inputs=inputs, references=references)
 
 
@@ -140,12 +153,6 @@ def cast_floats(values: Mapping[str, Value], metas: Sequence[Meta]) -> dict[str,
     """Return the values with float tensors in the precision that the metas declare; others as they are."""
     types = {meta.name: parse_type(meta.type) for meta in metas}
     return {name: _cast(value, types[name].dtype) if name in types else value for name, value in values.items()}
-
-
-def cast_like(references: Mapping[str, Value], outputs: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the references with float tensors in the precision of the outputs they belong to."""
-    dtypes = {name: value.dtype for name, value in outputs.items() if isinstance(value, np.ndarray)}
-    return {name: _cast(value, dtypes.get(name)) for name, value in references.items()}
 
 
 def _cast(value: Value, dtype: np.dtype[Any] | None) -> Value:

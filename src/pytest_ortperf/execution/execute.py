@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.accuracy import choose_tolerance, compare, tolerance_precision
-from pytest_ortperf.execution.calls import running, wanted_outputs
-from pytest_ortperf.execution.case_data import CaseData, case_data, cast_like, tensor_facts
+from pytest_ortperf.execution.case_data import CaseData
+from pytest_ortperf.execution.comparison import Comparison, Outputs
 from pytest_ortperf.execution.engine_files import engines_of
 from pytest_ortperf.execution.facts import Facts
 from pytest_ortperf.execution.inspection import keep_files
@@ -24,13 +23,11 @@ from pytest_ortperf.execution.nvml import NoGpu
 from pytest_ortperf.execution.opening import open_session
 from pytest_ortperf.execution.operator_profile import note_operators
 from pytest_ortperf.execution.precision import PreparedModel, prepare_model, second_try
-from pytest_ortperf.execution.reference import cpu_reference
 from pytest_ortperf.execution.resource_meter import ResourceMeter, resource_meter
 from pytest_ortperf.execution.session import SessionHooks
 from pytest_ortperf.execution.settings import ExecutionSettings
-from pytest_ortperf.execution.tensor_types import Value
-from pytest_ortperf.execution.values import Runner
-from pytest_ortperf.records.record import DataSetAccuracy, SessionFact
+from pytest_ortperf.execution.validation import Validation
+from pytest_ortperf.records.record import SessionFact
 
 
 def execute(
@@ -181,50 +178,19 @@ class Execution:
             return open_session(prepared.source, self.case, self.settings, self.facts, self.hooks)
 
     def _validate(self, session: onnxruntime.InferenceSession) -> None:
-        with self.facts.entering("inputs"):
-            data_sets = list(case_data(session, self.case, self.settings))
-        self.facts.inputs = tensor_facts(data_sets[0])
-        self._compare_all(data_sets, lambda data, first: self._run(session, data, first=first))
+        Validation(session=session, comparison=self._comparison).run()
 
-    def _compare_all(self, data_sets: Iterable[CaseData], run: Callable[[CaseData, bool], Mapping[str, Value]]) -> None:
-        """Compare what `run` returns for each data set; all of them before a mismatch counts."""
-        accuracy: list[DataSetAccuracy] = []
-        for data in data_sets:
-            outputs = run(data, not accuracy)
-            accuracy.append(self._compare(data, outputs))
-            self.facts.accuracy = tuple(accuracy)
-        with self.facts.entering("comparison"):
-            _require_within_tolerance(accuracy)
+    def _compare_all(self, data_sets: Iterable[CaseData], compute: Callable[[CaseData, bool], Outputs]) -> None:
+        self._comparison.run(data_sets, compute)
 
-    def _run(self, session: onnxruntime.InferenceSession, data: CaseData, *, first: bool) -> dict[str, Value]:
-        with self.facts.entering("first_run" if first else "timing"):
-            if first:
-                self.hooks.before_first_run(session)
-            wanted = wanted_outputs(session, self.case)
-            with running(self.facts):
-                runner = Runner(session, wanted, data.inputs)
-                return dict(zip(runner.output_names, runner.run(), strict=True))
-
-    def _compare(self, data: CaseData, outputs: Mapping[str, Value]) -> DataSetAccuracy:
-        references, source = data.references, "stored"
-        if references is None:
-            with self.facts.entering("reference"):
-                references, source = cpu_reference(self.case, self.settings, self.hooks, data)
-        if self.case.precision is not None:
-            references = cast_like(references, outputs)
-        with self.facts.entering("comparison"):
-            compared = compare(outputs, references, self._tolerance, subset=True)
-        return DataSetAccuracy(data_set=data.name, reference=source, outputs=compared)
-
-    def _tolerance(self, output: str) -> Any:
-        fact = self.facts.model_fact
-        storage = self.case.precision or (fact.precision if fact else None)
-        return choose_tolerance(
-            self.case.model,
-            precision=tolerance_precision(storage, fact.compute_precision if fact else None),
-            provider=self.case.provider.name,
-            output=output,
-            command_line=self.settings.tolerance,
+    @property
+    def _comparison(self) -> Comparison:
+        return Comparison(
+            case=self.case,
+            settings=self.settings,
+            facts=self.facts,
+            hooks=self.hooks,
+            prepared=self._require_prepared(),
         )
 
     @property
@@ -235,15 +201,3 @@ class Execution:
 
     def _note_session(self, **known: Any) -> None:
         self.facts.session = dataclasses.replace(self._session_fact, **known)
-
-
-def _require_within_tolerance(accuracy: list[DataSetAccuracy]) -> None:
-    wrong = [
-        f"{data_set.data_set}, output '{output.name}': {output.message}"
-        for data_set in accuracy
-        for output in data_set.outputs
-        if not output.within_tolerance
-    ]
-    if wrong:
-        text = "\n".join(["outputs differ from the reference:", *(f"  {line}" for line in wrong)])
-        raise CaseError(text, stage="comparison", kind="result accuracy issue")

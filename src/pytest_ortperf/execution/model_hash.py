@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from google.protobuf.message import DecodeError
 
 from pytest_ortperf.execution.artifact_cache import ArtifactCache, write_whole
 
@@ -33,6 +34,19 @@ def content_key(path: Path, cache: ArtifactCache) -> dict[str, str | None]:
         except OSError:  # whoever loads the model says so, and what is allowed
             key[f"external {name}"] = None
     return key
+
+
+def file_hashes(path: Path) -> list[str]:
+    """Return the SHA-256 of a model file, read now, and if it is one of each of its external data files.
+
+    Raises:
+        OSError: If a file cannot be read.
+    """
+    try:
+        names = external_files(onnx.load_model(path, load_external_data=False))
+    except DecodeError:
+        names = ()
+    return [_sha256(file) for file in (path, *(path.parent / name for name in names))]
 
 
 def external_files(model: onnx.ModelProto) -> tuple[str, ...]:
@@ -78,14 +92,18 @@ def _remembered(path: Path, cache: ArtifactCache, *, external: bool) -> dict[str
         if old["state"] == state and len(old["sha256"]) == hashlib.sha256().digest_size * 2:
             return old
     settled = time.time_ns() - max(state[1], state[2]) > _SETTLED_NS
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = _sha256(path)
     names = external_files(onnx.load_model(path, load_external_data=False)) if external else ()
     found = {"path": str(path), "state": state, "sha256": digest, "external": list(names)}
     if settled and _state(path) == state:
         with contextlib.suppress(OSError):  # an unusable cache folder: the artifact's own writing says so
             write_whole(memo, json.dumps(found))
     return found
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _state(path: Path) -> list[int]:

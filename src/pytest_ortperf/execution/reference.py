@@ -1,22 +1,85 @@
-"""Reference outputs by the CPU provider in the model's own precision, without graph optimisation."""
+"""Reference outputs by the CPU provider without graph optimisation: computed once per model and inputs."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import onnxruntime
+from google.protobuf.message import DecodeError
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.artifact_cache import Artifact
 from pytest_ortperf.execution.case_data import CaseData, cast_floats
+from pytest_ortperf.execution.dimensions import fixes_dims
+from pytest_ortperf.execution.fp64 import fp64_model
+from pytest_ortperf.execution.model_hash import content_key
+from pytest_ortperf.execution.precision import cache_of
 from pytest_ortperf.execution.session import SessionHooks, create_session
+from pytest_ortperf.execution.session_knobs import knobs_of
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.tensor_types import Value
+from pytest_ortperf.execution.value_files import ValueWriter, read_value, values_hash
 from pytest_ortperf.execution.values import Runner
 
+Width = Literal["own", "fp64"]
+"""Floats as the model has them, or as float64."""
 
-def cpu_reference(
-    case: Case, settings: ExecutionSettings, hooks: SessionHooks, data: CaseData
-) -> tuple[dict[str, Value], str]:
+_NAME = "CPU, graph optimisation off"
+_VERSION = 1
+"""Of what is kept: a change of how it is computed or written counts it up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnCpu:
+    """What the CPU is to compute."""
+
+    path: Path
+    """The model file."""
+
+    case: Case
+    """Gives outputs, dimensions and session settings."""
+
+    settings: ExecutionSettings
+    hooks: SessionHooks
+    data: CaseData
+    """The inputs; floats are cast to what the model declares."""
+
+    width: Width = "own"
+
+    @property
+    def plain_case(self) -> Case:
+        """The case on the CPU, with its model as it is."""
+        return dataclasses.replace(self.case, provider=find_provider("cpu"), precision=None)
+
+    @property
+    def plain_settings(self) -> ExecutionSettings:
+        """Without graph optimisation."""
+        return dataclasses.replace(self.settings, graph_optimization="disable")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """Outputs of the CPU."""
+
+    outputs: Mapping[str, Value]
+    name: str
+    artifact: Artifact | None = None
+    """Keeps what the outputs may still be read from."""
+
+
+class NotAvailable(Exception):  # noqa: N818 - told, not raised further
+    """The CPU provider has no kernel for float64; the text says of what."""
+
+
+def cpu_reference(case: Case, settings: ExecutionSettings, hooks: SessionHooks, data: CaseData) -> Reference:
     """Return the outputs of the model as given on the CPU, and what to call them.
 
     Graph optimisation is off, so that a wrong fusion shows; the CPU's own cases are checked against it too.
@@ -24,13 +87,9 @@ def cpu_reference(
     Raises:
         CaseError: Stage `reference`, if the CPU cannot run the model either.
     """
-    plain = dataclasses.replace(case, provider=find_provider("cpu"), precision=None)
-    options = dataclasses.replace(settings, graph_optimization="disable")
+    path = settings.given.reference_model or case.model.path
     try:
-        path = settings.given.reference_model or case.model.path
-        session = create_session(str(path), plain, options, hooks).session
-        runner = Runner(session, list(case.model.outputs) or None, cast_floats(data.inputs, session.get_inputs()))
-        outputs = runner.run()
+        found = cpu_outputs(OnCpu(path=path, case=case, settings=settings, hooks=hooks, data=data))
     except Exception as error:
         raise CaseError(
             f"no reference outputs: the CPU provider cannot run the model with graph optimisation off: {error}. "
@@ -38,7 +97,81 @@ def cpu_reference(
             stage="reference",
             kind="runtime error",
         ) from error
-    name = "CPU, graph optimisation off"
     if settings.given.reference_model:
-        name = f"{settings.given.reference_model.name} on the {name}"
-    return dict(zip(runner.output_names, outputs, strict=True)), name
+        return dataclasses.replace(found, name=f"{path.name} on the {_NAME}")
+    return found
+
+
+def cpu_outputs(asked: OnCpu) -> Reference:
+    """Return outputs of the CPU, found in the cache or computed now and kept there.
+
+    They are not kept where code of the user's may change the session: custom operators and hooks have no hash.
+
+    Raises:
+        NotAvailable: If the model cannot be run in float64, and that is asked for.
+    """
+    if _is_changed_by_users(asked):
+        return Reference(outputs=_computed(asked), name=_NAME)
+    return _kept(_key(asked), lambda: _computed(asked), asked.settings)
+
+
+def _kept(key: Mapping[str, Any], compute: Callable[[], dict[str, Value]], settings: ExecutionSettings) -> Reference:
+    made: dict[str, Value] = {}
+
+    def make(folder: Path) -> Mapping[str, Any]:
+        made.update(compute())
+        writer = ValueWriter(folder)
+        return {"outputs": [[name, writer.write(value)] for name, value in made.items()]}
+
+    artifact = cache_of(settings).get(key, make)
+    outputs = made or {name: read_value(it, artifact.folder) for name, it in artifact.facts["outputs"]}
+    return Reference(outputs=outputs, name=_NAME, artifact=artifact)
+
+
+def _computed(asked: OnCpu) -> dict[str, Value]:
+    source = _source(asked)
+    try:
+        session = create_session(source, asked.plain_case, asked.plain_settings, asked.hooks).session
+    except CaseError as error:
+        if asked.width == "own":
+            raise
+        raise NotAvailable(str(error.__cause__ or error).strip().partition("\n")[0]) from error
+    inputs = cast_floats(asked.data.inputs, session.get_inputs())
+    runner = Runner(session, list(asked.case.model.outputs) or None, inputs)
+    return dict(zip(runner.output_names, runner.run(), strict=True))
+
+
+def _source(asked: OnCpu) -> str | bytes:
+    if asked.width == "own":
+        return str(asked.path)
+    model = fp64_model(asked.path)
+    if model is None:
+        raise NotAvailable("the model is too large to be made float64")
+    return bytes(model.SerializeToString())
+
+
+def _is_changed_by_users(asked: OnCpu) -> bool:
+    libraries = knobs_of(asked.plain_case, asked.settings).custom_op_libraries
+    return bool(libraries) or bool(getattr(asked.hooks, "changes_sessions", False))
+
+
+def _key(asked: OnCpu) -> dict[str, Any]:
+    case, settings = asked.plain_case, asked.plain_settings
+    knobs = knobs_of(case, settings)
+    try:
+        content = content_key(asked.path, cache_of(settings))
+    except DecodeError:  # an ORT format file, say: what runs it knows
+        content = {"model": f"{asked.path} {asked.path.stat().st_mtime_ns}"}
+    return {
+        "reference": _VERSION,
+        "content": content,
+        "inputs": values_hash(asked.data.inputs),
+        "width": asked.width,
+        "outputs": list(case.model.outputs),
+        "dims": list(case.dims) if fixes_dims(case, settings) else [],
+        "config": dict(knobs.config),
+        "threads": [knobs.intra_op_threads, knobs.execution_mode],
+        "onnxruntime": onnxruntime.__version__,
+        # another processor takes other kernels, whose last bits differ
+        "machine": [platform.machine(), platform.processor(), os.cpu_count()],
+    }

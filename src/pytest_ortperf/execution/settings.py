@@ -43,6 +43,12 @@ class ExecutionSettings:
     seed: int = 0
     """Of generated inputs."""
 
+    seeds: int | None = None
+    """Seeds from `seed` on, each a data set, beside stored ones too; `None` is one where nothing is stored."""
+
+    checks: frozenset[str] = frozenset({"repeat", "batch"})
+    """What a validation checks of a case's own outputs."""
+
     iterations: int | None = None
     """Timed iterations; `None` times until the median is precise enough."""
 

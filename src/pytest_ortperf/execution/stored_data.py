@@ -105,9 +105,7 @@ def read_inputs(
     return inputs
 
 
-def read_outputs(
-    data_set: DataSet, metas: Sequence[Meta], model: Model, *, cast_floats: bool = False
-) -> dict[str, Value]:
+def read_outputs(data_set: DataSet, metas: Sequence[Meta], model: Model) -> dict[str, Value]:
     """Return the stored reference outputs by the model's names.
 
     Files belong to outputs as in `read_inputs`; by position they belong to `model.outputs` if there are as
@@ -117,7 +115,6 @@ def read_outputs(
         data_set: Where they are.
         metas: What `InferenceSession.get_outputs` returns.
         model: Says which outputs to take; the rest are left out.
-        cast_floats: Round float tensors of another precision to the model's.
 
     Returns:
         One value per file taken; fewer than the model has outputs if fewer are stored. Types and shapes are
@@ -131,7 +128,7 @@ def read_outputs(
     wanted = model.outputs or tuple(types)
     positions = wanted if len(files) == len(wanted) and set(wanted) <= set(types) else tuple(types)
     by_name = assign(files, positions, types, place=data_set.path)
-    return {name: _read(file, types[name], cast_floats=cast_floats) for name, file in by_name.items() if name in wanted}
+    return {name: read_value(file, types[name]) for name, file in by_name.items() if name in wanted}
 
 
 def _data_set(folder: Path) -> DataSet | None:

@@ -74,7 +74,9 @@ def _sides(comparison: Comparison, width: int) -> Iterator[Line]:
     if listed:
         texts.append(f"differs  {'; '.join(listed)}")
     for text in texts:
-        yield from ((line, PLAIN) for line in textwrap.wrap(text, width, subsequent_indent=" " * 9))
+        yield from (
+            (line, PLAIN) for line in textwrap.wrap(text, width, subsequent_indent=" " * 9, break_on_hyphens=False)
+        )
     for note in (*comparison.base.notes, *comparison.current.notes):
         yield f"note: {note}", YELLOW
 

@@ -26,7 +26,6 @@ MOST_SAME = 0.10
 
 _OF_95_PERCENT = 1.96
 _MOST_LOG = 10.0
-_BEYOND = "the interval reaches beyond delta"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +81,8 @@ def _no_change(evidence: Evidence, delta: float, base_ns: float) -> Decision:
     half = evidence.half_width
     if abs(evidence.log_ratio) + half <= math.log1p(limit):
         return Decision(verdict=SAME, delta=delta)
-    hidden = math.expm1(min(half, _MOST_LOG))
-    reason = f"the noise hides changes of up to {100 * hidden:.3g} %" if half > math.log1p(limit) / 2 else _BEYOND
+    if half > math.log1p(limit):
+        reason = f"the noise hides changes of up to {100 * math.expm1(min(half, _MOST_LOG)):.3g} %"
+    else:
+        reason = f"the interval reaches beyond {100 * limit:.3g} %"
     return Decision(verdict=UNSURE, delta=delta, reasons=(reason,))

@@ -1,0 +1,128 @@
+"""What a case computed against its references: data set by data set, with the tolerance of its precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.cases.model import Tolerance
+from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.accuracy import compare
+from pytest_ortperf.execution.case_data import CaseData
+from pytest_ortperf.execution.error_pictures import more_pictures
+from pytest_ortperf.execution.facts import Facts
+from pytest_ortperf.execution.policy import choose_tolerance, tolerance_precision
+from pytest_ortperf.execution.precision import PreparedModel
+from pytest_ortperf.execution.reference import cpu_reference
+from pytest_ortperf.execution.second_chance import Compared, with_second_chance
+from pytest_ortperf.execution.session import SessionHooks
+from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.tensor_types import Value
+from pytest_ortperf.records.record import ConsistencyCheck, DataSetAccuracy
+
+Outputs: TypeAlias = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Whatever computes the outputs; all that becomes known goes to the case's facts."""
+
+    case: Case
+    settings: ExecutionSettings
+    facts: Facts
+    hooks: SessionHooks
+    prepared: PreparedModel
+
+    def run(self, data_sets: Iterable[CaseData], compute: Callable[[CaseData, bool], Outputs]) -> None:
+        """Compare what is computed from each data set.
+
+        Args:
+            data_sets: At least one; taken one by one.
+            compute: Gives the outputs, and is told whether this is the first data set. What it finds out about the
+                case's own consistency it leaves in the facts.
+
+        Raises:
+            CaseError: Kind `result accuracy issue`, once all are compared.
+        """
+        accuracy: list[DataSetAccuracy] = []
+        for data in data_sets:
+            outputs = compute(data, not accuracy)
+            accuracy.append(self._compare(data, outputs))
+            self.facts.accuracy = tuple(accuracy)
+        with self.facts.entering("comparison"):
+            self._note_relative(accuracy)
+            _require_within_tolerance(accuracy, self.facts.checks)
+
+    def tolerance(self, output: str) -> Tolerance:
+        """Return what an output may differ by."""
+        return choose_tolerance(
+            self.case.model,
+            precision=self._precision,
+            provider=self.case.provider.name,
+            output=output,
+            command_line=self.settings.tolerance,
+        )
+
+    @property
+    def _precision(self) -> str | None:
+        fact = self.facts.model_fact
+        storage = self.case.precision or (fact.precision if fact else None)
+        return tolerance_precision(storage, fact.compute_precision if fact else None)
+
+    def _compare(self, data: CaseData, outputs: Outputs) -> DataSetAccuracy:
+        references, source = data.references, "stored"
+        if references is None:
+            with self.facts.entering("reference"):
+                reference = cpu_reference(self.case, self.settings, self.hooks, data)
+                references, source = reference.outputs, reference.name
+        with self.facts.entering("comparison"):
+            any_float = self.case.precision is not None
+            found = compare(outputs, references, self.tolerance, subset=True, any_float=any_float)
+        if not all(each.within_tolerance for each in found):
+            with self.facts.entering("reference"):
+                found = with_second_chance(found, self._compared(data, outputs, references))
+            known = self.facts.error_pictures
+            self.facts.error_pictures = more_pictures(known, data.name, found, (outputs, references))
+        return DataSetAccuracy(data_set=data.name, reference=source, outputs=found)
+
+    def _compared(self, data: CaseData, outputs: Outputs, references: Outputs) -> Compared:
+        return Compared(
+            case=self.case,
+            settings=self.settings,
+            hooks=self.hooks,
+            prepared=self.prepared,
+            precision=self._precision,
+            data=data,
+            outputs=outputs,
+            references=references,
+            tolerances=self.tolerance,
+        )
+
+    def _note_relative(self, accuracy: Iterable[DataSetAccuracy]) -> None:
+        told = [
+            f"output '{output.name}': {output.relative.note}"
+            for data_set in accuracy
+            for output in data_set.outputs
+            if output.verdict == "pass-relative" and output.relative is not None
+        ]
+        if told:
+            self.facts.reason = "; ".join([*([self.facts.reason] if self.facts.reason else []), *told])
+
+
+def _require_within_tolerance(accuracy: Iterable[DataSetAccuracy], checks: Iterable[ConsistencyCheck]) -> None:
+    wrong = [
+        f"{data_set.data_set}, output '{output.name}': {output.message}"
+        for data_set in accuracy
+        for output in data_set.outputs
+        if output.verdict == "fail"
+    ]
+    inconsistent = [f"{check.name}: {check.note}" for check in checks if check.fails]
+    parts = []
+    if wrong:
+        parts.append("\n".join(["outputs differ from the reference:", *(f"  {line}" for line in wrong)]))
+    if inconsistent:
+        parts.append("\n".join(["outputs differ from each other:", *(f"  {line}" for line in inconsistent)]))
+    if parts:
+        raise CaseError("\n".join(parts), stage="comparison", kind="result accuracy issue")

@@ -1,0 +1,91 @@
+"""What an output may differ by: defaults by the precision that it is computed in, under rules and options."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+
+from pytest_ortperf.cases.model import Model, Tolerance
+
+RELATIVE = ("fp16", "bf16", "mixed", "tf32")
+"""Precisions whose own error may excuse an output."""
+
+SINGLE = Tolerance(rtol=1e-3, atol=1e-5, percent_mismatch=0.0)
+_ELEVEN_BITS = Tolerance(rtol=1e-2, atol=1e-3, percent_mismatch=0.0, cosine=0.999, peak_percent=1.0)
+_DEFAULTS = {
+    "fp16": _ELEVEN_BITS,
+    "tf32": _ELEVEN_BITS,
+    "mixed": _ELEVEN_BITS,
+    "bf16": Tolerance(rtol=1.6e-2, atol=1e-2, cosine=0.99, snr_db=20.0, peak_percent=2.0),
+    "int8": Tolerance(rtol=1e-3, atol=1e-5, cosine=0.99, snr_db=20.0, peak_percent=8.0),
+}
+_ALWAYS = Tolerance(nan_pattern="exact", repeat="within", second_chance=True)
+
+_ELEMENTS = ("rtol", "atol", "percent_mismatch")
+_FIELDS = tuple(field.name for field in dataclasses.fields(Tolerance))
+
+
+def choose_tolerance(
+    model: Model,
+    *,
+    precision: str | None,
+    provider: str,
+    output: str,
+    command_line: Tolerance,
+) -> Tolerance:
+    """Return the tolerance of one output, each field from the first that gives it.
+
+    In order: the command line; the model's rules that apply, as listed; the default of the precision. The
+    defaults: fp32 and unknown rtol 1e-3 (that of the onnx project's backend test runner), atol 1e-5; fp16 and
+    mixed rtol 1e-2, about ten roundings of float16 (2**-10 each), atol 1e-3, a cosine of 0.999 and a largest
+    error of 1 % of the largest reference, which hold where all numbers are smaller than atol; fp32 where the
+    provider may compute in TF32, which has float16's mantissa, as fp16. Of these no element may lie outside.
+    bf16 and int8 have no bound on each element by its own size, for one step of theirs is large, but a cosine
+    of 0.99, an SNR of 20 dB, and a largest error of 2 or 8 % of the largest reference; a rule or option with
+    rtol, atol or percent_mismatch gives them one.
+
+    Args:
+        model: Has the rules.
+        precision: That of `tolerance_precision`: `fp32`, `tf32` (fp32 that may be computed so; rules for fp32
+            apply), `fp16`, `bf16`, `int8`, `mixed`; `None` if unknown.
+        provider: Short name, such as `cuda`.
+        output: The output's name.
+        command_line: What options give.
+
+    Returns:
+        With every field given but those that ask for nothing: `cosine`, `snr_db`, `peak_percent`, `top_k`; and
+        `percent_mismatch` where elements do not count.
+    """
+    matching = {None, precision, "fp32" if precision == "tf32" else precision}
+    rules = [
+        rule.tolerance
+        for rule in model.tolerances
+        if rule.precision in matching
+        and rule.provider in (None, provider)
+        and (rule.output is None or fnmatch.fnmatchcase(output, rule.output))
+    ]
+    chosen = _first_given(command_line, *rules)
+    elements_asked = any(getattr(chosen, name) is not None for name in _ELEMENTS)
+    fallback = Tolerance(percent_mismatch=0.0) if elements_asked else Tolerance()
+    return _first_given(chosen, fallback, _DEFAULTS.get(precision or "", SINGLE), _ALWAYS)
+
+
+def tolerance_precision(storage: str | None, compute: str | None) -> str | None:
+    """Return the precision whose tolerance counts: the lower of what numbers are stored and computed in.
+
+    Args:
+        storage: As asked for, or else the model's own; `None` if unknown.
+        compute: Lowest that the provider may compute in; `None` if that is `storage`.
+    """
+    return compute if compute is not None and storage == "fp32" else storage
+
+
+def _first_given(*tolerances: Tolerance) -> Tolerance:
+    """Return the fields from the first that gives each."""
+    found = {
+        name: value
+        for tolerance in reversed(tolerances)
+        for name in _FIELDS
+        if (value := getattr(tolerance, name)) is not None
+    }
+    return Tolerance(**found)

@@ -1,0 +1,137 @@
+"""The rule itself on numbers, then whole cases: an fp16 model off by what fp16 is off by, and one that is not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.cases.model import Model, Tolerance
+from pytest_ortperf.cases.providers import find_provider
+from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.array_difference import array_difference
+from pytest_ortperf.execution.execute import execute
+from pytest_ortperf.execution.facts import Facts, Journal
+from pytest_ortperf.execution.second_chance import ErrorPair, judged
+from pytest_ortperf.execution.settings import ExecutionSettings
+
+
+class Hooks:
+    """Does nothing."""
+
+    def configure_session(self, session_options: Any) -> None:
+        del session_options
+
+    def before_first_run(self, session: Any) -> None:
+        del session
+
+
+def pair_of(own: float, theirs: float, *, largest: float = 0.0) -> ErrorPair:
+    """Return errors of that size in each of 10,000 elements, and of `largest` in one."""
+    golden = np.linspace(1, 2, 10_000)
+    candidate = golden + own
+    candidate[7] += largest
+    differences = [array_difference(it, golden, 0.0, 0.0) for it in (candidate, golden + theirs)]
+    return ErrorPair(*differences, "CPU fp64", "fp16 on the CPU")
+
+
+def test_three_times_the_error_of_the_baseline_is_explained() -> None:
+    found = judged(pair_of(2.9e-2, 1e-2), 0.0, 0.0)
+
+    assert (found.is_explained, found.limit) == (True, pytest.approx(0.03))
+    assert found.note == (
+        "pass-relative: root-mean-square error 0.029 against CPU fp64, of fp16 on the CPU 0.01, "
+        "so up to 0.03 is its precision's own"
+    )
+
+
+def test_more_is_not() -> None:
+    found = judged(pair_of(3.1e-2, 1e-2), 0.0, 0.0)
+
+    assert found.note == (
+        "no second chance: root-mean-square error 0.031 against CPU fp64, of fp16 on the CPU 0.01: over 0.03"
+    )
+
+
+def test_a_tenth_of_the_tolerance_is_left_beside_it() -> None:
+    assert judged(pair_of(3.05e-2, 1e-2), 1.0, 0.01).is_explained
+    # of small outputs it is the tolerance by their size
+    assert not judged(pair_of(3.05e-2, 1e-2), 1e-3, 0.01).is_explained
+
+
+def test_one_wrong_element_among_many_is_not_explained() -> None:
+    found = judged(pair_of(1e-2, 1e-2, largest=1.0), 0.0, 0.0)
+
+    assert found.note.endswith("of fp16 on the CPU 0.01: largest error 1.01 over 0.1")
+
+
+def test_a_baseline_that_is_far_off_explains_nothing() -> None:
+    golden = np.linspace(-1, 1, 1000)
+    difference = array_difference(-golden, golden, 0.0, 0.0)
+
+    found = judged(ErrorPair(difference, difference, "CPU fp64", "fp16 on the CPU"), 0.0, 0.0)
+
+    assert found.note.endswith(": its own cosine -1.0000 is below 0.99, the baseline's cosine -1.0000 is below 0.99")
+
+
+@pytest.fixture
+def facts() -> Iterator[Facts]:
+    journal = Journal()
+    yield Facts(journal=journal)
+    journal.close()
+
+
+def cancelling_model(folder: Path) -> Path:
+    """Write a product whose small elements are sums of many large terms: fp16 weights move them beyond atol."""
+    weight = np.random.default_rng(5).uniform(-1, 1, (4096, 256)).astype(np.float32)
+    x, y = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("x", [4, 4096]), ("y", [4, 256]))
+    )
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    graph = helper.make_graph([node], "g", [x], [y], [numpy_helper.from_array(weight, "w")])
+    path = folder / "m.onnx"
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    )
+    return path
+
+
+def half_case(folder: Path, **entry: Any) -> Case:
+    model = Model(name="m", path=cancelling_model(folder), origin="models.json: models[0] 'm'", **entry)
+    return Case(model=model, mode="validate", provider=find_provider("cpu"), precision="fp16")
+
+
+def test_an_fp16_case_passes_relative_with_both_errors_told(facts: Facts, tmp_path: Path) -> None:
+    execute(half_case(tmp_path), ExecutionSettings(cache=tmp_path / "cache"), facts, Hooks())
+
+    (output,) = facts.accuracy[0].outputs
+    assert (output.verdict, output.within_tolerance, facts.accuracy[0].passes) == ("pass-relative", False, True)
+    assert output.relative is not None
+    assert (output.relative.golden, output.relative.baseline) == ("CPU fp64", "fp16 on the CPU, graph optimisation off")
+    assert facts.reason == f"output 'y': {output.relative.note}"
+    assert facts.reason.startswith("output 'y': pass-relative: root-mean-square error 0.0")
+
+
+def test_without_a_second_chance_it_fails(facts: Facts, tmp_path: Path) -> None:
+    strict = ExecutionSettings(cache=tmp_path / "cache", tolerance=Tolerance(second_chance=False))
+    with pytest.raises(CaseError, match=r"output 'y': percent mismatch") as caught:
+        execute(half_case(tmp_path), strict, facts, Hooks())
+
+    assert "second chance" not in str(caught.value)
+
+
+def test_stored_outputs_that_the_model_does_not_give_in_fp32_are_no_matter_of_precision(
+    facts: Facts, tmp_path: Path
+) -> None:
+    data = tmp_path / "data" / "test_data_set_0"
+    data.mkdir(parents=True)
+    x = np.random.default_rng(1).uniform(-1, 1, (4, 4096)).astype(np.float32)
+    for kind, name, value in (("input", "x", x), ("output", "y", np.ones((4, 256), np.float32))):
+        (data / f"{kind}_0.pb").write_bytes(numpy_helper.from_array(value, name).SerializeToString())
+
+    with pytest.raises(CaseError, match=r"no second chance: CPU fp64 does not give the stored outputs: at \("):
+        execute(half_case(tmp_path, test_data=data.parent), ExecutionSettings(cache=tmp_path / "c"), facts, Hooks())

@@ -1,0 +1,106 @@
+"""What failed validation in a stored run is not benchmarked, as long as nothing that its verdict hangs on has changed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import numpy_helper
+
+from plugin.project import Project, Result
+
+QUICK = ("--ortperf-ep=cpu", "--ortperf-iterations=2", "--ortperf-warmup=0", "--ortperf-env=off")
+WRONG = {"name": "m", "path": "m.onnx", "test_data": "data"}
+
+Run = Callable[..., Result]
+
+
+def store_wrong_outputs(project: Project) -> Path:
+    """Write inputs, and outputs that the model does not give."""
+    for kind, name in (("input", "x"), ("output", "y")):
+        tensor = numpy_helper.from_array(np.full((1, 3), 7, np.float32), name)
+        project.write(f"data/test_data_set_0/{kind}_0.pb", tensor.SerializeToString())
+    return project.path / "data" / "test_data_set_0" / "output_0.pb"
+
+
+@pytest.fixture
+def failed(project: Project) -> Run:
+    """Return a run of benchmarks, after a validation that failed."""
+    store_wrong_outputs(project)
+    project.models(WRONG)
+    assert project.run(*QUICK).outcomes == {"m::validate[cpu]": "failed"}
+    return lambda *options, mode="benchmark": project.run(*QUICK, *options, mode=mode)
+
+
+def test_a_later_benchmark_is_skipped_with_the_reason(failed: Run) -> None:
+    result = failed()
+
+    (record,) = result.records
+    assert (record["outcome"], record["latencies"]) == ("skipped", [])
+    assert record["reason"].startswith("failed validation on 20")
+    assert "outputs differ from the reference: test_data_set_0, output 'y': percent mismatch" in record["reason"]
+    assert record["reason"].endswith(
+        "(--ortperf-retry-failed benchmarks it all the same; a validation that passes clears it)"
+    )
+
+
+def test_told_so_it_runs(failed: Run) -> None:
+    assert failed("--ortperf-retry-failed").outcomes == {"m::benchmark[cpu]": "passed"}
+
+
+@pytest.mark.parametrize(
+    "options", [("--ortperf-atol=100",), ("--ortperf-graph-optimization=basic",), ("--ortperf-input=random",)]
+)
+def test_other_options_are_another_case(failed: Run, options: tuple[str, ...]) -> None:
+    assert failed(*options).outcomes == {"m::benchmark[cpu]": "passed"}
+
+
+def test_options_of_the_measurement_are_not(failed: Run) -> None:
+    assert failed("--ortperf-timing=host", "--ortperf-samples=drop").outcomes == {"m::benchmark[cpu]": "skipped"}
+
+
+def test_a_changed_model_is_another_one(failed: Run, project: Project) -> None:
+    path = project.path / "m.onnx"
+    path.write_bytes(path.read_bytes() + b"\x3a\x00")  # an empty field of the model: other bytes, the same graph
+
+    assert failed().outcomes == {"m::benchmark[cpu]": "passed"}
+
+
+def test_changed_outputs_are_another_case(failed: Run, project: Project) -> None:
+    store_wrong_outputs(project).touch()
+
+    assert failed().outcomes == {"m::benchmark[cpu]": "passed"}
+
+
+def test_a_changed_entry_is_another_case(failed: Run, project: Project) -> None:
+    project.models({**WRONG, "tolerance": {"atol": 100}})
+
+    assert failed().outcomes == {"m::benchmark[cpu]": "passed"}
+
+
+def test_a_validation_that_passes_clears_it(failed: Run) -> None:
+    assert failed("--ortperf-atol=100", mode="validate").outcomes == {"m::validate[cpu]": "passed"}
+
+    assert failed().outcomes == {"m::benchmark[cpu]": "passed"}
+
+
+def test_another_results_folder_knows_nothing(failed: Run, project: Project) -> None:
+    assert project.run(*QUICK, "--ortperf-results=other", mode="benchmark").counts == {"passed": 1}
+
+
+def test_both_validates_anew(failed: Run) -> None:
+    assert failed(mode="both").outcomes == {"m::validate[cpu]": "failed", "m::benchmark[cpu]": "skipped"}
+
+
+def test_workers_know_it_too(failed: Run) -> None:
+    assert failed("-n", "2").outcomes == {"m::benchmark[cpu]": "skipped"}
+
+
+@pytest.mark.parametrize("isolation", ["none", "pool"])
+def test_whoever_ran_the_validation_the_failure_is_known(project: Project, isolation: str) -> None:
+    store_wrong_outputs(project)
+    project.models(WRONG)
+    project.run(*QUICK, f"--ortperf-isolation={isolation}")
+
+    result = project.run(*QUICK, mode="benchmark")
+    assert result.outcomes == {"m::benchmark[cpu]": "skipped"}
