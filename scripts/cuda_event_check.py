@@ -215,5 +215,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 if __name__ == "__main__":
     status = main()
     sys.stderr.flush()
-    # no teardown: with torch and ONNX Runtime in one process, ONNX Runtime aborts at its end (error 800 of cudaFreeHost)
+    # no teardown: with torch and ONNX Runtime in one process, the latter aborts at its end (error 800 of cudaFreeHost)
     os._exit(status)

@@ -1,4 +1,4 @@
-"""The first case after the GPU was idle is as fast as the same model later in the run: warm-up reached the busy clock."""
+"""The first case after idle is as fast as the same model later in the run: warm-up reached the busy clock."""
 
 from __future__ import annotations
 

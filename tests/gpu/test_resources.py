@@ -77,7 +77,7 @@ def busy_model(rounds: int = 24) -> onnx.ModelProto:
         nodes.append(make_node("Concat", [last, "rest"], ["all"], axis=0))
         last = "all"
     nodes.append(make_node("ReduceMean", [last], ["y"], keepdims=1))
-    kinds = {"x": (TensorProto.FLOAT, [1024, side])}
+    kinds: dict[str, tuple[int, list[int | str]]] = {"x": (TensorProto.FLOAT, [1024, side])}
     return graph_of(nodes, kinds, {"y": (TensorProto.FLOAT, [1, 1])}, weights)
 
 
