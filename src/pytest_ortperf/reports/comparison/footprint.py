@@ -45,6 +45,8 @@ Judge = Callable[[Sequence[Record], Sequence[Record]], Iterator[tuple[str, str, 
 
 def _all(base: Side, current: Side, judge: Judge) -> Iterator[tuple[Record, Change]]:
     for key, case in current.last.items():
+        if case.record.mode != "benchmark":  # a validation's session is made to be right, not to be timed
+            continue
         sides = [[record for record in side.all_of(key) if counts(record)] for side in (base, current)]
         if all(sides):
             for topic, kind, direction, text in judge(*sides):
