@@ -161,6 +161,14 @@ def test_without_a_whole_file_of_times_the_printed_summary_counts(run: Run, fail
     assert f"printed summary: {why}" in facts.timing_notes["bound"]
 
 
+def test_version_without_skip_inference_is_built_and_measured_too(run: Run, tmp_path: Path) -> None:
+    (latency,) = run(version="8.2.1", iterations=64).latencies
+    assert ("buildOnly" in told(tmp_path)[0], "percentile" in told(tmp_path)[1]) == (True, False)
+    # its file of times holds the warm-up, which is left out
+    assert len(latency.samples_ns) == 64
+    assert max(latency.samples_ns) < 600_000
+
+
 @pytest.mark.parametrize("version", ["8.6.1", "11.0.0"])
 def test_samples_are_those_of_the_measured_queries(run: Run, version: str) -> None:
     (latency,) = run(version=version, iterations=64).latencies

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -203,7 +204,7 @@ class TrtexecExecution(Execution):
         if fact is None or fact.compute_precision is not None:
             return
         options = {"trt_fp16_enable": str(self._half), **({"use_tf32": "0"} if self._no_tf32 else {})}
-        lower = lower_precisions("tensorrt", options, fact.precision)
+        lower = lower_precisions("tensorrt", options, fact.precision, os.environ)
         if lower:
             known = dataclasses.replace(fact, compute_precision=lower[-1])
             self.facts.model_fact = noted(known, lower_precisions_note(lower))
