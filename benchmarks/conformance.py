@@ -30,7 +30,8 @@ from pytest_ortperf.records.record import Record
 
 HERE = Path(__file__).parent
 PYTEST = (sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider")
-VALIDATE = ("--ortperf-mode=validate", "--ortperf-ep=cpu", "--ortperf-rtol=1e-3", "--ortperf-atol=1e-7")
+TOLERANCE = ("--ortperf-rtol=1e-3", "--ortperf-atol=1e-7", "--ortperf-second-chance=off")
+VALIDATE = ("--ortperf-mode=validate", "--ortperf-ep=cpu", *TOLERANCE)
 
 OFFICIAL: Mapping[str, tuple[str, ...]] = {
     "official": (),

@@ -106,6 +106,7 @@ def machine_checks_page() -> str:
 def column_lists() -> dict[str, str]:
     """Return the column names of each table as a sentence, by the table's name."""
     from pytest_ortperf.reports import columns
+    from pytest_ortperf.reports.accuracy_columns import ACCURACY
 
     tables = {
         "fail": columns.FAIL,
@@ -114,6 +115,7 @@ def column_lists() -> dict[str, str]:
         "metrics": columns.METRICS,
         "op_metrics": columns.OP_METRICS,
         "session": columns.SESSION,
+        "accuracy": ACCURACY,
     }
     return {name: ", ".join(f"`{it.name}`" for it in table) for name, table in tables.items()}
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.records.reading import find_run, read_run
-from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.record import DataSetAccuracy, OutputAccuracy, Record
 
 
 def issues_of_used(records: Sequence[Record], provider: str) -> Iterator[str]:
@@ -47,6 +47,41 @@ def issues_of_refused(records: Sequence[Record], provider: str, text: str) -> It
             yield f"{record.case_id}: has a latency"
 
 
+def accuracy_lines(records: Sequence[Record]) -> Iterator[str]:
+    """Yield what each compared output was held to and how it did, so that a pass or failure is explained in the log."""
+    for record in records:
+        for data_set in record.accuracy:
+            for output in data_set.outputs:
+                yield f"{record.case_id}: {output_text(record, data_set, output)}"
+        for check in record.checks:
+            yield f"{record.case_id}: {check.name}: {check.outcome}{' (fails)' if check.fails else ''}: {check.note}"
+
+
+def output_text(record: Record, data_set: DataSetAccuracy, output: OutputAccuracy) -> str:
+    """Return the policy and the measures of one output, and the errors that a relative verdict rests on."""
+    fact = record.model_fact
+    precision = record.precision or (fact.precision if fact else None)
+    computed = f", computed in {fact.compute_precision}" if fact and fact.compute_precision else ""
+    worst = f"{output.worst_output} instead of {output.worst_reference} at {output.worst_index}"
+    measures = (
+        f"{shown(output.percent_mismatch)} % outside rtol={output.rtol:g} atol={output.atol:g}",
+        f"max abs error {shown(output.max_abs_error)}, max rel error {shown(output.max_rel_error)}",
+        f"cosine {shown(output.cosine, 9)} (at least {shown(output.cosine_least)})",
+        f"SNR {shown(output.snr_db)} dB (at least {shown(output.snr_db_least)})",
+        f"largest error {shown(output.peak_percent)} % of the largest reference",
+        f"would pass with atol={shown(output.needed_atol)} or rtol={shown(output.needed_rtol)}",
+        f"worst {worst if output.worst_index is not None else 'none'}",
+        *([output.relative.note] if output.relative else []),
+    )
+    head = f"{output.verdict}: {precision}{computed}, '{output.name}' of {data_set.data_set} to {data_set.reference}"
+    return f"{head}: {'; '.join(measures)}"
+
+
+def shown(value: float | None, digits: int = 4) -> str:
+    """Return a number, or a dash where there is none."""
+    return "-" if value is None else f"{value:.{digits}g}"
+
+
 def reason(record: Record) -> str:
     """Return everything that a record says about its failure."""
     failure = record.failure
@@ -70,6 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for pair in given.refused:
         provider, _, text = pair.partition("=")
         issues += issues_of_refused(records, provider, text)
+    for line in accuracy_lines(records):
+        print(f"accuracy: {line}")
     for issue in issues:
         print(f"check: {issue}")
     print(f"check: {len(records)} records of {given.results}, {len(issues)} issues")

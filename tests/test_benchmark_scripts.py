@@ -13,6 +13,7 @@ ORT = "onnxruntime.capi.onnxruntime_pybind11_state"
 NO_SESSION = "no session on CPUExecutionProvider"
 SCRIPTS = (
     "conformance",
+    "fault_injection",
     "item_overhead",
     "collection",
     "timing_overhead",

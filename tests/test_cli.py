@@ -41,10 +41,10 @@ def test_report_writes_the_tables_and_prints_the_summary(
         f"run {RUN}, ONNX Runtime 1.31.1, AMD EPYC 9654, NVIDIA H100",
         "results in result:",
         f"  records_{RUN}.jsonl",
-        "  benchmark_{fail, success, latency, metrics, op_metrics, status, session,",
+        "  benchmark_{fail, success, latency, metrics, op_metrics, status, session, accuracy,",
         f"  system_info}}_{RUN}.csv",
     ]
-    assert len(list((tmp_path / "result").iterdir())) == 9
+    assert len(list((tmp_path / "result").iterdir())) == 10
 
 
 def test_report_takes_a_run_and_another_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,7 +30,7 @@ from record_examples import (
     whole_record,
 )
 
-NAMES = ("fail", "success", "latency", "metrics", "op_metrics", "status", "session", "system_info")
+NAMES = ("fail", "success", "latency", "metrics", "op_metrics", "status", "session", "accuracy", "system_info")
 
 
 def tables(run: Run, folder: Path) -> dict[str, list[list[str]]]:

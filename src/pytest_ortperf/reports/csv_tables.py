@@ -1,4 +1,4 @@
-"""The eight CSV files of a run.
+"""The nine CSV files of a run.
 
 Absent is an empty cell. Text that a spreadsheet would run as a formula (starts with `=`, `+`, `-`, `@`, tab
 or line end) gets an apostrophe in front, since model names and error messages come from files of others;
@@ -16,6 +16,7 @@ from pathlib import Path
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.store import Run
+from pytest_ortperf.reports.accuracy_columns import ACCURACY, compared_rows
 from pytest_ortperf.reports.columns import (
     FAIL,
     LATENCY_GROUP,
@@ -126,6 +127,11 @@ def system_info_table(rows: Rows) -> Table:
     return ("spec", "value"), [{"spec": spec, "value": value} for spec, value in _specs(rows.run)]
 
 
+def accuracy_table(rows: Rows) -> Table:
+    """Return one row per output that was compared, and per check of a case's own outputs."""
+    return _table(ACCURACY, compared_rows(rows.records))
+
+
 TABLES: Mapping[str, Callable[[Rows], Table]] = {
     "fail": fail_table,
     "success": success_table,
@@ -134,6 +140,7 @@ TABLES: Mapping[str, Callable[[Rows], Table]] = {
     "op_metrics": op_metrics_table,
     "status": status_table,
     "session": session_table,
+    "accuracy": accuracy_table,
     "system_info": system_info_table,
 }
 

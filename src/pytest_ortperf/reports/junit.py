@@ -94,8 +94,14 @@ def _accuracy(record: Record) -> dict[str, object]:
     shares = [output.percent_mismatch for output in outputs if output.percent_mismatch is not None]
     return {
         "max_abs_error": max(errors, default=None),
+        "accuracy_verdict": _verdict(record),
         "percent_mismatch": max(shares, default=None),
     }
+
+
+def _verdict(record: Record) -> str | None:
+    verdicts = {output.verdict for data_set in record.accuracy for output in data_set.outputs}
+    return next((verdict for verdict in ("fail", "pass-relative", "pass") if verdict in verdicts), None)
 
 
 def _ms(nanoseconds: float | None) -> float | None:
