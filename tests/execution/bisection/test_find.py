@@ -127,36 +127,34 @@ def test_an_fp16_overflow_is_found_where_it_begins_against_the_fp32_model(tmp_pa
     assert found.sessions <= found.sessions_allowed
 
 
-def test_an_error_that_grows_and_is_nobodys_says_so(tmp_path: Path) -> None:
-    # each node is right by itself; the first one's small difference is what the second makes large
+def test_a_fault_within_tolerance_is_followed_back_from_where_it_leaves_it(tmp_path: Path) -> None:
     nodes = [
-        helper.make_node("Add", ["x", "shift"], ["a"], name="shifted"),
-        helper.make_node("Sub", ["a", "x"], ["b"], name="back"),
+        helper.make_node("Abs", ["x"], ["p"], name="positive"),
+        helper.make_node("Add", ["p", "shift"], ["a"], name="shifted"),
+        helper.make_node("Neg", ["a"], ["n"], name="turned"),
+        helper.make_node("Add", ["n", "one"], ["b"], name="back"),
         helper.make_node("Mul", ["b", "scale"], ["y"], name="scaled"),
     ]
-    weights = {"shift": np.array(1.0, np.float32), "scale": np.array(1000.0, np.float32)}
+    values = {"one": 1.0, "shift": 1.0, "scale": 1000.0}
+    weights = {name: np.array(value, np.float32) for name, value in values.items()}
     sound = chain(tmp_path / "sound.onnx", nodes, weights, [1, 4])
-    weights["shift"] = np.array(1.0002, np.float32)
+    weights["shift"] = np.array(1.0004, np.float32)
     faulty = chain(tmp_path / "model.onnx", nodes, weights, [1, 4])
-    model_rule = {"tolerances": ()}
-    found = bisect(
-        dataclasses.replace(
-            search(faulty, against=sound, **model_rule),
-            settings=ExecutionSettings(
-                given=GivenData(reference_model=sound), tolerance=dataclasses.replace(_tolerance(), rtol=0.00015)
-            ),
-        )
-    )
-    assert found.suspect is not None
-    assert found.fails_alone is False
+    asked = search(faulty, against=sound)
+    data = dataclasses.replace(asked.settings.given, inputs={"x": np.full((1, 4), 0.01, np.float32)})
+    found = bisect(dataclasses.replace(asked, settings=dataclasses.replace(asked.settings, given=data)))
+    within = {it.node.name: it.is_within for it in found.points}
+    assert (within["shifted"], within["back"]) == (True, False)
+    assert (found.suspect.name if found.suspect else None, found.fails_alone) == ("shifted", False)
+    assert [node.name for node in found.part] == ["shifted", "turned", "back"]
     assert found.part_complaint is not None
-    assert [node.name for node in found.part][-1] == found.suspect.name
-
-
-def _tolerance() -> Any:
-    from pytest_ortperf.cases.model import Tolerance
-
-    return Tolerance(rtol=0.0, atol=0.0)
+    assert found.sessions <= found.sessions_allowed
+    assert found.conclusion == (
+        "What crosses the cut before it is right, or off by little of the later error. By itself, on the reference's "
+        "inputs, it makes an error of 0.0004, still within tolerance. The error leaves tolerance at back (Add, node 3), "
+        "which is right by itself."
+    )
+    assert [value.name for value in found.outputs] == ["a"]
 
 
 class DiesAt:
@@ -249,3 +247,34 @@ def test_a_node_that_the_cpu_cannot_compute_either_is_named_without_a_part(tmp_p
         "The graph up to the node before it runs; with this node it fails. The CPU cannot compute it either, so the "
         "model or its inputs may be wrong: no reference: the CPU provider cannot run this part"
     )
+
+
+BUNDLED = Path(__file__).parents[3] / "models"
+
+
+@pytest.mark.parametrize(
+    ("name", "weight"),
+    [
+        ("detector_head", None),
+        ("dynamic_mlp", None),
+        ("external_weights", None),
+        ("int8_qdq_cnn", "stem/bias_scale"),
+        ("multi_io", None),
+        ("small_cnn", None),
+        ("tiny_bert", None),
+    ],
+)
+def test_a_weight_of_a_bundled_model_that_is_half_as_large_again_is_found(
+    tmp_path: Path, name: str, weight: str | None
+) -> None:
+    sound = BUNDLED / name / "model.onnx"
+    model = onnx.load(sound)
+    floats = [it for it in model.graph.initializer if it.data_type == TensorProto.FLOAT and np.prod(it.dims) > 16]
+    tensor = next(it for it in model.graph.initializer if it.name == (weight or floats[len(floats) // 2].name))
+    tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.float32(1.5), tensor.name))
+    [node] = [node for node in model.graph.node if tensor.name in node.input]
+    onnx.save_model(model, tmp_path / "model.onnx")
+    found = bisect(search(tmp_path / "model.onnx", against=sound, test_data=BUNDLED / name))
+    assert (found.suspect.outputs if found.suspect else None) == tuple(node.output)
+    assert found.part_complaint
+    assert found.sessions <= found.sessions_allowed

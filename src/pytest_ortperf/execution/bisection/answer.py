@@ -94,22 +94,28 @@ def _facts(found: Findings, positions: Sequence[int]) -> tuple[NodeFact, ...]:
 
 def _inputs(found: Findings, position: int) -> Iterator[ValueFact]:
     graph = found.values.candidate
-    computed = found.computed.get(found.well, {}) if found.well is not None else {}
     for name in graph.reads[position]:
         if name in found.values.inputs:
             yield value_fact(name, found.values.inputs[name], "input")
         elif graph.is_constant(name):
             yield value_fact(name, graph.constant(name), "constant")
-        elif name in computed or found.values.knows([name]):
-            value = computed[name] if name in computed else found.values.references([name])[name]
-            yield value_fact(name, value, "computed")
+        else:
+            values = _seen(found, name) or (
+                [found.values.references([name])[name]] if found.values.knows([name]) else []
+            )
+            yield from (value_fact(name, value, "computed") for value in values)
 
 
 def _outputs(found: Findings, position: int) -> Iterator[ValueFact]:
-    computed = found.computed.get(found.wrong, {}) if found.wrong is not None else {}
     for name in found.values.candidate.writes[position]:
-        if name in computed and found.values.knows([name]):
-            yield value_fact(name, computed[name], "computed", found.values.references([name])[name])
+        if found.values.knows([name]):
+            reference = found.values.references([name])[name]
+            yield from (value_fact(name, value, "computed", reference) for value in _seen(found, name))
+
+
+def _seen(found: Findings, name: str) -> list[Value]:
+    """Return a value as the provider computed it for a cut, as one or no element."""
+    return [values[name] for values in found.computed.values() if name in values][:1]
 
 
 def _pictures(found: Findings) -> Iterator[ErrorPicture]:

@@ -58,7 +58,7 @@ class Bracket:
         elif verdict is Verdict.WRONG:
             self.wrong = place
             self._open = [other for other in self._open if other < place]
-        else:
+        elif place in self._open:
             self._open.remove(place)
 
 

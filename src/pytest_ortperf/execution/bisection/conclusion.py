@@ -40,6 +40,8 @@ def _nothing_wrong(found: Findings) -> str:
 
 
 def _place(found: Findings, *, broken: bool) -> str:
+    if found.smallest is not None and found.smallest.origin is not None:
+        return "What crosses the cut before it is right, or off by little of the later error."
     if found.well is None:
         before = "No cut before it is good"
     elif broken:
@@ -60,12 +62,27 @@ def _alone(found: Findings, *, broken: bool) -> str:
         with_beside = " (with the nodes named beside it)" if found.suspicion and found.suspicion.beside else ""
         verb = _BREAKS[found.ending.symptom] if broken else "is wrong"
         return f"By itself{with_beside}, on the reference's inputs, it {verb} too."
-    if smallest.part is not None:
-        count = len(smallest.part.positions)
+    return _origin(found) if smallest.origin is not None else _with_earlier(found, broken=broken)
+
+
+def _with_earlier(found: Findings, *, broken: bool) -> str:
+    if found.smallest is not None and found.smallest.part is not None:
+        count = len(found.smallest.part.positions)
         return f"By itself it is right; the smallest part seen to fail has {count} nodes and ends with it."
     if broken:
         return "By itself it runs, and so does each smaller part that was tried: it takes the graph before it."
     return (
         "By itself, on the reference's inputs, it is right, and so is each smaller part that was tried: the error "
         "comes from before it, where it is still within tolerance. See above where it grows."
+    )
+
+
+def _origin(found: Findings) -> str:
+    if found.smallest is None or found.wrong is None:
+        raise RuntimeError("no search for an origin")
+    later = found.values.candidate.fact(found.wrong)
+    return (
+        f"By itself, on the reference's inputs, it makes an error of {found.smallest.own_error:.2g}, still within "
+        f"tolerance. The error leaves tolerance at {later.name} ({later.op_type}, node {later.position}), which is "
+        f"right by itself."
     )

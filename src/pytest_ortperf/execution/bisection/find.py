@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,18 +15,19 @@ from pytest_ortperf.execution.bisection.answer import Findings, bisection_of
 from pytest_ortperf.execution.bisection.bracket import Bracket, Verdict, narrow
 from pytest_ortperf.execution.bisection.ending import Ending, ending_of, wrong_outputs
 from pytest_ortperf.execution.bisection.graph import Graph
-from pytest_ortperf.execution.bisection.judgement import Judge, Judgement
+from pytest_ortperf.execution.bisection.judgement import Judge
+from pytest_ortperf.execution.bisection.origin import Origin
 from pytest_ortperf.execution.bisection.part_data import write_data
-from pytest_ortperf.execution.bisection.sessions import Answer, Broken, Computed, Sessions
+from pytest_ortperf.execution.bisection.probing import Probes
+from pytest_ortperf.execution.bisection.sessions import Answer, Computed, Sessions
 from pytest_ortperf.execution.bisection.smallest import Part, PartTrial, Smallest
 from pytest_ortperf.execution.bisection.suspects import Suspicion, suspicion
-from pytest_ortperf.execution.bisection.tolerances import case_tolerance
+from pytest_ortperf.execution.bisection.tolerances import case_rounding, case_tolerance
 from pytest_ortperf.execution.bisection.values import GraphValues
 from pytest_ortperf.execution.precision import prepare_model
 from pytest_ortperf.execution.session import SessionHooks
 from pytest_ortperf.execution.settings import ExecutionSettings
-from pytest_ortperf.execution.tensor_types import Value
-from pytest_ortperf.records.bisection import Bisection, GrowthPoint
+from pytest_ortperf.records.bisection import Bisection
 
 
 def _silent(_: str) -> None:
@@ -115,26 +116,23 @@ class _Finder:
         )
         self._ending: Ending = ending_of(self._sessions, source, reference, self._judge, search.data_set)
         self._values = GraphValues(self._graph, Graph(reference), self._ending.data.inputs, self._sessions, work)
-        self._points: dict[int, GrowthPoint] = {}
-        self._judged: dict[int, list[Judgement]] = {}
-        self._computed: dict[int, Mapping[str, Value]] = {}
-        self._broken: dict[int, Broken] = {}
+        self._probes = Probes(self._ending, self._values, self._judge, self._tell)
 
     def find(self) -> tuple[Bisection, Part | None]:
         """Return the answer."""
         places = self._places()
         bracket = Bracket(places)
-        if self._note_end(places) is Verdict.WELL:
+        if self._probes.end(places) is Verdict.WELL:
             return bisection_of(self._findings()), None
-        narrow(bracket, lambda place: self._probe(bracket, place), lambda: self._left() > 1)
-        suspected = suspicion(bracket, self._values, self._judged.get(bracket.wrong))
-        smallest, part, refusal = self._part(bracket.wrong, suspected)
+        narrow(bracket, lambda place: self._probes.probe(bracket, place), lambda: self._left() > 1)
+        suspected = suspicion(bracket, self._values, self._probes.judged.get(bracket.wrong))
+        smallest, part, refusal = self._part(places, bracket, suspected)
         found = dataclasses.replace(
             self._findings(),
             is_closed=bracket.is_closed,
             well=bracket.well,
             wrong=bracket.wrong,
-            suspicion=suspected,
+            suspicion=(smallest and smallest.origin) or suspected,
             smallest=smallest,
             part=part,
             no_reference=refusal,
@@ -148,9 +146,9 @@ class _Finder:
             reference=reference_name(self._search.settings),
             ending=self._ending,
             values=self._values,
-            points=tuple(self._points[place] for place in sorted(self._points)),
-            judged=self._judged,
-            computed=self._computed,
+            points=tuple(self._probes.points[place] for place in sorted(self._probes.points)),
+            judged=self._probes.judged,
+            computed=self._probes.computed,
             sessions=self._sessions.count,
             sessions_allowed=self._allowed,
         )
@@ -169,84 +167,13 @@ class _Finder:
 
         return [*filter(shows, range(last)), last]
 
-    def _note_end(self, places: list[int]) -> Verdict:
-        """Judge the model's own outputs, and compute the reference of the first cuts beside theirs."""
-        last = places[-1]
-        if self._ending.broken is not None:
-            return self._note_broken(last, self._ending.broken)
-        wanted = [name for name in self._ending.outputs if name in self._values.comparable]
-        ahead = [name for place in Bracket(places).upcoming() for name in self._values.cut(place)]
-        self._values.references([*wanted, *ahead])
-        return self._note(last, {name: self._ending.outputs[name] for name in wanted})
-
-    def _probe(self, bracket: Bracket, place: int) -> Verdict:
-        names = self._values.cut(place)
-        answer = self._values.compute(names)
-        if isinstance(answer, Broken):
-            verdict = self._note_broken(place, answer)
-        elif self._ending.broken is not None:
-            verdict = self._note_computed(place, answer.outputs)
-        else:
-            if not self._values.knows(names):
-                self._prepare_references(bracket)
-            verdict = self._note(place, answer.outputs)
-        self._search.tell(self._step(place, verdict))
-        return verdict
-
-    def _step(self, place: int, verdict: Verdict) -> str:
-        point = self._points[place]
-        found = {Verdict.WELL: "good", Verdict.WRONG: "bad", Verdict.UNKNOWN: "cannot be computed"}[verdict]
-        error = "" if point.error is None else f", error {point.error:.2g}"
-        count = f"session {self._sessions.count} of at most {self._allowed}"
-        return f"{count}: nodes 0 to {place} of {len(self._graph)}: {found}{error}"
-
-    def _prepare_references(self, bracket: Bracket) -> None:
-        edges = [place for place in (bracket.well, bracket.wrong) if place is not None]
-        ahead = [name for place in bracket.upcoming() for name in self._values.cut(place)]
-        kept = [name for place in edges for name in self._values.cut(place)]
-        self._values.forget(but=[*kept, *ahead, *self._graph.outputs])
-        self._values.references(ahead)
-
-    def _note(self, place: int, outputs: Mapping[str, Value]) -> Verdict:
-        references = self._values.references(outputs)
-        judged = [self._judge.judge(name, value, references[name]) for name, value in outputs.items()]
-        worst = max(judged, key=lambda it: (not it.is_within, it.size), default=None)
-        within = all(it.is_within for it in judged)
-        self._judged[place], self._computed[place] = judged, outputs
-        self._points[place] = GrowthPoint(
-            node=self._graph.fact(place),
-            tensor=worst.name if worst else None,
-            error=worst.error if worst else None,
-            max_abs_error=worst.max_abs_error if worst else None,
-            is_within=within,
-        )
-        return Verdict.WELL if within else Verdict.WRONG
-
-    def _note_computed(self, place: int, outputs: Mapping[str, Value]) -> Verdict:
-        self._computed[place] = outputs
-        self._points[place] = GrowthPoint(
-            node=self._graph.fact(place), tensor=None, error=None, max_abs_error=None, is_within=True
-        )
-        return Verdict.WELL
-
-    def _note_broken(self, place: int, broken: Broken) -> Verdict:
-        self._broken[place] = broken
-        self._points[place] = GrowthPoint(
-            node=self._graph.fact(place),
-            tensor=None,
-            error=None,
-            max_abs_error=None,
-            is_within=False,
-            problem=broken.text,
-        )
-        # where values are wrong, a part that breaks says nothing of them
-        return Verdict.WRONG if self._ending.broken is not None else Verdict.UNKNOWN
-
-    def _part(self, wrong: int, suspected: Suspicion) -> tuple[Smallest | None, Part | None, str | None]:
+    def _part(
+        self, places: list[int], bracket: Bracket, suspected: Suspicion
+    ) -> tuple[Smallest | None, Part | None, str | None]:
         """Return how small a failing part was found, the part to keep, and why there is none."""
         try:
-            smallest = self._smallest(suspected)
-            part = smallest.part if smallest and smallest.part else self._from_inputs(wrong)
+            smallest = self._smallest(places, bracket, suspected)
+            part = smallest.part if smallest and smallest.part else self._from_inputs(bracket.wrong)
         except CaseError as error:
             if error.stage != "reference" or self._ending.broken is None:
                 raise
@@ -254,21 +181,28 @@ class _Finder:
         write_data(part)
         return smallest, part, None
 
-    def _smallest(self, suspected: Suspicion) -> Smallest | None:
+    def _smallest(self, places: list[int], bracket: Bracket, suspected: Suspicion) -> Smallest | None:
         if suspected.position is None or not suspected.targets:
             return None
-        return self._trial.smallest([suspected.position], suspected.targets, self._left)
+        alone = self._trial.alone([suspected.position], suspected.targets, self._left())
+        if alone.part is not None or alone.fails_alone is None:
+            return alone
+        rounding = case_rounding(self._search.case, self._search.settings, self._prepared)
+        origin = Origin(self._probes, self._values, self._trial, self._left, rounding)
+        return origin.find(places, bracket.wrong, suspected) or self._trial.grown(
+            [suspected.position], suspected.targets, self._left()
+        )
 
     def _from_inputs(self, place: int) -> Part:
         """Return the model that was seen to fail at a cut, with the inputs of the data set."""
-        if place in self._computed:
-            answer: Answer = Computed(outputs=self._computed[place])
-            names = list(self._computed[place])
-            complaint = wrong_outputs(self._judged[place]) or ""
+        if place in self._probes.computed:
+            answer: Answer = Computed(outputs=self._probes.computed[place])
+            names = list(self._probes.computed[place])
+            complaint = wrong_outputs(self._probes.judged[place]) or ""
         else:
-            answer = self._broken[place]
+            answer = self._probes.broken[place]
             names = self._values.cut(place) or list(self._graph.writes[place])
-            complaint = self._broken[place].text
+            complaint = self._probes.broken[place].text
         return self._trial.from_inputs(names, answer, complaint)
 
     @property
@@ -280,6 +214,9 @@ class _Finder:
             path=self._search.folder / "model.onnx",
             wants_crash=self._ending.broken is not None,
         )
+
+    def _tell(self, line: str) -> None:
+        self._search.tell(f"session {self._sessions.count} of at most {self._allowed}: {line}")
 
     def _left(self) -> int:
         return self._allowed - self._sessions.count

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from pytest_ortperf.execution.bisection.ending import wrong_outputs
 from pytest_ortperf.execution.bisection.graph import save
-from pytest_ortperf.execution.bisection.judgement import Judge
+from pytest_ortperf.execution.bisection.judgement import Judge, Judgement
 from pytest_ortperf.execution.bisection.sessions import Answer, Broken, Sessions
+from pytest_ortperf.execution.bisection.suspects import Suspicion
 from pytest_ortperf.execution.bisection.values import GraphValues
 from pytest_ortperf.execution.tensor_types import FLOATS, Value, element_name
 
@@ -42,6 +44,12 @@ class Smallest:
     fails_alone: bool | None
     """Whether the suspect itself does; `None` if that could not be tried."""
 
+    origin: Suspicion | None = None
+    """An earlier node, where the error comes from while it is still within tolerance."""
+
+    own_error: float | None = None
+    """What that node makes of it by itself."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartTrial:
@@ -56,25 +64,36 @@ class PartTrial:
     wants_crash: bool
     """Whether failing means to break, not to give wrong values."""
 
-    def smallest(self, suspects: Sequence[int], targets: Sequence[str], sessions_left: Callable[[], int]) -> Smallest:
-        """Return the smallest part that fails, of sizes that double.
+    def alone(self, suspects: Sequence[int], targets: Sequence[str], sessions: int) -> Smallest:
+        """Return whether some nodes fail by themselves, on the reference's inputs.
 
         Args:
-            suspects: Positions of the nodes under suspicion.
+            suspects: Positions of the nodes.
             targets: Values that they make wrong.
-            sessions_left: How many sessions may still be made.
+            sessions: How many may still be made.
 
         Raises:
             CaseError: Stage `reference`, if the CPU cannot compute what the part is fed.
         """
-        alone = self._closed(suspects)
-        if sessions_left() < self._cost([alone], targets):
+        positions = self._closed(suspects)
+        if sessions < self._cost(positions, targets):
             return Smallest(part=None, fails_alone=None)
-        part = self._failing(alone, targets)
-        if part is not None:
-            return Smallest(part=part, fails_alone=True)
+        part = self._failing(positions, targets)
+        return Smallest(part=part, fails_alone=part is not None)
+
+    def grown(self, suspects: Sequence[int], targets: Sequence[str], sessions: int) -> Smallest:
+        """Return the smallest part that fails, of sizes that double, of some nodes and those before them.
+
+        Args:
+            suspects: As `alone`.
+            targets: As `alone`.
+            sessions: As `alone`.
+
+        Raises:
+            CaseError: As `alone`.
+        """
         before = self.values.candidate.ancestors(targets)
-        sizes = _sizes(len(alone), len(before), sessions_left() - 1)
+        sizes = _sizes(len(suspects), len(before), sessions - 1)
         chosen = [self._closed({*suspects, *before[-size:]}) for size in sizes]
         # of all sizes at once: one session
         if chosen:
@@ -84,6 +103,20 @@ class PartTrial:
             if part is not None:
                 return Smallest(part=part, fails_alone=False)
         return Smallest(part=None, fails_alone=False)
+
+    def errors(self, positions: Sequence[int], targets: Sequence[str], sessions: int) -> list[Judgement] | None:
+        """Return how values of some nodes stand to the reference, on its inputs; `None` if that cannot be said.
+
+        Args:
+            positions: Of the nodes.
+            targets: Values that they make.
+            sessions: As `alone`.
+        """
+        closed = self._closed(positions)
+        if sessions < self._cost(closed, targets):
+            return None
+        part = self._part(closed, targets, None)
+        return None if isinstance(part.answer, Broken) else self._judged(part.answer.outputs)
 
     def from_inputs(self, targets: Sequence[str], answer: Answer, complaint: str) -> Part:
         """Return the part that begins at the inputs of the model, whose answer is known."""
@@ -121,10 +154,11 @@ class PartTrial:
             return part.answer.text if self.wants_crash else None
         if self.wants_crash:
             return None
-        references = self.values.references(part.answer.outputs)
-        judged = [self.judge.judge(name, value, references[name]) for name, value in part.answer.outputs.items()]
-        wrong = [f"'{it.name}': {it.text}" for it in judged if not it.is_within]
-        return "; ".join(wrong) or None
+        return wrong_outputs(self._judged(part.answer.outputs))
+
+    def _judged(self, outputs: Mapping[str, Value]) -> list[Judgement]:
+        references = self.values.references(outputs)
+        return [self.judge.judge(name, value, references[name]) for name, value in outputs.items()]
 
     def _fed(self, positions: Iterable[int]) -> list[str]:
         """Return what a part has to be fed, without initialisers that need not be."""
@@ -163,9 +197,8 @@ class PartTrial:
                 return sorted(found)
             found |= lacking
 
-    def _cost(self, parts: Sequence[Sequence[int]], targets: Sequence[str]) -> int:
-        names = {name for positions in parts for name in self._fed(positions)} | set(targets)
-        return len(parts) + (0 if self.values.knows(names) else 1)
+    def _cost(self, positions: Sequence[int], targets: Sequence[str]) -> int:
+        return 1 if self.values.knows({*self._fed(positions), *targets}) else 2
 
 
 def _sizes(smallest: int, largest: int, sessions: int) -> list[int]:

@@ -24,13 +24,16 @@ class Suspicion:
     """Values that the node makes and that are wrong; of a crash, all that the rest of the graph reads."""
 
 
-def suspicion(bracket: Bracket, values: GraphValues, judged: Sequence[Judgement] | None) -> Suspicion:
+def suspicion(
+    bracket: Bracket, values: GraphValues, judged: Sequence[Judgement] | None, limit: float | None = None
+) -> Suspicion:
     """Return what lies between the ends of a search.
 
     Args:
         bracket: The search, at its end.
         values: Of the graph that was searched.
         judged: The values of the first bad cut; `None` if it broke.
+        limit: Errors above this are wrong; `None` is what lies outside the tolerance.
     """
     graph = values.candidate
     first = -1 if bracket.well is None else bracket.well
@@ -38,7 +41,7 @@ def suspicion(bracket: Bracket, values: GraphValues, judged: Sequence[Judgement]
     if judged is None:
         targets = [name for name in graph.writes[bracket.wrong] if name in values.comparable]
         return Suspicion(position=bracket.wrong, beside=_beside(values, between, bracket.wrong), targets=tuple(targets))
-    wrong = {it.name for it in judged if not it.is_within}
+    wrong = {it.name for it in judged if (not it.is_within if limit is None else it.size > limit)}
     makers = [position for position in between if wrong & set(graph.writes[position])]
     if not makers:
         return Suspicion(position=None, beside=(), targets=tuple(sorted(wrong)))

@@ -13,14 +13,13 @@ from pytest_ortperf.execution.provider_options import lower_precisions
 from pytest_ortperf.execution.session import requested_providers
 from pytest_ortperf.execution.settings import ExecutionSettings
 
+_ROUNDING = {"fp16": 1e-3, "tf32": 1e-3, "mixed": 1e-3, "bf16": 8e-3, "int8": 1e-2}
+_SINGLE = 1e-6
+
 
 def case_tolerance(case: Case, settings: ExecutionSettings, prepared: PreparedModel) -> Callable[[str], Tolerance]:
     """Return what gives the tolerance of a value's name."""
-    fact = prepared.fact
-    options = dict(requested_providers(prepared.source, case, settings)).get(case.provider.full_name, {})
-    lower = lower_precisions(case.provider.name, options, fact.precision, os.environ)
-    compute = fact.compute_precision or (lower[-1] if lower else None)
-    precision = tolerance_precision(case.precision or fact.precision, compute)
+    precision = _precision(case, settings, prepared)
 
     def tolerance(name: str) -> Tolerance:
         return choose_tolerance(
@@ -32,3 +31,16 @@ def case_tolerance(case: Case, settings: ExecutionSettings, prepared: PreparedMo
         )
 
     return tolerance
+
+
+def case_rounding(case: Case, settings: ExecutionSettings, prepared: PreparedModel) -> float:
+    """Return what rounding alone does to values at their own size: some roundings of the case's precision."""
+    return _ROUNDING.get(_precision(case, settings, prepared) or "", _SINGLE)
+
+
+def _precision(case: Case, settings: ExecutionSettings, prepared: PreparedModel) -> str | None:
+    fact = prepared.fact
+    options = dict(requested_providers(prepared.source, case, settings)).get(case.provider.full_name, {})
+    lower = lower_precisions(case.provider.name, options, fact.precision, os.environ)
+    compute = fact.compute_precision or (lower[-1] if lower else None)
+    return tolerance_precision(case.precision or fact.precision, compute)
