@@ -151,8 +151,8 @@ def test_a_fault_within_tolerance_is_followed_back_from_where_it_leaves_it(tmp_p
     assert found.sessions <= found.sessions_allowed
     assert found.conclusion == (
         "What crosses the cut before it is right, or off by little of the later error. By itself, on the reference's "
-        "inputs, it makes an error of 0.0004, still within tolerance. The error leaves tolerance at back (Add, node 3), "
-        "which is right by itself."
+        "inputs, it makes an error of 0.0004, still within tolerance. The error leaves tolerance at back (Add, node 3)"
+        ", which is right by itself."
     )
     assert [value.name for value in found.outputs] == ["a"]
 
@@ -272,7 +272,7 @@ def test_a_weight_of_a_bundled_model_that_is_half_as_large_again_is_found(
     floats = [it for it in model.graph.initializer if it.data_type == TensorProto.FLOAT and np.prod(it.dims) > 16]
     tensor = next(it for it in model.graph.initializer if it.name == (weight or floats[len(floats) // 2].name))
     tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.float32(1.5), tensor.name))
-    [node] = [node for node in model.graph.node if tensor.name in node.input]
+    node = next(node for node in model.graph.node if tensor.name in node.input)
     onnx.save_model(model, tmp_path / "model.onnx")
     found = bisect(search(tmp_path / "model.onnx", against=sound, test_data=BUNDLED / name))
     assert (found.suspect.outputs if found.suspect else None) == tuple(node.output)
