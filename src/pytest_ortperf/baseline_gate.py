@@ -46,6 +46,7 @@ class BaselineGate:
         self._fail_on: tuple[str, ...] = ()
         self._comparison: Comparison | None = None
         self._not_run = 0
+        self._stopped = True
 
     # before anything is measured: a baseline that is not there must not cost a run
     @pytest.hookimpl(tryfirst=True)
@@ -67,6 +68,7 @@ class BaselineGate:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         result = yield
+        self._stopped = False
         recorder: Any = self._config.pluginmanager.getplugin("ortperf-recorder")
         run: Run | None = recorder.stored if recorder is not None else None
         if run is not None and self._baseline is not None:
@@ -79,6 +81,8 @@ class BaselineGate:
         from pytest_ortperf.reports.comparison.text import comparison_lines
 
         if self._comparison is None:
+            if self._baseline is not None and self._stopped:
+                terminalreporter.line("not compared with the baseline: the run was stopped", yellow=True)
             return
         terminalreporter.section("ortperf: compared with the baseline")
         width = self._config.get_terminal_writer().fullwidth

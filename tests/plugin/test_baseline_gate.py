@@ -153,6 +153,29 @@ def test_cases_that_were_left_out_are_counted_and_are_missing_where_asked(projec
     assert failed_names(project) == ["models.json::beta::missing"]
 
 
+def test_a_run_that_was_stopped_is_not_compared(project: Project) -> None:
+    project.write("wrong/test_data_set_0/input_0.pb", tensor([[1, 2, 3]], "x"))
+    project.write("wrong/test_data_set_0/output_0.pb", tensor([[2, 4, 7]], "y"))
+    project.models({"name": "wrong", "test_data": "wrong"}, "right")
+    project.run("--ortperf-ep=cpu")
+    result = project.run("--ortperf-ep=cpu", "--ortperf-baseline=result", "-x")
+    assert (result.exit_code, result.counts) == (1, {"failed": 1})
+    assert "not compared with the baseline: the run was stopped" in result.out
+
+
+def test_tests_of_ones_own_are_compared_too(project: Project) -> None:
+    project.write(
+        "test_it.py", "def test_it(ortperf):\n    ortperf.validate('m.onnx', ep='cpu', atol=ATOL)\n\nATOL = 1\n"
+    )
+    assert project.run(mode=None).exit_code == 0
+    project.write("test_data_set_0/input_0.pb", tensor([[1, 2, 3]], "x"))
+    project.write("test_data_set_0/output_0.pb", tensor([[9, 4, 7]], "y"))
+    project.write("test_it.py", "def test_it(ortperf):\n    ortperf.validate('m.onnx', ep='cpu', test_data='.')\n")
+    result = project.run("--ortperf-baseline=result", mode=None)
+    assert (result.exit_code, result.counts) == (1, {"failed": 2})
+    assert "failures: 1 new failure" in result.out
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

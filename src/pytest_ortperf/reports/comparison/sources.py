@@ -30,7 +30,8 @@ def read_side(text: str, results: Path, root: Path) -> Side:
     Raises:
         ResultsFileError: If it names nothing, or that cannot be read.
     """
-    parts = [_of_name(name, results, root) for name in text.split(",")]
+    names = [text] if (root / text).exists() else text.split(",")
+    parts = [_of_name(name, results, root) for name in names]
     known = [part for part in parts if part is not None]
     if len(known) == len(parts):
         return _joined(text, known)
