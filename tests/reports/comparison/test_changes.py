@@ -184,6 +184,18 @@ def test_accuracy_drifts_by_a_factor_and_a_share_of_the_tolerance(
     assert [each[1:3] for each in changes([accurate(before)], [accurate(after)])] == found
 
 
+def test_drift_of_other_measures_is_seen_too() -> None:
+    cosine = {"cosine_least": 0.999}
+    assert only_text(accurate(1e-6, cosine=0.9999, **cosine), accurate(1e-6, cosine=0.9995, **cosine)) == (
+        "output 'logits' of test_data_set_0: 1 - cosine 0.0001 -> 0.0005, at most 0.001"
+    )
+    allowed = {"percent_mismatch_allowed": 2.0}
+    assert only_text(
+        accurate(1e-6, percent_mismatch=0.1, **allowed), accurate(1e-6, percent_mismatch=1, **allowed)
+    ) == ("output 'logits' of test_data_set_0: percent of elements outside 0.1 -> 1, allowed 2")
+    assert changes([accurate(1e-6, cosine=0.9999)], [accurate(1e-6, cosine=0.9995)]) == []
+
+
 def test_drift_of_validation_and_benchmark_is_told_once() -> None:
     base = [accurate(1e-6), accurate(1e-6, "benchmark")]
     current = [accurate(4e-6), accurate(4e-6, "benchmark")]

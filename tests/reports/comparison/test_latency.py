@@ -10,7 +10,7 @@ import pytest
 from pytest_ortperf.records.machine_checks import Canary, CanaryPart, Finding, MachineState
 from pytest_ortperf.records.record import Concurrent, Record
 from pytest_ortperf.records.resources import Clocks, Resources
-from pytest_ortperf.reports.comparison.comparison import compare, health_notes
+from pytest_ortperf.reports.comparison.comparison import compare, failing, health_notes
 from pytest_ortperf.reports.comparison.evidence import Evidence, of_pairs, of_runs, of_single_runs
 from pytest_ortperf.reports.comparison.latency import LatencyPair, compare_latencies
 from pytest_ortperf.reports.comparison.side import Side
@@ -66,6 +66,9 @@ def test_a_canary_that_did_not_change_says_that_the_software_did() -> None:
     moved = fleet(seed=1, **{f"m{number}": 1.2 for number in range(20)})
     (line,) = compare_latencies(with_canary(fleet(), 1000), with_canary(moved, 1004)).fleets
     assert (line.verdict, line.note) == ("SLOWER", "the machine is not it: canary compute +0.4 %")
+    (change,) = failing(compare(with_canary(fleet(), 1000), with_canary(moved, 1004)), ("latency",))
+    assert (change.case_id, change.kind) == ("all of cpu (host)", "SLOWER")
+    assert change.text.startswith("20 pairs, ratio 1.2")
     (line,) = compare_latencies(with_canary(fleet(), 1000), with_canary(moved, 1150)).fleets
     assert line.verdict == "UNSURE"
     assert line.note.endswith("(canary compute +15.0 %)")

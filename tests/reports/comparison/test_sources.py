@@ -121,12 +121,13 @@ def test_tables_of_the_script_from_2022_on(tmp_path: Path) -> None:
 
 
 def test_the_scripts_improvements_are_no_regressions_and_new_texts_no_failures(tmp_path: Path) -> None:
-    # the script's own comparison lists this pair as slower, and this failure as new
+    # the script's own comparison lists rows whose previous mean is above the current one, and failures by their text
     base = read_side(str(script_run(tmp_path / "a", "10.00")), tmp_path, tmp_path)
     current = read_side(str(script_run(tmp_path / "b", "5.00", failure="address 0x2")), tmp_path, tmp_path)
     comparison = compare(base, current)
     assert failing(comparison, ("latency", "failures", "accuracy", "placement", "memory", "missing")) == []
     (pair,) = [pair for pair in comparison.pairs if pair.provider == "cuda"]
+    assert pair.base_ns > pair.current_ns
     assert (pair.raw_ratio, pair.statistic, pair.decision.verdict) == (pytest.approx(0.5), "mean", "UNSURE")
     assert comparison.still_failing == ("resnet::benchmark[tensorrt]",)
 

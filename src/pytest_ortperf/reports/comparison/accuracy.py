@@ -60,13 +60,36 @@ def _drift(base: OutputAccuracy, current: OutputAccuracy) -> tuple[str, str, str
         is_worse = _RANKS[current.verdict] > _RANKS[base.verdict]
         text = f"{base.verdict} -> {current.verdict}{_errors(base, current)}"
         return ("less accurate", WORSE, text) if is_worse else ("more accurate", BETTER, text)
-    old, new = base.max_abs_error, current.max_abs_error
-    if old is None or new is None or not (math.isfinite(old) and math.isfinite(new)):
-        return None
-    text = f"largest error {old:.3g} -> {new:.3g}, atol {current.atol:g}"
-    if _grew(old, new, current.atol):
-        return "less accurate", WORSE, text
-    return ("more accurate", BETTER, text) if _grew(new, old, current.atol) else None
+    measures: list[Measure] = [
+        ("largest error", base.max_abs_error, current.max_abs_error, current.atol, f"atol {current.atol:g}"),
+        (
+            "percent of elements outside",
+            base.percent_mismatch,
+            current.percent_mismatch,
+            current.percent_mismatch_allowed,
+            f"allowed {current.percent_mismatch_allowed:g}",
+        ),
+        *_angles(base, current),
+    ]
+    for name, old, new, scale, limit in measures:
+        if old is None or new is None or not (math.isfinite(old) and math.isfinite(new)):
+            continue
+        text = f"{name} {old:.3g} -> {new:.3g}, {limit}"
+        if _grew(old, new, scale):
+            return "less accurate", WORSE, text
+        if _grew(new, old, scale):
+            return "more accurate", BETTER, text
+    return None
+
+
+Measure = tuple[str, float | None, float | None, float, str]
+
+
+def _angles(base: OutputAccuracy, current: OutputAccuracy) -> Iterator[Measure]:
+    """Yield what a policy on the cosine looks at, where there is one: how far it is from 1."""
+    if base.cosine is not None and current.cosine is not None and current.cosine_least is not None:
+        limit = 1 - current.cosine_least
+        yield "1 - cosine", 1 - base.cosine, 1 - current.cosine, limit, f"at most {limit:.3g}"
 
 
 def _grew(old: float, new: float, atol: float) -> bool:
