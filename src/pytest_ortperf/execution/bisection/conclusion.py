@@ -43,7 +43,7 @@ def _place(found: Findings, *, broken: bool) -> str:
     if found.smallest is not None and found.smallest.origin is not None:
         return "What crosses the cut before it is right, or off by little of the later error."
     if found.well is None:
-        before = "No cut before it is good"
+        before = "No cut before it can be compared"
     elif broken:
         before = "The graph up to the node before it runs"
     else:

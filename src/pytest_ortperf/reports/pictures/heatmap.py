@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -31,27 +32,27 @@ def heatmap_svg(shown: ErrorPicture) -> str:
 
 
 def _grid(heatmap: Heatmap, cell: float, edges: tuple[float, ...]) -> Iterator[str]:
+    """Yield a path for each shade; an element for each cell would make a page large."""
+    outlines: dict[str, list[str]] = {}
     for row, line in enumerate(heatmap.cells):
-        for column, value in enumerate(line):
-            words = "not finite" if value is None else f"{value:g}"
-            rows = _span(row, heatmap.rows, len(heatmap.cells))
-            columns = _span(column, heatmap.columns, len(line))
-            yield element(
-                "rect",
-                tip(f"rows {rows}, columns {columns}: {words}"),
-                x=_LEFT + column * cell,
-                y=_TOP + row * cell,
-                width=cell,
-                height=cell,
-                fill=_shade(value, edges),
-            )
+        column = 0
+        for shade, same in itertools.groupby(_shade(value, edges) for value in line):
+            count = len(list(same))
+            width = f"{count * cell:g}"
+            start = f"M{_LEFT + column * cell:g} {_TOP + row * cell:g}"
+            outlines.setdefault(shade, []).append(f"{start}h{width}v{cell:g}h-{width}z")
+            column += count
+    words = dict(_meanings(edges))
+    for shade, outline in outlines.items():
+        yield element("path", tip(words[shade]), d="".join(outline), fill=shade)
 
 
 def _frame(heatmap: Heatmap, cell: float) -> Iterator[str]:
     down, across = len(heatmap.cells), len(heatmap.cells[0])
     row, column = heatmap.worst_cell
     yield element("rect", x=_LEFT, y=_TOP, width=cell * across, height=cell * down, class_="axis")
-    yield element("rect", x=_LEFT + column * cell, y=_TOP + row * cell, width=cell, height=cell, class_="mark")
+    spot = {"x": _LEFT + column * cell, "y": _TOP + row * cell, "width": cell, "height": cell}
+    yield element("rect", tip("the worst element"), class_="mark", **spot)
     yield text(heatmap.plane, _LEFT, _TOP - 9, class_="ink")
     yield text("0", _LEFT - 6, _TOP + 11, text_anchor="end")
     yield text(str(heatmap.rows - 1), _LEFT - 6, _TOP + cell * down, text_anchor="end")
@@ -60,14 +61,15 @@ def _frame(heatmap: Heatmap, cell: float) -> Iterator[str]:
 
 
 def _legend(left: float, edges: tuple[float, ...]) -> Iterator[str]:
-    for number, shade in enumerate(_SHADES):
+    for number, (shade, words) in enumerate(_meanings(edges)):
         y = _TOP + number * 17
         yield element("rect", x=left, y=y, width=16, height=16, fill=shade)
-        words = f"> {edges[number - 1]:g}" if number else f"to {edges[0]:g}"
         yield text(words, left + 22, y + 12)
-    y = _TOP + len(_SHADES) * 17
-    yield element("rect", x=left, y=y, width=16, height=16, fill=_NOT_FINITE)
-    yield text("not finite", left + 22, y + 12)
+
+
+def _meanings(edges: tuple[float, ...]) -> list[tuple[str, str]]:
+    words = [f"to {edges[0]:g}", *(f"> {edge:g}" for edge in edges), "not finite"]
+    return list(zip((*_SHADES, _NOT_FINITE), words, strict=True))
 
 
 def _shade(value: float | None, edges: tuple[float, ...]) -> str:
@@ -81,8 +83,3 @@ def _spread(heatmap: Heatmap) -> tuple[float, ...]:
     largest = max((value for line in heatmap.cells for value in line if value), default=1.0)
     top = math.ceil(math.log10(largest))
     return tuple(10.0 ** (top - len(_EDGES) + number) for number in range(len(_EDGES)))
-
-
-def _span(number: int, size: int, cells: int) -> str:
-    first, end = number * size // cells, (number + 1) * size // cells
-    return str(first) if end - first <= 1 else f"{first} to {end - 1}"
