@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ortperf.execution.trtexec.log import parse_log
 from pytest_ortperf.execution.trtexec.tool import (
     Tool,
     ToolError,
@@ -109,3 +110,12 @@ def test_program_of_another_machine_cannot_be_run(tmp_path: Path) -> None:
 
 def test_version_is_three_numbers() -> None:
     assert Tool(path="trtexec", version=(10, 16, 1)).version_text == "10.16.1"
+
+
+@pytest.mark.parametrize(
+    ("written", "version"),
+    [("8601", (8, 6, 1)), ("101601", (10, 16, 1)), ("110100", (11, 1, 0)), ("11.1.0.106", (11, 1, 0)), ("86", None)],
+)
+def test_version_of_a_banner(written: str, version: tuple[int, int, int] | None) -> None:
+    log = parse_log(f"&&&& RUNNING TensorRT.trtexec [TensorRT v{written}] [b48] # trtexec --help\n")
+    assert (log.version, log.build_tag, log.command) == (version, "b48", "trtexec --help")
