@@ -12,7 +12,7 @@ from pytest_ortperf.reports.comparison.explain_text import explanation_lines
 from pytest_ortperf.reports.comparison.latency import LatencyPair
 from pytest_ortperf.reports.comparison.text import TITLES, fleet_text, side_text, sorted_pairs
 
-_WIDTH, _HEIGHT, _MARGIN = 640, 180, 24
+_WIDTH, _HEIGHT, _MARGIN = 640, 180, 36
 _COLOURS = {"base": "#4878a8", "current": "#d9803a"}
 _CLASSES = {WORSE: "slower", BETTER: "faster"}
 
@@ -20,7 +20,7 @@ STYLE = """\
 .ortperf-comparison { font-family: system-ui, sans-serif; color: #222; background: #fff; }
 .ortperf-comparison table { border-collapse: collapse; }
 .ortperf-comparison :is(th, td) { padding: 0.2em 0.7em; border-bottom: 1px solid #ddd; text-align: left; }
-.ortperf-comparison td.number { text-align: right; font-variant-numeric: tabular-nums; }
+.ortperf-comparison td.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .ortperf-comparison .slower { color: #a01818; font-weight: 600; }
 .ortperf-comparison .faster { color: #16602c; font-weight: 600; }
 .ortperf-comparison .unsure { color: #7a5a00; }
