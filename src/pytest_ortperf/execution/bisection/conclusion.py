@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pytest_ortperf.records.bisection import NodeFact
+from pytest_ortperf.records.bisection import GrowthPoint, NodeFact
 
 if TYPE_CHECKING:
     from pytest_ortperf.execution.bisection.answer import Findings
+
+_JUMP = 10
+"""Times that an error has to grow to be worth a word."""
+
+_SMALLEST = 1e-7
+"""An error below this is rounding in float32."""
 
 _BREAKS = {"crash": "crashes", "timeout": "does not end", "error": "fails"}
 
@@ -23,7 +31,7 @@ def conclusion(found: Findings, suspect: NodeFact | None) -> str:
             "--ortperf-graph-optimization=disable; if the outputs are right then, it is an optimisation."
         )
     broken = found.ending.broken is not None
-    sentences = [_place(found, broken=broken), _alone(found, broken=broken)]
+    sentences = [_place(found, broken=broken), _alone(found, broken=broken), _steepest(found.points, suspect.position)]
     if not found.is_closed:
         sentences.append("The search ended early: one of the nodes named beside it may be meant instead.")
     return " ".join(sentence for sentence in sentences if sentence)
@@ -74,6 +82,20 @@ def _with_earlier(found: Findings, *, broken: bool) -> str:
     return (
         "By itself, on the reference's inputs, it is right, and so is each smaller part that was tried: the error "
         "comes from before it, where it is still within tolerance. See above where it grows."
+    )
+
+
+def _steepest(points: Sequence[GrowthPoint], suspect: int) -> str:
+    """Return where the error grows most, if that is elsewhere: a tight tolerance is left before anything is wrong."""
+    known = [(point, max(point.error, _SMALLEST)) for point in points if point.error is not None]
+    pairs = [(after[1] / before[1], before[0], after[0]) for before, after in itertools.pairwise(known)]
+    factor, before, after = max(pairs, key=lambda pair: pair[0], default=(0.0, None, None))
+    if before is None or after is None or factor < _JUMP or before.node.position < suspect <= after.node.position:
+        return ""
+    between = "" if after.node.position - before.node.position == 1 else f"between {before.node.name} and "
+    return (
+        f"The error grows most elsewhere, {factor:.0f} times: {between or 'at '}{after.node.name} "
+        f"({after.node.op_type}, node {after.node.position})."
     )
 
 
