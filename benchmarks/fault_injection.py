@@ -40,6 +40,9 @@ LIGHT = ("squeezenet", "resnet50", "inception_v1")
 FEWEST = 80
 _TINY = 1e-300
 
+UNCHANGED = "no element changes for these inputs, such as a weight of a row that is not looked up"
+WITHIN = "at most 3 times (root mean square) and 10 times (largest) what the precision itself changes"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -82,7 +85,8 @@ class Judge:
         return judged(ErrorPair(own, theirs, "", ""), tolerance.rtol or 0.0, tolerance.atol or 0.0).is_explained
 
     def _visibility(self, precision: str, outputs: Outputs) -> tuple[bool, str]:
-        texts = []
+        texts: list[tuple[float, str]] = []
+        changed = False
         for name, reference in self.subject.clean.items():
             own = difference_of(name, outputs, {name: reference}, tolerance_of(precision, name))
             if own.structure or own.nonfinite:
@@ -91,6 +95,7 @@ class Judge:
                 if own.mismatches:
                     return True, "text"
                 continue
+            changed = changed or own.max_abs_error > 0
             noise = difference_of(name, self.noisy[precision], {name: reference}, tolerance_of(precision, name))
             largest, usual = noise.max_abs_error or 0.0, noise.moments.rmse or 0.0
             times = max(
@@ -101,7 +106,7 @@ class Judge:
                 texts.append((times, f"`{name}` by {own.max_abs_error:.2g}; the precision itself {largest:.2g}"))
         if texts:
             return True, max(texts)[1]
-        return False, "within what the precision itself does"
+        return False, WITHIN if changed else UNCHANGED
 
 
 def tolerance_of(precision: str, output: str) -> Any:
@@ -244,6 +249,15 @@ def _original(rows: list[Row]) -> str:
     return f"{sum(row.original for row in rows)} of {len(rows)}"
 
 
+def hidden_table(rows: list[Row]) -> str:
+    """Return per reason how many faults each precision cannot show."""
+    counts = {
+        reason: [sum(row.verdicts[it].reason == reason for row in rows) for it in PRECISIONS]
+        for reason in (UNCHANGED, WITHIN)
+    }
+    return table(["why it is invisible", *PRECISIONS], [[reason, *map(str, found)] for reason, found in counts.items()])
+
+
 def gaps(rows: list[Row]) -> list[str]:
     """Return each fault that is visible to a precision and passes its policy."""
     return [
@@ -263,6 +277,8 @@ def main() -> int:
     open_ones, refused = gaps(rows), [text for subject in found for text in refused_clean(subject)]
     report.sections = [
         kinds_table(rows),
+        "## Hidden",
+        hidden_table(rows),
         "## Visible and not caught",
         "\n".join(open_ones) or "None.",
         "## Clean outputs refused",

@@ -53,7 +53,7 @@ def test_report_takes_a_run_and_another_folder(tmp_path: Path, capsys: pytest.Ca
     output = tmp_path / "new" / "folder"
     assert main(["report", str(old.parent), "--run", "20260101-000000", "--output", str(output)]) == 0
     assert "old" in capsys.readouterr().out
-    assert len(list(output.iterdir())) == 8
+    assert len(list(output.iterdir())) == 9
     assert len(list(old.parent.iterdir())) == 2
 
 
