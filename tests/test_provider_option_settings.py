@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ortperf import settings
+from pytest_ortperf import options, settings
 
 
 def config(*texts: str) -> Any:
@@ -48,11 +48,28 @@ def test_option_that_cannot_be_used_is_a_usage_error(text: str, message: str, mo
     assert str(caught.value) == message
 
 
+def cache_config(mode: str | None, **worker: Any) -> Any:
+    return SimpleNamespace(
+        option=SimpleNamespace(ortperf_trt_cache=mode), getini=lambda _: None, stash=pytest.Stash(), **worker
+    )
+
+
 def test_engines_of_a_run_have_a_folder_that_nobody_else_can_have_made() -> None:
-    one, two = settings.run_cache_folder(None), settings.run_cache_folder("run")
+    controller = cache_config(None)
+    one, two = settings.run_cache_folder(controller), settings.run_cache_folder(cache_config("run"))
 
     assert isinstance(one, Path)
     assert one != two
     assert not one.exists()
-    assert settings.run_cache_folder("persistent") is None
-    assert settings.run_cache_folder("off") is None
+    assert settings.run_cache_folder(controller) == one
+    assert settings.run_cache_folder(cache_config("persistent")) is None
+    assert settings.run_cache_folder(cache_config("off")) is None
+
+
+def test_workers_keep_engines_where_the_controller_removes_them() -> None:
+    controller = cache_config("run")
+    told: dict[str, Any] = {}
+    folder = settings.run_cache_folder(controller)
+    options.tell_worker(controller, told)
+
+    assert settings.run_cache_folder(cache_config("run", workerinput=told)) == folder

@@ -164,7 +164,8 @@ class Recorder:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        if any(row.name in {"tensorrt", "trtexec"} for row in self._run.settings.axes.providers):
+        engines = self._run.settings.execution.trt_cache_folder
+        if engines is not None and engines.exists():
             from pytest_ortperf.execution.engine_cache import remove_run_cache
 
             remove_run_cache(self._run.settings.execution)

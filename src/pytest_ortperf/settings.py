@@ -27,6 +27,7 @@ UNFIT = "unfit"
 
 KEEP_KINDS = ("log", "profile", "graph")
 CHECKS = ("repeat", "batch")
+_RUN_CACHE = "run_cache"
 TRTEXEC_TOOL = "trtexec_tool"
 """Name under which workers find the program that the controller has asked."""
 
@@ -167,7 +168,7 @@ def _execution_settings(config: pytest.Config) -> ExecutionSettings:
         "rotate_inputs": options.number(config, "rotate-inputs", int, least=1),
         "graph_optimization": options.given(config, "graph-optimization"),
         "trt_cache": options.given(config, "trt-cache"),
-        "trt_cache_folder": run_cache_folder(options.given(config, "trt-cache")),
+        "trt_cache_folder": run_cache_folder(config),
         "threads": options.number(config, "threads", int, least=1),
         "inter_op_threads": options.number(config, "inter-op-threads", int, least=1),
         "execution_mode": options.given(config, "execution-mode"),
@@ -233,10 +234,16 @@ def ep_options(config: pytest.Config) -> Mapping[str, Mapping[str, str]]:
     return found
 
 
-def run_cache_folder(mode: str | None) -> Path | None:
-    """Return a name for the folder of engines that end with the run; it is made when the first one is built."""
-    token = secrets.token_hex(8)  # nobody else can have made it before
-    return Path(tempfile.gettempdir()) / f"ortperf-tensorrt-{token}" if mode in {None, "run"} else None
+def run_cache_folder(config: pytest.Config) -> Path | None:
+    """Return a name for the folder of engines that end with the run; it is made when the first one is built.
+
+    Workers take over the controller's, which removes it.
+    """
+    if options.given(config, "trt-cache") not in {None, "run"}:
+        return None
+    token = options.handed_on(config, _RUN_CACHE, "") or secrets.token_hex(8)  # nobody else can have made it before
+    options.hand_on(config, _RUN_CACHE, token)
+    return Path(tempfile.gettempdir()) / f"ortperf-tensorrt-{token}"
 
 
 def device_choices(config: pytest.Config) -> Mapping[str, str]:

@@ -326,7 +326,24 @@ def test_tables_say_what_ran_and_what_it_built(project: Project) -> None:
     assert float(row["program_throughput_per_s"]) == pytest.approx(2000, rel=0.01)
 
 
-def test_workers_find_the_program_that_the_controller_asked(project: Project, trace: Path) -> None:
+def test_workers_find_the_program_that_the_controller_asked(
+    project: Project, trace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = project.path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     result = run_with(project, "10.16.1", "-n2", "--ortperf-timing=bound")
     assert result.outcomes == {"m::benchmark[trtexec]": "passed"}, result.out
     assert [set(start["options"]) & {"onnx", "loadEngine"} for start in told(trace)] == [{"onnx"}, {"loadEngine"}]
+    assert [path.name for path in temporary.iterdir() if path.name.startswith("ortperf")] == []
+
+
+def test_users_own_tests_leave_no_engine_behind(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary = project.path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    program = install_standin(project.path / "bin", "10.16.1")
+    project.write("test_mine.py", 'def test_it(ortperf):\n    ortperf.validate("m.onnx", ep="trtexec")\n')
+    result = project.run(f"--ortperf-trtexec={program}", "--ortperf-env=off", mode=None)
+    assert result.counts == {"passed": 1}, result.out
+    assert [path.name for path in temporary.iterdir() if path.name.startswith("ortperf")] == []
