@@ -1,4 +1,4 @@
-"""What failed validation in a stored run is not benchmarked, as long as nothing that its verdict hangs on has changed."""
+"""What failed validation in a stored run is not benchmarked, as long as nothing that it hangs on has changed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -84,7 +84,8 @@ def test_a_validation_that_passes_clears_it(failed: Run) -> None:
     assert failed().outcomes == {"m::benchmark[cpu]": "passed"}
 
 
-def test_another_results_folder_knows_nothing(failed: Run, project: Project) -> None:
+@pytest.mark.usefixtures("failed")
+def test_another_results_folder_knows_nothing(project: Project) -> None:
     assert project.run(*QUICK, "--ortperf-results=other", mode="benchmark").counts == {"passed": 1}
 
 
