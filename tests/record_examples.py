@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ortperf.records.environment import Environment, GpuFact, RunEnd, RunHeader
+from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.operators import OperatorProfile, OperatorTime
 from pytest_ortperf.records.reading import Run
 from pytest_ortperf.records.record import (
     DataSetAccuracy,
     Failure,
-    Latency,
     ModelFact,
     OutputAccuracy,
     Placement,
