@@ -95,7 +95,7 @@ def _compare_one(
         name=name,
         dtype=type_text(value),
         shape=shape_of(value),
-        within_tolerance=False,
+        within_tolerance=True,
         rtol=limits.rtol,
         atol=limits.atol,
         percent_mismatch_allowed=_allowed(tolerance, is_float=is_float),
@@ -117,7 +117,7 @@ def _compare_one(
         top_k=limits.top_k,
     )
     message = failure_text(found, difference, nan_exact=tolerance.nan_pattern != "counted")
-    return dataclasses.replace(found, within_tolerance=message is None, message=message)
+    return found if message is None else dataclasses.replace(found, within_tolerance=False, message=message)
 
 
 def _limits(tolerance: Tolerance, value: Value, *, any_float: bool) -> _Limits:

@@ -34,6 +34,10 @@ def _of(name: str) -> Column[Compared]:
     return Column(name, lambda row: getattr(row.output, name) if row.output else None)
 
 
+def _identity(column: Column[Record]) -> Column[Compared]:
+    return Column(column.name, lambda row: column.get(row.record))
+
+
 def _relative(row: Compared) -> RelativeError | None:
     return row.output.relative if row.output else None
 
@@ -65,7 +69,7 @@ def _note(row: Compared) -> Cell:
 
 
 ACCURACY: tuple[Column[Compared], ...] = (
-    *(Column(it.name, lambda row, get=it.get: get(row.record)) for it in IDENTITY),
+    *map(_identity, IDENTITY),
     Column("data_set", lambda row: row.data_set.data_set if row.data_set else None),
     Column("reference", lambda row: row.data_set.reference if row.data_set else None),
     Column("output", lambda row: row.output.name if row.output else None),
