@@ -9,8 +9,6 @@ within 1 % + 10 us. Beside them stand, for information:
 
     own stream    the median of the host's clock in a session that has its own stream, as the plugin measures;
                   blocks of the two sessions alternate
-    not waiting   the events' median of runs after which ONNX Runtime does not wait: what the GPU alone needs,
-                  including the gaps in which it waits for the next kernel to be launched
     recorded      the median of the plugin's own records of CUDA in RESULTS, if given: another process
 
 Needs torch and a CUDA build of onnxruntime. Exit status 1 if any network disagrees or could not be run.
@@ -64,15 +62,13 @@ class Found:
     """CUDA events around the same runs."""
 
     own: list[float] = field(default_factory=list)
-    not_waiting: list[float] = field(default_factory=list)
 
 
-def bound_of(session: Session, case: Case) -> tuple[Bound, onnxruntime.IOBinding]:
-    """Return a session's bound inputs and outputs after a first run, and their binding."""
+def bound_of(session: Session, case: Case) -> Bound:
+    """Return a session's bound inputs and outputs after a first run."""
     data = next(iter(case_data(session, case, SETTINGS)))
     runner = Runner(session, list(case.model.outputs) or None, data.inputs)
-    bound = Bound(session, runner.shapes(runner.call()), [data.inputs], Memory("cuda"))
-    return bound, bound._bindings[0]  # noqa: SLF001 - to run it without waiting, too
+    return Bound(session, runner.shapes(runner.call()), [data.inputs], Memory("cuda"))
 
 
 def make_session(source: str, **options: str) -> Session:
@@ -124,10 +120,8 @@ def check(case: Case, runs: int) -> Found:
     found = Found()
     on_stream = make_session(source, user_compute_stream=str(stream.cuda_stream))
     own = make_session(source)
-    (bound, binding), (own_bound, _) = bound_of(on_stream, case), bound_of(own, case)
+    bound, own_bound = bound_of(on_stream, case), bound_of(own, case)
     call, own_call = bound.run_call(), own_bound.run_call()
-    options = onnxruntime.RunOptions()
-    options.add_run_config_entry("disable_synchronize_execution_providers", "1")
     for each in (own_call, call):
         warm(each)
     for _ in range(ROUNDS):
@@ -135,8 +129,6 @@ def check(case: Case, runs: int) -> Found:
         found.on_stream += host
         found.events += events
         found.own += host_times(own_call, runs // ROUNDS)
-        _, events = event_times(lambda: on_stream.run_with_iobinding(binding, options), runs // ROUNDS, stream)
-        found.not_waiting += events
     return found
 
 
@@ -163,7 +155,6 @@ def row(case: Case, found: Found, recorded: float | None) -> tuple[str, bool]:
         f"{clock - events:+.1f}",
         f"{limit:.1f}",
         f"{statistics.median(found.own):.1f}",
-        f"{statistics.median(found.not_waiting):.1f}",
         "" if recorded is None else f"{recorded:.1f}",
     ]
     name = f"{case.model.name}{'-fp16' if case.precision else ''}"
@@ -193,10 +184,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=500)
     parser.add_argument("--fp16", action="store_true")
     given = parser.parse_args(arguments)
-    titles = ("bound", "events", "difference", "limit", "own stream", "not waiting", "recorded")
+    titles = ("bound", "events", "difference", "limit", "own stream", "recorded")
     # prints a line for each library that it does not find; torch has loaded most of them
     onnxruntime.preload_dlls()
-    lines = [f"{'median in us':<18}" + "".join(f"{title:>13}" for title in titles)]
+    print(f"{'median in us':<18}" + "".join(f"{title:>13}" for title in titles), flush=True)
     failed = 0
     checked = cases(given.folder, given.names, fp16=given.fp16)
     for case in checked:
@@ -205,9 +196,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except Exception:  # noqa: BLE001 - the other networks are checked too
             line, agrees = f"{case.model.name:<18}  FAILED, see above", False
             traceback.print_exc()
-        lines.append(line)
+        print(line, flush=True)
         failed += not agrees
-    print("\n".join(lines))
     print(f"events: {len(checked)} networks, {failed} of them differ by more than 1 % + 10 us or failed", flush=True)
     return 1 if failed or not checked else 0
 

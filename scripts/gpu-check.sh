@@ -133,7 +133,7 @@ deadline() {
     benchmark) echo 240 ;;
     timing) echo 200 ;;
     events) echo 150 ;;
-    tests) echo 240 ;;
+    tests) echo 330 ;;
   esac
 }
 
