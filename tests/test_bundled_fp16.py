@@ -92,6 +92,7 @@ def test_tolerance_is_once_to_twice_what_half_precision_costs(
     assert needed <= rule.tolerance.atol <= 2 * needed
 
 
+@pytest.mark.slow
 def test_bundled_models_in_fp16_pass_but_for_the_crash_that_is_expected(tmp_path: Path) -> None:
     options = [
         "--ortperf-mode=validate",

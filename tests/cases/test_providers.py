@@ -51,6 +51,6 @@ def test_unknown_name_lists_the_known(text: str) -> None:
 
     assert str(caught.value) == (
         f"--ortperf-ep: unknown execution provider {text!r}. Known names: auto, acl, armnn, cann, coreml, "
-        "cpu, cuda, cuda_trt, dml, dnnl, migraphx, nvtensorrtrtx, openvino, qnn, rocm, tensorrt, trtexec, trtexec-fp16, vitisai, webgpu, "
-        "xnnpack; or give a full name that ends in ExecutionProvider."
+        "cpu, cuda, cuda_trt, dml, dnnl, migraphx, nvtensorrtrtx, openvino, qnn, rocm, tensorrt, trtexec, "
+        "trtexec-fp16, vitisai, webgpu, xnnpack; or give a full name that ends in ExecutionProvider."
     )

@@ -43,8 +43,14 @@ IssuesOfEntry = Callable[..., list[str]]
         ("session", 1, 'session: is 1; it must be an object such as {"intra_op_threads": 1}, or a list of them'),
         ("session", {"intra_op_threads": 0}, "session.intra_op_threads: is 0; it must be an integer above 0"),
         ("session", [{"execution_mode": "both"}], "session[0].execution_mode: unknown mode 'both'; known modes are sequential, parallel"),
-        ("tolerance", {}, "tolerance: sets nothing; give at least one of rtol, atol, percent_mismatch, cosine, "
-            "snr_db, peak_percent, top_k, nan_pattern, repeat, second_chance"),
+        (
+            "tolerance",
+            {},
+            (
+                "tolerance: sets nothing; give at least one of rtol, atol, percent_mismatch, cosine, snr_db, "
+                "peak_percent, top_k, nan_pattern, repeat, second_chance"
+            ),
+        ),
         ("tolerance", {"cosine": 2}, "tolerance.cosine: is 2; it must be a number from -1 to 1"),
         ("tolerance", {"top_k": 0}, "tolerance.top_k: is 0; it must be an integer above 0"),
         ("tolerance", {"repeat": "same"}, "tolerance.repeat: unknown repeat 'same'; known repeats are exact, within, report"),

@@ -84,7 +84,7 @@ def failed_names(project: Project) -> list[str]:
     return [case.attrib["name"] for case in suite if case.find("failure") is not None]
 
 
-@pytest.mark.parametrize("args", [(), ("-n", "2")])
+@pytest.mark.parametrize("args", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)])
 def test_a_slower_case_fails_after_the_loop_and_is_in_junit(steady: Project, args: tuple[str, ...]) -> None:
     rewrite(steady, same)
     result = steady.run(*QUICK, *args, "--ortperf-baseline=earlier", "--junit-xml=j.xml", mode="benchmark")
@@ -106,6 +106,7 @@ def test_a_slower_case_fails_after_the_loop_and_is_in_junit(steady: Project, arg
     assert "latency: 1 SLOWER, 0 FASTER, 0 UNSURE, 9 SAME" in result.out
 
 
+@pytest.mark.slow
 def test_another_machine_and_other_topics_fail_nothing(steady: Project) -> None:
     path = rewrite(steady, same, fingerprint="another machine")
     other = steady.run(*QUICK, f"--ortperf-baseline={path}", mode="benchmark")
@@ -163,6 +164,7 @@ def test_a_run_that_was_stopped_is_not_compared(project: Project) -> None:
     assert "not compared with the baseline: the run was stopped" in result.out
 
 
+@pytest.mark.slow
 def test_tests_of_ones_own_are_compared_too(project: Project) -> None:
     project.write(
         "test_it.py", "def test_it(ortperf):\n    ortperf.validate('m.onnx', ep='cpu', atol=ATOL)\n\nATOL = 1\n"

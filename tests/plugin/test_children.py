@@ -9,6 +9,15 @@ import pytest
 
 from plugin.project import Project
 
+QUICK = (
+    "--ortperf-mode=both",
+    "--ortperf-iterations=3",
+    "--ortperf-warmup=1",
+    "--ortperf-env=off",
+    "--ortperf-operators=off",
+    "--ortperf-track-memory=off",
+)
+
 SIBLINGS = """
 import json, os, pathlib, time
 
@@ -45,7 +54,7 @@ def siblings(project: Project) -> list[list[object]]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.parametrize("args", [(), ("-p", "no:forked")])
+@pytest.mark.parametrize("args", [(), pytest.param(("-p", "no:forked"), marks=pytest.mark.slow)])
 def test_the_next_validation_s_child_is_there_while_one_runs(project: Project, args: tuple[str, ...]) -> None:
     project.write("conftest.py", SIBLINGS)
     project.models("a", "b", "c")
@@ -55,13 +64,13 @@ def test_the_next_validation_s_child_is_there_while_one_runs(project: Project, a
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.parametrize("args", [(), ("-p", "no:forked")])
+@pytest.mark.parametrize("args", [(), pytest.param(("-p", "no:forked"), marks=pytest.mark.slow)])
 def test_a_benchmark_runs_beside_no_other_child(project: Project, args: tuple[str, ...]) -> None:
     project.write("conftest.py", SIBLINGS)
     project.models("a", "b", "c")
     # validations first, so that the last one's child may still be on its way out
     ids = [f"models.json::{name}::{mode}[cpu]" for mode in ("validate", "benchmark") for name in "abc"]
-    result = project.run("--ortperf-mode=both", "--ortperf-iterations=3", *args, *ids, mode=None)
+    result = project.run(*QUICK, *args, *ids, mode=None)
     assert result.counts == {"passed": 6}
     seen = siblings(project)
     assert [each for each in seen if each[1] == "benchmark"] == [[name, "benchmark", 1] for name in "abc"]
@@ -75,17 +84,23 @@ def test_what_the_parent_changes_before_an_item_is_seen_in_its_child(project: Pr
     assert logs == {name: f"saw models.json::{name}::validate[cpu]" for name in "abc"}
 
 
-def test_who_forks_is_told_and_can_be_chosen(project: Project) -> None:
+@pytest.mark.parametrize(
+    ("args", "validate", "benchmark"),
+    [
+        ((), "own runner", "pytest-forked"),
+        (("--forked",), "pytest-forked", "pytest-forked"),
+        pytest.param(("-p", "no:forked"), "own runner", "own runner", marks=pytest.mark.slow),
+        pytest.param(("--ortperf-isolation=pool",), "pool", "pool", marks=pytest.mark.slow),
+    ],
+)
+def test_who_forks_is_told_and_can_be_chosen(
+    project: Project, args: tuple[str, ...], validate: str, benchmark: str
+) -> None:
     project.models("a")
-    seen = {}
-    for args in ((), ("--forked",), ("-p", "no:forked"), ("--ortperf-isolation=pool",)):
-        result = project.run("--ortperf-mode=both", "--ortperf-iterations=3", *args, mode=None)
-        seen[args] = {record["mode"]: record["isolation"] for record in result.records}
-    assert seen == {
-        (): {"validate": "own runner", "benchmark": "pytest-forked"},
-        ("--forked",): {"validate": "pytest-forked", "benchmark": "pytest-forked"},
-        ("-p", "no:forked"): {"validate": "own runner", "benchmark": "own runner"},
-        ("--ortperf-isolation=pool",): {"validate": "pool", "benchmark": "pool"},
+    result = project.run(*QUICK, *args, mode=None)
+    assert {record["mode"]: record["isolation"] for record in result.records} == {
+        "validate": validate,
+        "benchmark": benchmark,
     }
 
 

@@ -6,7 +6,13 @@ import pytest
 
 from plugin.project import Project
 
-QUICK = ("--ortperf-iterations=3", "--ortperf-warmup=1")
+QUICK = (
+    "--ortperf-iterations=3",
+    "--ortperf-warmup=1",
+    "--ortperf-env=off",
+    "--ortperf-operators=off",
+    "--ortperf-track-memory=off",
+)
 
 
 def other_model(project: Project) -> dict[str, str]:
@@ -35,7 +41,7 @@ def test_models_without_the_dimension_are_skipped(project: Project, mode: str) -
     assert skipped[0]["reason"] == "has no dimension 'batch'; its inputs have 'rows_'"
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["one process", "xdist"])
+@pytest.mark.parametrize("workers", [(), pytest.param(("-n2",), marks=pytest.mark.slow)], ids=["one process", "xdist"])
 def test_a_dimension_that_no_model_has_fails_the_run_once(project: Project, workers: tuple[str, ...]) -> None:
     project.models("a", "b")
     result = project.run("--ortperf-dim=bach=2,3", "--ortperf-dim=batch=1", "--junit-xml=j.xml", *workers)

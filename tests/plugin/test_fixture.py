@@ -14,6 +14,8 @@ from pytest_ortperf.cases import expectations
 from pytest_ortperf.fixture_arguments import BenchmarkArguments, ValidateArguments
 from pytest_ortperf.records.record import TIMINGS
 
+QUICK = ("--ortperf-env=off", "--ortperf-operators=off")
+
 HEAD = """
 import numpy as np
 import onnx
@@ -26,7 +28,7 @@ QUICK = {"iterations": 5, "warmup": 1}
 def run(project: Project, body: str, *args: str, mode: str | None = None) -> Result:
     """Run one file of tests."""
     project.write("test_own.py", HEAD + textwrap.dedent(body))
-    return project.run("test_own.py", *args, mode=mode)
+    return project.run("test_own.py", *QUICK, *args, mode=mode)
 
 
 def properties(project: Project) -> dict[str, str]:
@@ -54,7 +56,15 @@ def test_without_calls(ortperf):
 """
 
 
-@pytest.mark.parametrize("args", [(), ("-n", "2"), ("--forked",), ("--ortperf-isolation=none",)])
+@pytest.mark.parametrize(
+    "args",
+    [
+        (),
+        ("-n", "2"),
+        pytest.param(("--forked",), marks=pytest.mark.slow),
+        pytest.param(("--ortperf-isolation=none",), marks=pytest.mark.slow),
+    ],
+)
 def test_calls_are_recorded_without_any_mode(project: Project, args: tuple[str, ...]) -> None:
     result = run(project, CALLS, "--junit-xml=j.xml", *args)
     assert result.exit_code == 0, result.out

@@ -9,7 +9,14 @@ from onnx import numpy_helper
 
 from plugin.project import Project, Result
 
-QUICK = ("--ortperf-ep=cpu", "--ortperf-iterations=2", "--ortperf-warmup=0", "--ortperf-env=off")
+QUICK = (
+    "--ortperf-ep=cpu",
+    "--ortperf-iterations=2",
+    "--ortperf-warmup=0",
+    "--ortperf-env=off",
+    "--ortperf-operators=off",
+    "--ortperf-track-memory=off",
+)
 WRONG = {"name": "m", "path": "m.onnx", "test_data": "data"}
 
 Run = Callable[..., Result]
@@ -49,12 +56,18 @@ def test_told_so_it_runs(failed: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [("--ortperf-atol=100",), ("--ortperf-graph-optimization=basic",), ("--ortperf-input=random",)]
+    "options",
+    [
+        ("--ortperf-atol=100",),
+        pytest.param(("--ortperf-graph-optimization=basic",), marks=pytest.mark.slow),
+        pytest.param(("--ortperf-input=random",), marks=pytest.mark.slow),
+    ],
 )
 def test_other_options_are_another_case(failed: Run, options: tuple[str, ...]) -> None:
     assert failed(*options).outcomes == {"m::benchmark[cpu]": "passed"}
 
 
+@pytest.mark.slow
 def test_options_of_the_measurement_are_not(failed: Run) -> None:
     assert failed("--ortperf-timing=host", "--ortperf-samples=drop").outcomes == {"m::benchmark[cpu]": "skipped"}
 
@@ -66,12 +79,14 @@ def test_a_changed_model_is_another_one(failed: Run, project: Project) -> None:
     assert failed().outcomes == {"m::benchmark[cpu]": "passed"}
 
 
+@pytest.mark.slow
 def test_changed_outputs_are_another_case(failed: Run, project: Project) -> None:
     store_wrong_outputs(project).touch()
 
     assert failed().outcomes == {"m::benchmark[cpu]": "passed"}
 
 
+@pytest.mark.slow
 def test_a_changed_entry_is_another_case(failed: Run, project: Project) -> None:
     project.models({**WRONG, "tolerance": {"atol": 100}})
 
@@ -84,6 +99,7 @@ def test_a_validation_that_passes_clears_it(failed: Run) -> None:
     assert failed().outcomes == {"m::benchmark[cpu]": "passed"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("failed")
 def test_another_results_folder_knows_nothing(project: Project) -> None:
     assert project.run(*QUICK, "--ortperf-results=other", mode="benchmark").counts == {"passed": 1}
@@ -93,10 +109,12 @@ def test_both_validates_anew(failed: Run) -> None:
     assert failed(mode="both").outcomes == {"m::validate[cpu]": "failed", "m::benchmark[cpu]": "skipped"}
 
 
+@pytest.mark.slow
 def test_workers_know_it_too(failed: Run) -> None:
     assert failed("-n", "2").outcomes == {"m::benchmark[cpu]": "skipped"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isolation", ["none", "pool"])
 def test_whoever_ran_the_validation_the_failure_is_known(project: Project, isolation: str) -> None:
     store_wrong_outputs(project)

@@ -5,7 +5,14 @@ from __future__ import annotations
 
 from plugin.project import Project
 
-QUICK = ("--ortperf-iterations=20", "--ortperf-warmup=3", "--ortperf-ep=cpu")
+QUICK = (
+    "--ortperf-iterations=20",
+    "--ortperf-warmup=3",
+    "--ortperf-ep=cpu",
+    "--ortperf-env=off",
+    "--ortperf-operators=off",
+    "--ortperf-track-memory=off",
+)
 
 
 def test_a_broken_limit_fails_the_item_and_keeps_its_measurement(project: Project) -> None:

@@ -74,7 +74,7 @@ def test_warn_measures_and_tells_once(project: Project) -> None:
     assert "waited" not in result.out
 
 
-@pytest.mark.parametrize("args", [[], ["-n1"]])
+@pytest.mark.parametrize("args", [[], pytest.param(["-n1"], marks=pytest.mark.slow)])
 def test_strict_waits_and_fails_benchmarks_on_an_unfit_machine(project: Project, args: list[str]) -> None:
     pretend(project, "reject")
     result = project.run(*QUICK, "--ortperf-env=strict", *args, mode="both")

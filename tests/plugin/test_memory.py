@@ -48,7 +48,9 @@ def memory_of(pytester: pytest.Pytester, model: Path, *args: str) -> HostMemory:
     return record.resources.host_memory
 
 
-@pytest.mark.parametrize("isolation", ["forked", "pool", "none"])
+@pytest.mark.parametrize(
+    "isolation", ["forked", *(pytest.param(each, marks=pytest.mark.slow) for each in ("pool", "none"))]
+)
 def test_a_model_of_80_mib_shows_its_own_footprint(pytester: pytest.Pytester, model: Path, isolation: str) -> None:
     if not os.access("/proc/self/clear_refs", os.W_OK):
         pytest.skip("this kernel has no /proc/self/clear_refs")

@@ -9,7 +9,8 @@ import pytest
 from plugin.project import PLAIN, Project
 from plugin.terminal import Terminal
 
-ARGS = (*PLAIN, "--ortperf-ep=cpu", "--ortperf-warmup=1", "--ortperf-min-time=1", "--ortperf-max-time=1")
+QUICK = ("--ortperf-env=off", "--ortperf-operators=off", "--ortperf-track-memory=off")
+ARGS = (*PLAIN, *QUICK, "--ortperf-ep=cpu", "--ortperf-warmup=1", "--ortperf-min-time=1", "--ortperf-max-time=1")
 MEASURED = re.compile(
     r"^(?P<worker>gw\d )?(?P<case>\S+) host: n=\d+, half-width \d+\.\d % -> 1\.0 %(, \d+ s left)?( \| .*)?$"
 )
@@ -27,7 +28,10 @@ def without_numbers(lines: list[str]) -> list[str]:
     return [re.sub(r"\d+", "0", line) for line in lines[:head]]
 
 
-@pytest.mark.parametrize("args", [(), ("-v", "--color=no"), ("-q", "-p", "no:forked")])
+@pytest.mark.parametrize(
+    "args",
+    [(), *(pytest.param(args, marks=pytest.mark.slow) for args in (("-v", "--color=no"), ("-q", "-p", "no:forked")))],
+)
 def test_a_line_below_tells_of_the_case_and_is_gone_afterwards(project: Project, args: tuple[str, ...]) -> None:
     project.models("a", "b")
     with_line = Terminal(project.path, *ARGS, "--ortperf-mode=benchmark", *args)
@@ -68,6 +72,7 @@ def test_an_interrupt_leaves_a_clean_terminal(project: Project) -> None:
     assert not any("host: n=" in line for line in terminal.screen.lines)
 
 
+@pytest.mark.slow
 def test_a_long_line_is_cut_at_the_edge(project: Project) -> None:
     project.models("a" * 60)
     terminal = Terminal(project.path, *ARGS, "--ortperf-mode=benchmark", "-v", columns=50)
@@ -76,7 +81,7 @@ def test_a_long_line_is_cut_at_the_edge(project: Project) -> None:
     assert not any(re.fullmatch(r"a{46}\.\.\.", line) for line in terminal.screen.lines)
 
 
-@pytest.mark.parametrize("args", [("-qq",), ("--ortperf-isolation=none",)])
+@pytest.mark.parametrize("args", [("-qq",), pytest.param(("--ortperf-isolation=none",), marks=pytest.mark.slow)])
 def test_nothing_is_shown_where_it_would_disturb(project: Project, args: tuple[str, ...]) -> None:
     project.models("a")
     terminal = Terminal(project.path, *ARGS, "--ortperf-mode=benchmark", *args)

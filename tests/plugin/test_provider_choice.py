@@ -54,7 +54,7 @@ def test_auto_and_a_name_are_both_run(project: Project) -> None:
     assert header(project)["unusable_providers"] == {}
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "2"]])
+@pytest.mark.parametrize("workers", [[], pytest.param(["-n", "2"], marks=pytest.mark.slow)])
 def test_reason_of_an_unusable_provider_reaches_each_item_wherever_it_runs(
     project: Project, workers: list[str]
 ) -> None:

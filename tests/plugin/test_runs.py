@@ -12,7 +12,13 @@ import pytest
 
 from plugin.project import Project, tensor
 
-QUICK = ("--ortperf-iterations=3", "--ortperf-warmup=1")
+QUICK = (
+    "--ortperf-iterations=3",
+    "--ortperf-warmup=1",
+    "--ortperf-env=off",
+    "--ortperf-operators=off",
+    "--ortperf-track-memory=off",
+)
 
 
 def wrong(project: Project) -> dict[str, str]:
@@ -46,7 +52,7 @@ def test_both_validates_first_and_skips_the_benchmark_of_what_is_wrong(project: 
     "args",
     [
         ("-k", "benchmark"),
-        ("-n", "2", "--dist", "load", "-k", "benchmark"),
+        pytest.param(("-n", "2", "--dist", "load", "-k", "benchmark"), marks=pytest.mark.slow),
         ("--ortperf-isolation=pool", "-k", "benchmark"),
     ],
 )

@@ -18,6 +18,7 @@ from pytest_ortperf.cases.model import Model
 from pytest_ortperf.execution.generated_inputs import generate_inputs
 from standin import VERSIONS, install_standin
 
+EACH = [pytest.param(version, marks=() if version == "10.16.1" else pytest.mark.slow) for version in VERSIONS]
 FAST = ("--ortperf-env=off", "--ortperf-min-time=0.1", "--ortperf-operators=off", "--ortperf-seed=3")
 
 
@@ -64,7 +65,7 @@ def failure(result: Result) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", EACH)
 def test_validates_and_measures_with_each_version(project: Project, version: str) -> None:
     result = run_with(project, version, mode="both", ep="trtexec,trtexec-fp16")
     assert result.outcomes == {
@@ -103,7 +104,7 @@ FLAGS = {
 """Version -> what makes it measure bound, bound+copies and graph."""
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", EACH)
 def test_one_build_and_a_run_per_timing_mode(project: Project, trace: Path, version: str) -> None:
     result = run_with(project, version, "--ortperf-timing=bound,bound+copies,graph")
     assert result.outcomes == {"m::benchmark[trtexec]": "passed"}, result.out
@@ -113,7 +114,7 @@ def test_one_build_and_a_run_per_timing_mode(project: Project, trace: Path, vers
     assert started == [build, *(always | flags for flags in FLAGS[version])]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", EACH)
 def test_fp16_is_a_flag_or_from_11_on_a_converted_model(project: Project, trace: Path, version: str) -> None:
     flagged = version != "11.0.0"
     result = run_with(project, version, ep="trtexec-fp16", mode="validate")
@@ -127,7 +128,7 @@ def test_fp16_is_a_flag_or_from_11_on_a_converted_model(project: Project, trace:
     assert 1e-5 < result.records[0]["accuracy"][0]["outputs"][0]["max_abs_error"] < 1e-2
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", EACH)
 def test_three_inputs_come_in_three_files_with_the_bytes_of_their_bindings(
     project: Project, trace: Path, version: str
 ) -> None:
@@ -156,6 +157,7 @@ def test_three_inputs_come_in_three_files_with_the_bytes_of_their_bindings(
     assert result.records[0]["accuracy"][0]["reference"] == "stored"
 
 
+@pytest.mark.slow
 def test_generated_inputs_are_those_of_onnxruntime_cases(project: Project, trace: Path) -> None:
     path = project.write("mixed.onnx", mixed_model())
     result = run_with(project, "10.16.1", entry={"name": "mixed", "path": "mixed.onnx", "dims": {"batch": 2}})
@@ -167,6 +169,7 @@ def test_generated_inputs_are_those_of_onnxruntime_cases(project: Project, trace
     assert fed == {name: np.asarray(value).tobytes().hex() for name, value in expected.items()}
 
 
+@pytest.mark.slow
 def test_a_range_of_sizes_is_what_the_engine_is_built_for(project: Project, trace: Path) -> None:
     entry = {"name": "m", "dims": {"batch": {"min": 1, "opt": 4, "max": 16}}}
     result = run_with(project, "10.16.1", mode="validate", entry=entry)
@@ -193,6 +196,7 @@ def test_data_sets_of_several_sizes_share_one_engine(project: Project, trace: Pa
     ]
 
 
+@pytest.mark.slow
 def test_wrong_outputs_fail_as_those_of_every_provider(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STANDIN_FAIL", "wrong-outputs")
     found = failure(run_with(project, "10.16.1", mode="validate"))
@@ -215,6 +219,7 @@ def test_program_that_is_nowhere_is_a_reason_and_no_crash(project: Project, monk
     )
 
 
+@pytest.mark.slow
 def test_program_below_the_workspace_is_found(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(project.path))
     program = install_standin(project.path / "space" / "TensorRT-10.16" / "bin", "10.16.1")
@@ -236,7 +241,7 @@ UNUSABLE = {
 }
 
 
-@pytest.mark.parametrize("fail", UNUSABLE)
+@pytest.mark.parametrize("fail", ["missing-library", pytest.param("no-version", marks=pytest.mark.slow)])
 def test_program_that_cannot_be_used_says_why(project: Project, monkeypatch: pytest.MonkeyPatch, fail: str) -> None:
     monkeypatch.setenv("STANDIN_FAIL", fail)
     found = failure(run_with(project, "10.16.1", mode="validate"))
@@ -245,6 +250,7 @@ def test_program_that_cannot_be_used_says_why(project: Project, monkeypatch: pyt
     assert found["message"] == UNUSABLE[fail].format(program=program)
 
 
+@pytest.mark.slow
 def test_warnings_become_advice(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STANDIN_FAIL", "warnings")
     result = run_with(project, "8.6.1", "--ortperf-timing=bound")
@@ -257,6 +263,7 @@ def test_warnings_become_advice(project: Project, monkeypatch: pytest.MonkeyPatc
     assert result.records[0]["timing_notes"]["bound"].endswith("; ".join(advice))
 
 
+@pytest.mark.slow
 def test_an_engine_that_is_kept_is_loaded_by_the_next_run(project: Project, trace: Path) -> None:
     cache = (f"--ortperf-cache={project.path / 'cache'}", "--ortperf-trt-cache=persistent", "--ortperf-timing=bound")
     first = run_with(project, "10.16.1", *cache).records[0]["program"]
@@ -271,8 +278,12 @@ def test_an_engine_that_is_kept_is_loaded_by_the_next_run(project: Project, trac
     assert ["noTF32" in build for build in builds] == [False, True, False]
 
 
-@pytest.mark.parametrize("isolation", [(), ("-p", "no:pytest_forked")], ids=["pytest-forked", "own runner"])
-@pytest.mark.parametrize("mode", ["validate", "benchmark"])
+@pytest.mark.parametrize(
+    "isolation",
+    [pytest.param((), marks=pytest.mark.slow), ("-p", "no:pytest_forked")],
+    ids=["pytest-forked", "own runner"],
+)
+@pytest.mark.parametrize("mode", [pytest.param("validate", marks=pytest.mark.slow), "benchmark"])
 def test_program_ends_at_the_deadline_with_all_it_started(
     project: Project, monkeypatch: pytest.MonkeyPatch, isolation: tuple[str, ...], mode: str
 ) -> None:
@@ -298,6 +309,7 @@ def _is_gone(pid: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_nothing_of_a_run_is_left(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     temporary = project.path / "tmp"
     temporary.mkdir()
@@ -326,6 +338,7 @@ def test_tables_say_what_ran_and_what_it_built(project: Project) -> None:
     assert float(row["program_throughput_per_s"]) == pytest.approx(2000, rel=0.01)
 
 
+@pytest.mark.slow
 def test_workers_find_the_program_that_the_controller_asked(
     project: Project, trace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

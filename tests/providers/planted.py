@@ -33,6 +33,7 @@ def check(project: Project, planted: Planted) -> None:
         *planted.options,
         "--ortperf-iterations=3",
         "--ortperf-warmup=1",
+        "--ortperf-env=off",
         "--junit-xml=j.xml",
         mode="benchmark",
     )

@@ -64,8 +64,15 @@ def test_graph_folded_to_constants_is_an_outcome_of_its_own(project: Project, pr
     assert properties["ortperf.nodes"] == "0"
 
 
-@pytest.mark.parametrize("mode", ["benchmark", "both"])
-@pytest.mark.parametrize("provider", ["cpu", "AzureExecutionProvider"])
+@pytest.mark.parametrize(
+    ("provider", "mode"),
+    [
+        ("cpu", "both"),
+        ("AzureExecutionProvider", "benchmark"),
+        pytest.param("cpu", "benchmark", marks=pytest.mark.slow),
+        pytest.param("AzureExecutionProvider", "both", marks=pytest.mark.slow),
+    ],
+)
 def test_graph_folded_to_constants_is_not_timed(project: Project, provider: str, mode: str) -> None:
     give_model(project, small_models.constants())
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from plugin.project import Project, Result
 
-_TIMED = re.compile(r"(_ms|_s|throughput_per_s|gain_percent)$")
+_TIMED = re.compile(r"(?<!wait_for_hardware)(_ms|_s|throughput_per_s|gain_percent)$")
+"""A wait until the hardware is free is no time of a provider: a case has it before its session is made."""
 
 
 def latency_traces(project: Project, result: Result, provider: str) -> list[str]:
