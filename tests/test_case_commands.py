@@ -182,6 +182,7 @@ def test_repro_writes_a_folder_whose_script_shows_the_mismatch(project: Path, ex
     assert elsewhere.stdout.splitlines()[1].startswith("cannot tell: this onnxruntime has no NoSuchExecutionProvider")
 
 
+@pytest.mark.slow
 def test_the_script_is_content_once_the_model_is_right(project: Path) -> None:
     ortperf(project, "repro", "tiny::validate[cpu]", "--against", "sound.onnx", "--output", "bug")
     model(project / "bug/model.onnx", 1.0)

@@ -124,7 +124,7 @@ def environment() -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("CI", "COV_", "PYTEST_"))}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     # neither what is off with this machine at this moment nor precise latencies are what the documents are about
-    quick = "-o ortperf_env=off -o ortperf_warmup=3 -o ortperf_min_time=0.2 -o ortperf_precision_target=50"
+    quick = "-o ortperf_env=off -o ortperf_warmup=1 -o ortperf_iterations=5"
     addopts = f"-p no:randomly -p no:cacheprovider {quick}"
     return kept | {"PATH": path, "COLUMNS": "110", "NO_COLOR": "1", "PYTEST_ADDOPTS": addopts}
 

@@ -193,7 +193,6 @@ def test_what_cannot_be_compared_ends_the_run_before_it_starts(
     project: Project, args: tuple[str, ...], message: str
 ) -> None:
     project.models("a")
-    project.run("--ortperf-ep=cpu")
     result = project.run("--ortperf-ep=cpu", *args)
     assert result.exit_code == 4
     assert message in result.err

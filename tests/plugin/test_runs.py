@@ -53,7 +53,7 @@ def test_both_validates_first_and_skips_the_benchmark_of_what_is_wrong(project: 
     [
         ("-k", "benchmark"),
         pytest.param(("-n", "2", "--dist", "load", "-k", "benchmark"), marks=pytest.mark.slow),
-        ("--ortperf-isolation=pool", "-k", "benchmark"),
+        pytest.param(("--ortperf-isolation=pool", "-k", "benchmark"), marks=pytest.mark.slow),
     ],
 )
 def test_a_benchmark_without_its_validation_validates_by_itself(project: Project, args: tuple[str, ...]) -> None:
@@ -213,7 +213,14 @@ def test_a_worker_that_dies_with_its_item_leaves_a_record(project: Project) -> N
     ]
 
 
-@pytest.mark.parametrize("args", [("-p", "no:xdist"), ("-p", "no:terminal"), ("-p", "no:junitxml")])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("-p", "no:xdist"),
+        pytest.param(("-p", "no:terminal"), marks=pytest.mark.slow),
+        pytest.param(("-p", "no:junitxml"), marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_works_without_another_plugin(project: Project, args: tuple[str, ...]) -> None:
     project.models("a")
     result = project.run(*args)

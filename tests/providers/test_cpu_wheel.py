@@ -49,7 +49,7 @@ def test_provider_without_nodes_is_listed_first_by_the_session(project: Project)
     assert record["failure"]["kind"] == "fallback"
 
 
-@pytest.mark.parametrize("provider", ["cpu", "AzureExecutionProvider"])
+@pytest.mark.parametrize("provider", ["cpu", pytest.param("AzureExecutionProvider", marks=pytest.mark.slow)])
 def test_graph_folded_to_constants_is_an_outcome_of_its_own(project: Project, provider: str) -> None:
     give_model(project, small_models.constants())
 

@@ -20,6 +20,8 @@ from pytest_ortperf.execution.bisection.find import Search, allowed_sessions, bi
 from pytest_ortperf.execution.settings import ExecutionSettings, GivenData
 from pytest_ortperf.records.bisection import Bisection
 
+QUICK_FAULTS = {"a bias dropped", "another branch of an If", "the sign of one weight", "two channels swapped"}
+
 
 class NoHooks:
     def configure_session(self, session_options: onnxruntime.SessionOptions) -> None:
@@ -58,7 +60,9 @@ def outputs_of(folder: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return computed, [numpy_helper.to_array(tensor) for tensor in expected]
 
 
-@pytest.mark.parametrize("what", FAULTS)
+@pytest.mark.parametrize(
+    "what", [pytest.param(what, marks=() if what in QUICK_FAULTS else pytest.mark.slow) for what in FAULTS]
+)
 def test_the_node_of_a_planted_fault_is_named_and_fails_alone(tmp_path: Path, what: str) -> None:
     node, fault = FAULTS[what]
     found = planted(tmp_path, fault)

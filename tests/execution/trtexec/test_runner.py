@@ -20,6 +20,12 @@ from standin import install_standin
 
 RECORDED = Path(__file__).parents[2] / "data" / "trtexec"
 FAILURES = [*sorted(path.name for path in RECORDED.glob("*FAILED*.txt")), "abort_cuda_driver_insufficient.txt"]
+QUICK_FAILURES = {
+    "abort_cuda_driver_insufficient.txt",
+    "v8601_FAILED_plugin_lib_load.txt",
+    "v101600_FAILED_plugin_not_found.txt",
+}
+"""An abort, a defect of the installation, and one of the rest: what the causes of all are is test_log's."""
 
 Run = Callable[..., Facts]
 
@@ -57,7 +63,9 @@ def told(tmp_path: Path) -> list[dict[str, str]]:
     return [json.loads(line)["options"] for line in lines]
 
 
-@pytest.mark.parametrize("name", FAILURES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK_FAILURES else pytest.mark.slow) for name in FAILURES]
+)
 def test_every_recorded_failure_gives_its_cause(run: Run, name: str) -> None:
     with pytest.raises(CaseError) as caught:
         run(name)
