@@ -103,7 +103,7 @@ class Folder:
             done = subprocess.run(
                 ["/bin/sh", "-c", command],
                 cwd=self.path,
-                env=environment(),
+                env=environment() | {"ORTPERF_LOCKS": f"{self.path}-locks"},  # other runs are not waited for
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
