@@ -6,6 +6,9 @@ VENVS := .venvs
 PYTEST_SERIES ?= 8.4 9.1 9.2
 PROVIDERS ?= openvino qnn gpu-wheel
 ARGS ?=
+# tests side by side; 0 is one after the other, as --pdb needs it
+WORKERS ?= 2
+PYTEST_WORKERS = -n $(WORKERS) --dist=worksteal
 
 PIP_INSTALL := -m pip install --quiet -c
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -28,10 +31,10 @@ benchmark: $(VENV)/.has-cpu ## validate and benchmark the models of models.json 
 	$(VENV)/bin/python -m pytest --ortperf-mode=both --ortperf-results=result $(ARGS)
 
 test: $(VENV)/.has-dev ## run the tests, without those marked slow
-	$(VENV)/bin/python -m pytest -m "not slow" $(ARGS)
+	$(VENV)/bin/python -m pytest -m "not slow" $(PYTEST_WORKERS) $(ARGS)
 
 test-slow: $(VENV)/.has-dev ## run the tests marked slow
-	$(VENV)/bin/python -m pytest -m slow $(ARGS)
+	$(VENV)/bin/python -m pytest -m slow $(PYTEST_WORKERS) $(ARGS)
 
 lint: $(VENV)/.has-dev ## check style, types and import contracts
 	$(VENV)/bin/ruff check .
@@ -98,7 +101,7 @@ MATRIX := $(PYTEST_SERIES:%=matrix-%)
 matrix: $(MATRIX)
 
 $(MATRIX): matrix-%: $(VENVS)/pytest-%/.ready
-	$(VENVS)/pytest-$*/bin/python -m pytest tests/plugin -m "not slow" -p no:cacheprovider $(ARGS)
+	$(VENVS)/pytest-$*/bin/python -m pytest tests/plugin -m "not slow" -p no:cacheprovider $(PYTEST_WORKERS) $(ARGS)
 
 $(VENVS)/pytest-%/.ready: $(VENV)/.made-by pyproject.toml constraints.txt
 	rm -rf $(@D)

@@ -16,10 +16,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(reason)
 
 
+# What a surrounding CI or pytest says to its own run, not to those inside the tests.
+OUTER_VARIABLES = ("CI", "BUILD_NUMBER", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "GITHUB_ACTIONS")
+
+
 @pytest.fixture(scope="session", autouse=True)
-def own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep runs inside tests from waiting for those of other workers, which measure nothing worth knowing either."""
+def own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep runs inside tests from knowing of a CI, and from waiting for other workers, which measure nothing either."""
     with pytest.MonkeyPatch.context() as patch:
+        for name in OUTER_VARIABLES:
+            patch.delenv(name, raising=False)
         patch.setenv("ORTPERF_LOCKS", str(tmp_path_factory.mktemp("locks")))
         yield
 

@@ -20,7 +20,7 @@ from pytest_ortperf.one_case import read_case_name
 from pytest_ortperf.records.bisection import Bisection
 from pytest_ortperf.records.codec import from_dict
 
-ENVIRON = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "120"}
+ADDED = {"PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "120"}
 
 
 def model(path: Path, scale: float) -> None:
@@ -50,7 +50,9 @@ def project(tmp_path: Path) -> Path:
 
 def ortperf(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest_ortperf.cli", *arguments]
-    return subprocess.run(command, cwd=folder, env=ENVIRON, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=os.environ | ADDED, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def test_bisect_prints_the_node_and_keeps_model_page_and_data(project: Path) -> None:
@@ -132,7 +134,12 @@ def test_a_failed_validation_names_the_command_and_its_page(project: Path) -> No
     (project / "models.json").write_text('[{"name": "tiny", "path": "model.onnx", "test_data": "data"}]')
     run = [sys.executable, "-m", "pytest", "--ortperf-mode=validate", "--ortperf-ep=cpu", "--ortperf-seed=3"]
     done = subprocess.run(
-        [*run, "-c", os.devnull, "--rootdir=."], cwd=project, env=ENVIRON, capture_output=True, text=True, check=False
+        [*run, "-c", os.devnull, "--rootdir=."],
+        cwd=project,
+        env=os.environ | ADDED,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     command = re.findall("find the node: (.*)", done.stdout)
     assert command == ["ortperf bisect 'models.json::tiny::validate[cpu]' --ortperf-seed=3"]

@@ -12,7 +12,7 @@ from pytest_ortperf.records.store import RecordsFile
 from record_examples import make_end, make_header, make_latency, make_record
 
 RUN = "20261123-210146"
-ENVIRON = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "100"}
+ADDED = {"PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "100"}
 
 
 def write_run(folder: Path, run: str = RUN, model: str = "bert") -> Path:
@@ -75,7 +75,7 @@ def test_errors_are_one_message_and_exit_status_2(tmp_path: Path, capsys: pytest
 
 def ortperf(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", "-m", "pytest_ortperf.cli", *arguments]
-    return subprocess.run(command, env=ENVIRON, capture_output=True, text=True, check=False)
+    return subprocess.run(command, env=os.environ | ADDED, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("arguments", [(), ("reprot",), ("report",), ("report", "a", "b")])
@@ -105,14 +105,14 @@ def test_help_loads_nothing_heavy() -> None:
         "print(sorted({'numpy', 'onnx', 'onnxruntime', 'pandas', 'pytest'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=ENVIRON, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=os.environ | ADDED, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_reader_that_stops_early_is_no_error(tmp_path: Path) -> None:
     write_run(tmp_path / "result")
     command = [sys.executable, "-m", "pytest_ortperf.cli", "report", str(tmp_path / "result")]
-    with subprocess.Popen(command, env=ENVIRON, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, env=os.environ | ADDED, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None

@@ -11,8 +11,6 @@ from plugin.project import Project
 def project(pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """Return an empty project; its runs are 80 columns wide and know nothing of a surrounding CI."""
     monkeypatch.setenv("COLUMNS", "80")
-    for name in ("CI", "BUILD_NUMBER", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "GITHUB_ACTIONS"):
-        monkeypatch.delenv(name, raising=False)
     # no latency matters here: nothing waits for the benchmarks of another test
     monkeypatch.setenv("ORTPERF_LOCKS", str(tmp_path / "locks"))
     return Project(pytester)

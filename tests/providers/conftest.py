@@ -42,8 +42,6 @@ def _installed(distribution: str) -> bool:
 @pytest.fixture
 def project(pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """Return an empty project; its runs know nothing of a surrounding CI."""
-    for name in ("CI", "BUILD_NUMBER", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "GITHUB_ACTIONS"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "400")
     # no latency matters here: nothing waits for the benchmarks of another test
     monkeypatch.setenv("ORTPERF_LOCKS", str(tmp_path / "locks"))
