@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pytest_ortperf.ab_command import add_command as add_ab
 from pytest_ortperf.case_commands import add_case_commands
 from pytest_ortperf.compare_command import add_command as add_compare
 from pytest_ortperf.errors import OrtPerfError
@@ -22,6 +23,7 @@ examples:
   ortperf report result --run 20261123-210146    that run
   ortperf report records_1.jsonl --output /tmp   one records file, tables to another folder
   ortperf compare 20261122-180000 20261123-210146 the second run against the first
+  ortperf ab --current-python=new/bin/python      this environment and another, measured in turns
   ortperf bisect 'bert::validate[cuda-fp16]'     the node whose outputs leave tolerance
   ortperf repro 'bert::validate[cuda-fp16]'      a folder that shows it with ONNX Runtime alone
   ortperf schema > models.schema.json            for an editor that completes model lists
@@ -78,7 +80,7 @@ def _schema(_: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ortperf",
-        description="Work with results of pytest-ortperf, or one case. Nothing is measured here: pytest does that.",
+        description="Work with results of pytest-ortperf, with one case, or with two sides that are measured in turns.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -101,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(call=_report)
 
     add_compare(commands)
+    add_ab(commands)
     add_case_commands(commands)
 
     schema = commands.add_parser(

@@ -46,6 +46,20 @@ def add_command(commands: Any) -> None:
         metavar="DIR",
         help="folder that run ids and git revisions are looked for in (default: result)",
     )
+    add_report_options(parser)
+    parser.add_argument(
+        "--explain",
+        action="append",
+        default=[],
+        metavar="CASE",
+        help="show a case in detail: samples, clocks, environments, operators; a part of its id will do; repeatable",
+    )
+    parser.add_argument("--all", action="store_true", help="list every pair, those that are SAME too")
+    parser.set_defaults(call=run)
+
+
+def add_report_options(parser: argparse.ArgumentParser) -> None:
+    """Add what every comparison can be told about its end: what fails, and which files are written."""
     parser.add_argument(
         "--fail-on",
         metavar="TOPICS",
@@ -61,15 +75,6 @@ def add_command(commands: Any) -> None:
         metavar="FILE",
         help="write the comparison there too; its ending says how: .csv, .md, .json, .html; repeatable",
     )
-    parser.add_argument(
-        "--explain",
-        action="append",
-        default=[],
-        metavar="CASE",
-        help="show a case in detail: samples, clocks, environments, operators; a part of its id will do; repeatable",
-    )
-    parser.add_argument("--all", action="store_true", help="list every pair, those that are SAME too")
-    parser.set_defaults(call=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -78,23 +83,50 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         OrtPerfError: If an argument or file cannot be used.
     """
-    from pytest_ortperf.reports.comparison.comparison import compare, failing, read_fail_on
+    from pytest_ortperf.reports.comparison.comparison import compare
     from pytest_ortperf.reports.comparison.explain import explain
     from pytest_ortperf.reports.comparison.sources import read_side
 
-    fail_on = read_fail_on(arguments.fail_on)
-    _check_outputs(arguments.output)
+    check = status_of(arguments)
     root = Path.cwd()
     base, current = (read_side(text, arguments.results, root) for text in (arguments.base, arguments.current))
     comparison = compare(base, current)
     explanations = [explain(comparison, name) for name in arguments.explain]
-    _print(comparison, explanations, everything=arguments.all)
+    print_comparison(comparison, explanations, everything=arguments.all)
+    write_outputs(arguments, comparison, explanations)
+    return check(comparison)
+
+
+def status_of(arguments: argparse.Namespace) -> Callable[[Comparison], int]:
+    """Return what tells the exit status of a comparison; the options are checked at once.
+
+    Raises:
+        SettingsError: If one cannot be used.
+    """
+    from pytest_ortperf.reports.comparison.comparison import failing, read_fail_on
+
+    fail_on = read_fail_on(arguments.fail_on)
+    _check_outputs(arguments.output)
+
+    def status(comparison: Comparison) -> int:
+        found = failing(comparison, fail_on)
+        if found:
+            sys.stdout.write(f"\nfails on {', '.join(fail_on)}: {len(found)}\n")
+        return FAILED if found else 0
+
+    return status
+
+
+def write_outputs(arguments: argparse.Namespace, comparison: Comparison, explanations: Sequence[Explanation]) -> None:
+    """Write the files that were asked for.
+
+    Raises:
+        ResultsFileError: If one cannot be written.
+    """
+    from pytest_ortperf.reports.comparison.comparison import read_fail_on
+
     for path in arguments.output:
-        _write(path, WRITERS[path.suffix](comparison, explanations, fail_on))
-    found = failing(comparison, fail_on)
-    if found:
-        sys.stdout.write(f"\nfails on {', '.join(fail_on)}: {len(found)}\n")
-    return FAILED if found else 0
+        _write(path, WRITERS[path.suffix](comparison, explanations, read_fail_on(arguments.fail_on)))
 
 
 def _check_outputs(paths: Sequence[Path]) -> None:
@@ -103,7 +135,8 @@ def _check_outputs(paths: Sequence[Path]) -> None:
             raise SettingsError(f"--output {path}: the ending must be one of {', '.join(WRITERS)}")
 
 
-def _print(comparison: Comparison, explanations: Sequence[Explanation], *, everything: bool) -> None:
+def print_comparison(comparison: Comparison, explanations: Sequence[Explanation], *, everything: bool) -> None:
+    """Print a comparison as wide as the terminal is."""
     from pytest_ortperf.reports.comparison.explain_text import explanation_lines
     from pytest_ortperf.reports.comparison.text import comparison_lines
 

@@ -45,7 +45,7 @@ class Runner:
     def begin(self, item: CaseItem) -> None:
         """Make ready for one item, in the process that will watch it."""
         if not self._ready:
-            prepare_process(uses_cuda=_uses_cuda(self.run))
+            prepare_process(uses_cuda=uses_cuda(self.run))
             self._ready = True
         self.run.journal.reset()
         self.validations.instruct(item)
@@ -69,7 +69,8 @@ def end_programs(item: CaseItem) -> None:
         end_program(item.run.journal)
 
 
-def _uses_cuda(run: Run) -> bool:
+def uses_cuda(run: Run) -> bool:
+    """Whether a provider of the run that can be used here needs CUDA's libraries."""
     unusable = run.settings.execution.unusable
     rows = [row for row in run.settings.axes.providers if row.name not in unusable]
     return any("CUDAExecutionProvider" in (row.full_name, *row.companions) for row in rows)

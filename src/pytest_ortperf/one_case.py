@@ -80,22 +80,38 @@ def with_case(name: CaseName, options: Sequence[str], work: Callable[[CaseItem],
     Raises:
         OrtPerfError: If there is no such case, or lists cannot be read; and what the work raises.
     """
-    takeover = _Takeover(name, work)
-    arguments = ["--collect-only", "-q", "-s", "-p", "no:cacheprovider", *name.options, *options]
-    status = pytest.main(arguments, plugins=[takeover])
+
+    def with_items(items: Sequence[CaseItem], errors: Sequence[str]) -> int:
+        return work(_item(name, items, errors))
+
+    return with_cases([*name.options, *options], with_items, name.case_id)
+
+
+def with_cases(options: Sequence[str], work: Callable[[Sequence[CaseItem], Sequence[str]], int], what: str) -> int:
+    """Do work with the case items that options collect, inside a pytest run that runs nothing.
+
+    Args:
+        options: Pytest's.
+        work: What to do with the items and the errors of collection; its prints are not captured.
+        what: Is looked for, for messages.
+
+    Raises:
+        OrtPerfError: If pytest ends before; and what the work raises.
+    """
+    takeover = _Takeover(work)
+    status = pytest.main(["--collect-only", "-q", "-s", "-p", "no:cacheprovider", *options], plugins=[takeover])
     if takeover.problem is not None:
         raise takeover.problem
     if takeover.status is None:
         # pytest has said why
-        raise OrtPerfError(f"pytest ended with exit status {int(status)} before {name.case_id} was reached")
+        raise OrtPerfError(f"pytest ended with exit status {int(status)} before {what} was reached")
     return takeover.status
 
 
 class _Takeover:
     """A plugin that does its work instead of the tests, and keeps pytest from printing."""
 
-    def __init__(self, name: CaseName, work: Callable[[CaseItem], int]) -> None:
-        self._name = name
+    def __init__(self, work: Callable[[Sequence[CaseItem], Sequence[str]], int]) -> None:
         self._work = work
         self._errors: list[str] = []
         self.status: int | None = None
@@ -114,17 +130,18 @@ class _Takeover:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         try:
-            self.status = self._work(self._item(session.items))
+            self.status = self._work([item for item in session.items if isinstance(item, CaseItem)], self._errors)
         except OrtPerfError as error:
             self.problem = error
         return True
 
-    def _item(self, items: Sequence[pytest.Item]) -> CaseItem:
-        cases = {item.case.case_id: item for item in items if isinstance(item, CaseItem)}
-        if self._name.case_id in cases:
-            return cases[self._name.case_id]
-        if self._errors:
-            raise OrtPerfError("\n".join(self._errors))
-        near = difflib.get_close_matches(self._name.case_id, cases, n=3, cutoff=0)
-        known = f"; near it are {', '.join(near)}" if near else ""
-        raise SettingsError(f"no case is called {self._name.case_id}: {len(cases)} were collected{known}")
+
+def _item(name: CaseName, items: Sequence[CaseItem], errors: Sequence[str]) -> CaseItem:
+    cases = {item.case.case_id: item for item in items}
+    if name.case_id in cases:
+        return cases[name.case_id]
+    if errors:
+        raise OrtPerfError("\n".join(errors))
+    near = difflib.get_close_matches(name.case_id, cases, n=3, cutoff=0)
+    known = f"; near it are {', '.join(near)}" if near else ""
+    raise SettingsError(f"no case is called {name.case_id}: {len(cases)} were collected{known}")

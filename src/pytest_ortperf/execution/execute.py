@@ -124,15 +124,23 @@ class Execution:
             self._note_session(creation_ns=creation_ns, second_creation_ns=second_ns, engines=engines)
             return session
 
+        return self._bench_of(reopen)
+
+    def _bench_of(self, opens: Callable[[], onnxruntime.InferenceSession]) -> Bench:
         return Bench(
             case=self.case,
             settings=self.settings,
             facts=self.facts,
             hooks=self.hooks,
             meter=self.meter,
-            open=reopen,
+            open=opens,
             source=lambda: self._require_prepared().source,
         )
+
+    def bench(self) -> Bench:
+        """Return what measuring needs, for who measures otherwise; one session is made, when it is asked for."""
+        self._prepare()
+        return self._bench_of(self._open)
 
     def profile(self) -> None:
         """Learn where the time of a run goes, in a session of its own, once all else of a benchmark is measured."""

@@ -67,7 +67,7 @@ def measure(bench: Bench) -> None:
 def _measure(bench: Bench) -> None:
     facts, settings = bench.facts, bench.settings
     modes = modes_of(bench.case.provider, settings.timing)
-    stand = _first_run(bench)
+    stand = first_run(bench)
     measured = {timing: _measured(timing, stand, bench) for timing in modes if timing != "graph"}
     _watch(stand, bench)
     facts.copies = stand.copies()
@@ -81,7 +81,7 @@ def _measure(bench: Bench) -> None:
     _require_measured(bench)
 
 
-def _first_run(bench: Bench) -> Stand:
+def first_run(bench: Bench) -> Stand:
     """Return a new session with its inputs, after its first run, which is timed."""
     facts = bench.facts
     session = bench.open()

@@ -174,7 +174,11 @@ def encode_line(line: Line, taken_apart: Mapping[str, Any] | None = None) -> byt
         taken_apart: The same as `as_dict` returns it, where that is known.
     """
     name = next(name for name, cls in TYPES.items() if isinstance(line, cls))
-    data = {"type": name, **(as_dict(line) if taken_apart is None else taken_apart)}
+    return json_line({"type": name, **(as_dict(line) if taken_apart is None else taken_apart)})
+
+
+def json_line(data: Mapping[str, Any]) -> bytes:
+    """Return an object as one line of strict JSON in ASCII."""
     try:
         text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     except ValueError:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.reports.comparison.accuracy import accuracy_changes
 from pytest_ortperf.reports.comparison.change import DEFAULT_FAIL_ON, TOPICS, WORSE, Change
-from pytest_ortperf.reports.comparison.evidence import RUNS, SINGLE
+from pytest_ortperf.reports.comparison.evidence import PAIRS, RUNS, SINGLE
 from pytest_ortperf.reports.comparison.failures import case_changes, failure_changes, still_failing
 from pytest_ortperf.reports.comparison.fleet import FleetShift
 from pytest_ortperf.reports.comparison.footprint import creation_changes, memory_changes
@@ -144,17 +144,19 @@ def health_notes(comparison: Comparison) -> Iterator[str]:
         floor = rank_floor(base, current) if kind in (RUNS, SINGLE) else sign_floor(base)
         if comparison.machine is None and floor > needed:
             yield (
-                f"{_counted(base, current)}: a test by ranks alone could not go below p {floor:.2g}, and a lone change "
-                f"among {len(comparison.pairs)} needs {needed:.2g}; verdicts rest on the normal shape of {_noise(kind)}"
+                f"{_counted(kind, base, current)}: a test by ranks alone could not go below p {floor:.2g}, and a lone "
+                f"change among {len(comparison.pairs)} needs {needed:.2g}; verdicts rest on the normal shape of {_noise(kind)}"
             )
 
 
-def _counted(base: int, current: int) -> str:
+def _counted(kind: str, base: int, current: int) -> str:
+    if kind == PAIRS:
+        return "1 pair" if base == 1 else f"{base} pairs"
     return f"{base} + {current} " + ("run" if base + current == 1 else "runs")
 
 
 def _noise(kind: str) -> str:
-    return "the fleet's noise" if kind == SINGLE else "the noise between runs"
+    return {SINGLE: "the fleet's noise", PAIRS: "the noise between pairs"}.get(kind, "the noise between runs")
 
 
 def verdict_text(comparison: Comparison) -> str:

@@ -72,7 +72,7 @@ class Evidence:
     def may_decide(self) -> bool:
         """Whether there is enough of it for SLOWER and FASTER."""
         least = min(self.base_count, self.current_count)
-        return self.kind != RUNS or least >= MIN_RUNS or self.base_count >= MIN_STORED_RUNS
+        return self.kind == SINGLE or least >= MIN_RUNS or self.base_count >= MIN_STORED_RUNS
 
 
 def of_pairs(log_ratios: Sequence[float]) -> Evidence:

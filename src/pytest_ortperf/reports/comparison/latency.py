@@ -222,10 +222,21 @@ def _clock_doubts(each: _Judged, delta: float) -> Iterator[str]:
         [one.sm_clock_mhz for one in _processes(side) if one.sm_clock_mhz]
         for side in (each.match.base, each.match.current)
     ]
+    return clock_doubt(clocks, each.evidence, delta)
+
+
+def clock_doubt(clocks: Sequence[Sequence[float]], evidence: Evidence, delta: float) -> Iterator[str]:
+    """Yield what the GPU's clock has against a change: that it is none in cycles.
+
+    Args:
+        clocks: Of the processes of base and current, in MHz; empty if not known.
+        evidence: Of the change.
+        delta: What counts as one.
+    """
     if not all(clocks):
         return
     moved = math.log(sum(clocks[1]) / len(clocks[1])) - math.log(sum(clocks[0]) / len(clocks[0]))
-    cycles = (each.evidence.log_ratio + moved) * math.copysign(1, each.evidence.log_ratio)
+    cycles = (evidence.log_ratio + moved) * math.copysign(1, evidence.log_ratio)
     if abs(moved) > _CLOCK_SPREAD and cycles < math.log1p(delta):
         yield f"the GPU's clock differs by {100 * math.expm1(moved):+.1f} %; in cycles it is no change"
 

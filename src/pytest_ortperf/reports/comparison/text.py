@@ -86,7 +86,8 @@ def _latency(comparison: Comparison, width: int, *, everything: bool) -> Iterato
         if any(case.observations for side in (comparison.base, comparison.current) for case in side.last.values()):
             yield "latency: nothing was measured on both sides", YELLOW
         return
-    yield f"latency: {verdict_text(comparison)}; ratio is current / base less the shift of the fleet", BOLD
+    less = " less the shift of the fleet" if comparison.fleets else " in turns"
+    yield f"latency: {verdict_text(comparison)}; ratio is current / base{less}", BOLD
     for fleet in comparison.fleets:
         yield from _wrapped(fleet_text(fleet), width, _MARKUP[fleet.verdict])
     shown = sorted_pairs(comparison.pairs, everything=everything)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_ortperf.reports.comparison.evidence import SINGLE, Evidence
+from pytest_ortperf.reports.comparison.evidence import PAIRS, SINGLE, Evidence
 from pytest_ortperf.reports.comparison.multiple import FALSE_DISCOVERIES
 
 SAME, FASTER, SLOWER, UNSURE = "SAME", "FASTER", "SLOWER", "UNSURE"
@@ -19,7 +19,11 @@ LEAST_SINGLE_DELTA = 0.10
 """The same of one run against another one: what moved between them is only known from the other cases."""
 
 LEAST_DELTA_NS = 20_000
-"""The same as a time: calls, timers and allocators move by as much."""
+"""The same as a time: calls, timers and allocators move by as much from run to run."""
+
+LEAST_PAIRED_DELTA_NS = 500
+"""The same of pairs measured in turns: the same against the same is within a fraction of it, also where an iteration
+takes 20 us."""
 
 MOST_SAME = 0.10
 """Relative change that noise may hide at most where a pair is called SAME."""
@@ -41,7 +45,9 @@ class Decision:
 
 
 def delta_of(base_ns: float, evidence: Evidence, *, floor: float | None = None) -> float:
-    """Return the relative change that counts: 3 % (10 % of single runs), 20 us, twice the noise floor; the most.
+    """Return the relative change that counts: 3 %, 20 us, or twice the noise floor, whichever is most.
+
+    Of single runs 10 % instead of 3 %, of pairs 0.5 us instead of 20 us.
 
     Args:
         base_ns: Latency of the base.
@@ -50,7 +56,11 @@ def delta_of(base_ns: float, evidence: Evidence, *, floor: float | None = None) 
     """
     least = LEAST_SINGLE_DELTA if evidence.kind == SINGLE else LEAST_DELTA
     noise = _OF_95_PERCENT * evidence.error if floor is None else floor
-    return max(least, LEAST_DELTA_NS / base_ns, math.expm1(min(2 * noise, _MOST_LOG)))
+    return max(least, _least_ns(evidence) / base_ns, math.expm1(min(2 * noise, _MOST_LOG)))
+
+
+def _least_ns(evidence: Evidence) -> int:
+    return LEAST_PAIRED_DELTA_NS if evidence.kind == PAIRS else LEAST_DELTA_NS
 
 
 def decide(
@@ -77,7 +87,7 @@ def decide(
 
 def _no_change(evidence: Evidence, delta: float, base_ns: float) -> Decision:
     """Return SAME where the interval lies inside of delta, but never inside of one that noise has blown up."""
-    limit = min(delta, max(MOST_SAME, LEAST_DELTA_NS / base_ns))
+    limit = min(delta, max(MOST_SAME, _least_ns(evidence) / base_ns))
     half = evidence.half_width
     if abs(evidence.log_ratio) + half <= math.log1p(limit):
         return Decision(verdict=SAME, delta=delta)

@@ -1,0 +1,1 @@
+"""Pairs of processes that are measured in turns."""

@@ -1,0 +1,145 @@
+"""The run of all pairs: screening, then fresh pairs of what looked changed, then more where nothing can be said yet."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytest_ortperf.pairing.measure_pair import PASSED, Job, Match, Outcome, measure_pair
+from pytest_ortperf.pairing.plan import Plan
+from pytest_ortperf.pairing.side_process import SideGoneError, SideProcess, SideSpec, started
+from pytest_ortperf.records.pairs import CONFIRM, MORE, SCREEN, Pair, RoundEnd, SideRecord
+from pytest_ortperf.records.pairs_file import PairsFile
+
+MOST_RESTARTS = 3
+"""Of one round, where an interpreter is gone."""
+
+Sort = Callable[[Sequence[Pair], Sequence[Match]], tuple[list[Match], list[Match]]]
+"""Pairs of the screening, all cases -> those that look changed, and those of which nothing can be said yet."""
+
+
+@dataclass(kw_only=True)
+class Lead:
+    """One run of pairs.
+
+    Args:
+        plan: How it goes.
+        specs: Base and current.
+        matches: All cases.
+        file: Takes what is found.
+        known: What an earlier part of the run has found.
+        budget_s: After which no pair is begun; `None` is no limit.
+        tell: Told what happens, in a line.
+        sort: Decides which cases get fresh pairs.
+    """
+
+    plan: Plan
+    specs: tuple[SideSpec, SideSpec]
+    matches: Sequence[Match]
+    file: PairsFile
+    pairs: list[Pair]
+    records: list[SideRecord]
+    budget_s: float | None
+    tell: Callable[[str], None]
+    sort: Sort
+    started_s: float = field(default_factory=time.monotonic)
+    is_cut_short: bool = False
+    """Whether the budget ended it."""
+
+    def run(self) -> None:
+        """Measure until everything is decided or no time is left.
+
+        Raises:
+            SideGoneError: If interpreters keep ending.
+        """
+        for number in range(self.plan.screen_pairs):
+            self._round(SCREEN, number, self._shuffled(self._alive(self.matches), SCREEN, number))
+        if self.plan.is_aa or not self.plan.confirm_pairs:
+            return
+        changed, unsure = self.sort(self.pairs, self._alive(self.matches))
+        if changed:
+            self.tell(f"{len(changed)} of {len(self.matches)} cases look changed: fresh pairs decide")
+        for number in range(self.plan.confirm_pairs):
+            self._round(CONFIRM, number, self._shuffled(changed, CONFIRM, number))
+        for number in range(self.plan.confirm_pairs):
+            still = [match for match in self.sort(self.pairs, unsure)[1] if match in unsure]
+            self._round(MORE, number, self._shuffled(still, MORE, number))
+
+    def _alive(self, matches: Iterable[Match]) -> list[Match]:
+        """Return cases that have not failed on a side."""
+        dead = {it.case_id for it in self.records if it.record.outcome != PASSED}
+        return [it for it in matches if it.case_id not in dead]
+
+    def _shuffled(self, matches: Sequence[Match], *what: object) -> list[Match]:
+        return self.plan.rng("cases", *what).sample(list(matches), len(matches))
+
+    def _round(self, stage: str, number: int, matches: Sequence[Match]) -> None:
+        done = {(pair.stage, pair.round, pair.case_id) for pair in self.pairs}
+        jobs = [
+            Job(match=match, round=number, stage=stage, pair_s=self.plan.pair_s)
+            for match in matches
+            if (stage, number, match.case_id) not in done
+        ]
+        if not jobs or self._is_over():
+            return
+        began = time.monotonic()
+        count = self._measure(jobs)
+        self.file.append(RoundEnd(round=number, stage=stage))
+        many = self.plan.screen_pairs if stage == SCREEN else self.plan.confirm_pairs
+        cases = "1 case" if count == 1 else f"{count} cases"
+        self.tell(f"{stage} {number + 1} of {many}: {cases} in {time.monotonic() - began:.1f} s")
+
+    def _measure(self, jobs: Sequence[Job]) -> int:
+        """Measure the pairs of a round in one pair of interpreters; return how many were."""
+        left = list(jobs)
+        for restart in range(MOST_RESTARTS + 1):
+            try:
+                with fresh_sides(self.specs) as sides:
+                    while left and not self._is_over():
+                        self._keep(measure_pair(sides, left[0], self._order(left[0])))
+                        left.pop(0)
+                break
+            except SideGoneError as gone:
+                if restart == MOST_RESTARTS:
+                    raise
+                self.tell(f"{left[0].match.case_id}: {gone}; it is started again")
+        return len(jobs) - len(left)
+
+    def _order(self, job: Job) -> random.Random:
+        return self.plan.rng("turns", job.stage, job.round, job.match.case_id)
+
+    def _keep(self, outcome: Outcome) -> None:
+        for record in outcome.records:
+            self.records.append(record)
+            self.file.append(record)
+        if outcome.pair is not None:
+            self.pairs.append(outcome.pair)
+            self.file.append(outcome.pair)
+
+    def _is_over(self) -> bool:
+        over = self.budget_s is not None and time.monotonic() - self.started_s >= self.budget_s
+        if over and not self.is_cut_short:
+            self.is_cut_short = True
+            self.tell(f"the budget of {self.budget_s:g} s is spent; --resume goes on")
+        return over
+
+
+@contextmanager
+def fresh_sides(specs: tuple[SideSpec, SideSpec]) -> Iterator[tuple[SideProcess, SideProcess]]:
+    """Give both sides in new interpreters, for a while.
+
+    Raises:
+        SideGoneError: If one cannot start.
+    """
+    with tempfile.TemporaryDirectory(prefix="ortperf-ab-") as folder:
+        sides = started(specs, Path(folder))
+        try:
+            yield sides
+        finally:
+            for side in sides:
+                side.end()

@@ -1,0 +1,203 @@
+"""One side of all pairs of a round, in its own interpreter: collects its cases with pytest, and measures when told.
+
+    python -m pytest_ortperf.pairing.side READ WRITE [options of pytest ...]
+
+READ and WRITE are descriptors of pipes. Each case is measured in a fresh child of this process, which holds no
+session itself. Between two turns the child is stopped: no thread of an idle session spins on the cores that the other
+side is measured on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from pytest_ortperf import options
+from pytest_ortperf.errors import CaseError, CaseSkipped
+from pytest_ortperf.execution.child import Child, ChildEnd
+from pytest_ortperf.execution.devices import nvml_gpus
+from pytest_ortperf.execution.lease import claims_of, holding, lock_folder, waited_s
+from pytest_ortperf.execution.timing_modes import modes_of
+from pytest_ortperf.execution.turns import TurnTaker
+from pytest_ortperf.item_runner import prepare_process, uses_cuda
+from pytest_ortperf.nodes import CaseItem, applies
+from pytest_ortperf.one_case import with_cases
+from pytest_ortperf.outcome import crash_of, failure_of, record_of
+from pytest_ortperf.pairing.channel import Channel, Message, Silent
+from pytest_ortperf.records.codec import as_dict
+from pytest_ortperf.records.host import collect_environment
+from pytest_ortperf.records.record import Record
+
+ALWAYS = ("--ortperf-mode=benchmark", "-n0")
+"""What every side is collected with."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve one side until its pipe is closed; return the exit status."""
+    read, write, *given = sys.argv[1:] if arguments is None else arguments
+    channel = Channel(int(read), int(write))
+
+    def work(items: Sequence[CaseItem], errors: Sequence[str]) -> int:
+        Side(channel, items, errors).serve()
+        return 0
+
+    return with_cases([*ALWAYS, *given], work, "any case")
+
+
+class Side:
+    """The cases of a side, and the child that has one of them open."""
+
+    def __init__(self, channel: Channel, items: Sequence[CaseItem], errors: Sequence[str]) -> None:
+        self._channel = channel
+        self._items = {item.case.case_id: item for item in items}
+        self._errors = errors
+        self._case: _OpenCase | None = None
+        self._answers: Mapping[str, Callable[[Message], Message]] = {
+            "open": self._open,
+            "turn": self._turn,
+            "close": self._close,
+        }
+
+    def serve(self) -> None:
+        """Answer until nobody is there."""
+        try:
+            self._channel.tell(self._hello())
+            while True:
+                request = self._channel.hear()
+                self._channel.tell(self._answers[request["do"]](request))
+        except Silent:
+            return
+        finally:
+            self._close({})
+
+    def _hello(self) -> Message:
+        if not self._items:
+            return {"errors": list(self._errors)}
+        first = next(iter(self._items.values()))
+        run = first.run
+        prepare_process(uses_cuda=uses_cuda(run))
+        environment = collect_environment(nvml_gpus(), workspace=run.settings.execution.workspace)
+        return {
+            "errors": list(self._errors),
+            "cases": [_described(item) for item in self._items.values()],
+            "environment": as_dict(environment),
+            "options": as_dict(options.effective(run.config)),
+        }
+
+    def _open(self, request: Message) -> Message:
+        self._close({})
+        self._case = _OpenCase(self._items[request["case_id"]], request["timing"], request["held"])
+        return self._case.ask(("open", None))
+
+    def _turn(self, request: Message) -> Message:
+        if self._case is None:
+            raise RuntimeError("a turn of no case")
+        return self._case.ask(("turn", (request["runs"], request["lead_in"])))
+
+    def _close(self, _: Message) -> Message:
+        if self._case is not None:
+            self._case.end()
+            self._case = None
+        return {}
+
+
+def _described(item: CaseItem) -> Message:
+    case = item.case
+    skipped = [condition.reason for condition in case.model.skip if applies(condition, case)]
+    return {
+        "case_id": case.case_id,
+        "nodeid": item.nodeid,
+        "model": case.model.name,
+        "provider": case.provider.name,
+        "precision": case.precision,
+        "dims": dict(case.dims),
+        "timings": list(modes_of(case.provider, item.run.settings.execution.timing)),
+        "skip": skipped[0] if skipped else None,
+    }
+
+
+class _OpenCase:
+    """A child of this process that has a case open, stopped but for its turns."""
+
+    def __init__(self, item: CaseItem, timing: str, held: Sequence[str]) -> None:
+        self._item = item
+        self._timing = timing
+        self._others = frozenset(held)
+        journal = item.run.journal
+        journal.reset()
+        item.start()
+        self._taker: TurnTaker | None = None
+        self._leases = ExitStack()
+        self._child = Child(self._serve, lambda: waited_s(journal))
+
+    def ask(self, request: tuple[str, Any]) -> Message:
+        """Let the child go on until it has answered."""
+        if not self._child.dead():
+            os.kill(self._child.pid, signal.SIGCONT)
+        answer = self._child.ask(request, self._item.timeout_s)
+        if isinstance(answer, ChildEnd):
+            return {"record": as_dict(crash_of(self._item, answer, self._item.run.journal))}
+        if not self._child.dead():
+            os.kill(self._child.pid, signal.SIGSTOP)
+        message: Message = answer
+        return message
+
+    def end(self) -> None:
+        """End the child."""
+        self._child.end()
+
+    # from here on in the child
+
+    def _serve(self, request: tuple[str, Any]) -> Message:
+        what, arguments = request
+        with self._item.run.journal.capture_output():
+            try:
+                return self._opened() if what == "open" else self._turned(*arguments)
+            except CaseSkipped as error:
+                return {"record": as_dict(record_of(self._item, "skipped", reason=str(error)))}
+            except Exception as error:  # noqa: BLE001 - whatever it is, the record tells it
+                return {"record": as_dict(self._failed(error))}
+
+    def _opened(self) -> Message:
+        item = self._item
+        item.run.journal.note(pid=os.getpid(), nodeid=item.nodeid, case=item.case.case_id)
+        item.run.journal.catch_faults()
+        settings = dataclasses.replace(item.run.settings.execution, timing=(self._timing,))
+        if item.facts is None:
+            raise RuntimeError(f"{item.nodeid}: not started")
+        claims = self._claim(settings)
+        self._taker = TurnTaker(item.case, settings, item.facts, item.hooks)
+        opened = self._taker.open()
+        return {"opened": dataclasses.asdict(opened), "held": claims, "record": as_dict(record_of(item, "passed"))}
+
+    def _claim(self, settings: Any) -> list[str]:
+        """Hold the hardware that the case needs and the other side does not hold already, until this process ends."""
+        item = self._item
+        if item.facts is None:
+            raise RuntimeError(f"{item.nodeid}: not started")
+        found = []
+        with item.facts.entering("lease"):
+            folder = lock_folder()
+            for claim in claims_of(item.case, settings):
+                if claim.name not in self._others:
+                    self._leases.enter_context(holding(folder, claim, item.facts.journal))
+                    found.append(claim.name)
+        return found
+
+    def _turned(self, runs: int, lead_in: int) -> Message:
+        if self._taker is None:
+            raise RuntimeError("a turn before the case is open")
+        return self._taker.turn(runs, lead_in)
+
+    def _failed(self, error: Exception) -> Record:
+        captured = "" if isinstance(error, CaseError) else f"{type(error).__name__}: {error}"
+        return record_of(self._item, "failed", failure=failure_of(self._item, error, captured))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

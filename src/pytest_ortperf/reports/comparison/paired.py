@@ -1,0 +1,285 @@
+"""Verdicts on pairs of processes that were measured in turns: screening, confirmation, and the noise floor."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from pytest_ortperf.errors import SettingsError
+from pytest_ortperf.records.pairs import (
+    CONFIRM,
+    PAIRS_SCHEMA,
+    SIDES,
+    FloorOfCase,
+    NoiseFloor,
+    Pair,
+    SideFact,
+    SideRecord,
+)
+from pytest_ortperf.records.pairs_file import StoredPairs
+from pytest_ortperf.reports.comparison.change import OTHER, WORSE, Change
+from pytest_ortperf.reports.comparison.comparison import Comparison, compare
+from pytest_ortperf.reports.comparison.evidence import Evidence, of_pairs
+from pytest_ortperf.reports.comparison.failures import ADDED, MISSING
+from pytest_ortperf.reports.comparison.latency import LatencyPair, clock_doubt
+from pytest_ortperf.reports.comparison.multiple import adjusted
+from pytest_ortperf.reports.comparison.side import RunSide, Side, cases_of
+from pytest_ortperf.reports.comparison.verdict import LEAST_DELTA, UNSURE, Decision, decide, delta_of
+
+FEWEST_PAIRS = 2
+"""From which on there is a spread."""
+
+FEWEST_FOR_FLOOR = 10
+_FLOOR_QUANTILE = 0.95
+
+
+class Named(Protocol):
+    """A case of both sides."""
+
+    @property
+    def case_id(self) -> str:
+        """Of its pairs."""
+
+
+Match = TypeVar("Match", bound=Named)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairsOfCase:
+    """All pairs of one case."""
+
+    case_id: str
+    timing: str
+    screened: tuple[Pair, ...]
+    """Of the screening, and those that were added because it could not tell."""
+
+    confirmed: tuple[Pair, ...]
+    """Fresh ones, made because the screening found a change; empty if it found none."""
+
+    @property
+    def deciding(self) -> tuple[Pair, ...]:
+        """Those that the verdict rests on: never the ones that a change was found in, if there are others."""
+        return self.confirmed or self.screened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One case with its verdict."""
+
+    pairs: PairsOfCase
+    evidence: Evidence
+    adjusted_p: float
+    decision: Decision
+
+
+def by_case(pairs: Iterable[Pair]) -> list[PairsOfCase]:
+    """Return pairs by case and timing mode, in the order they came."""
+    found: dict[tuple[str, str], list[Pair]] = {}
+    for pair in pairs:
+        found.setdefault((pair.case_id, pair.timing), []).append(pair)
+    return [
+        PairsOfCase(
+            case_id=case_id,
+            timing=timing,
+            screened=tuple(pair for pair in each if pair.stage != CONFIRM),
+            confirmed=tuple(pair for pair in each if pair.stage == CONFIRM),
+        )
+        for (case_id, timing), each in found.items()
+    ]
+
+
+def looks_changed(case: PairsOfCase, floor: NoiseFloor | None) -> bool:
+    """Whether the screening's median ratio is half of a change away from 1, in either direction."""
+    delta = _delta_of(case.screened, None, floor)
+    middle = statistics.median(pair.log_ratio for pair in case.screened)
+    return abs(middle) >= math.log1p(delta / 2)
+
+
+def judge(cases: Sequence[PairsOfCase], floor: NoiseFloor | None = None) -> list[Judged]:
+    """Return a verdict on each case.
+
+    SLOWER and FASTER need fresh pairs after the screening, at least 3, an adjusted p value of at most 0.05 among
+    all cases that have such pairs, and mean and median beyond delta. SAME needs the 90 % interval within delta.
+
+    Args:
+        cases: Each with one pair at least.
+        floor: The machine's, by case; without it, the spread of the pairs is their noise.
+    """
+    evidences = [_evidence(case.deciding) for case in cases]
+    confirmed = [number for number, case in enumerate(cases) if case.confirmed]
+    values = dict(zip(confirmed, adjusted([evidences[number].p for number in confirmed]), strict=True))
+    return [
+        Judged(
+            pairs=case,
+            evidence=evidence,
+            adjusted_p=values.get(number, 1.0),
+            decision=_decision(case, evidence, values.get(number), floor),
+        )
+        for number, (case, evidence) in enumerate(zip(cases, evidences, strict=True))
+    ]
+
+
+def sorter(
+    floor: NoiseFloor | None,
+) -> Callable[[Sequence[Pair], Sequence[Match]], tuple[list[Match], list[Match]]]:
+    """Return what sorts the cases of a run by what its pairs say so far: looks changed, or nothing can be said yet."""
+
+    def sort(pairs: Sequence[Pair], matches: Sequence[Match]) -> tuple[list[Match], list[Match]]:
+        cases = {case.case_id: case for case in by_case(pairs)}
+        known = [match for match in matches if match.case_id in cases]
+        changed = [match for match in known if looks_changed(cases[match.case_id], floor)]
+        verdicts = {each.pairs.case_id: each.decision.verdict for each in judge(list(cases.values()), floor)}
+        unsure = [match for match in known if match not in changed and verdicts[match.case_id] == UNSURE]
+        return changed, unsure
+
+    return sort
+
+
+def require_floor(floor: NoiseFloor | None, stored: StoredPairs) -> None:
+    """Refuse a floor of another machine.
+
+    Raises:
+        SettingsError: If it is.
+    """
+    here = stored.header.current.environment.fingerprint
+    if floor is not None and floor.fingerprint != here:
+        raise SettingsError(
+            f"--floor: was measured on another machine ({floor.fingerprint}), this is {here}; measure it here with --aa"
+        )
+
+
+def floor_of(stored: StoredPairs) -> NoiseFloor:
+    """Return the noise floor that pairs of the same against the same show."""
+    cases = [case for case in by_case(stored.pairs) if len(case.screened) >= FEWEST_FOR_FLOOR]
+    return NoiseFloor(
+        schema=PAIRS_SCHEMA,
+        run=stored.header.run,
+        fingerprint=stored.header.current.environment.fingerprint,
+        cases=tuple(
+            FloorOfCase(
+                case_id=case.case_id,
+                timing=case.timing,
+                pairs=len(case.screened),
+                log_floor=_quantile([abs(pair.log_ratio) for pair in case.screened]),
+            )
+            for case in cases
+        ),
+    )
+
+
+def compare_pairs(stored: StoredPairs, floor: NoiseFloor | None = None) -> Comparison:
+    """Return the comparison of both sides of a run of pairs: failures and placement too, from their records."""
+    header = stored.header
+    base, current = (_side(name, fact, stored) for name, fact in zip(SIDES, (header.base, header.current), strict=True))
+    judged = judge(by_case(stored.pairs), floor)
+    records = {it.case_id: it for it in stored.records if it.side == SIDES[1]}
+    pairs = tuple(_latency_pair(each, records[each.pairs.case_id]) for each in judged)
+    found = compare(base, current)
+    return dataclasses.replace(
+        found, pairs=pairs, fleets=(), changes=(*found.changes, *_on_one_side(header.base, header.current))
+    )
+
+
+def _on_one_side(base: SideFact, current: SideFact) -> Iterator[Change]:
+    for kind, direction, only, other in (
+        (MISSING, WORSE, base, current),
+        (ADDED, OTHER, current, base),
+    ):
+        for case_id in only.cases:
+            # where each side has a provider of its own, all ids differ, and cases are paired otherwise
+            if case_id not in other.cases and not set(base.cases).isdisjoint(current.cases):
+                yield Change(
+                    topic="missing", kind=kind, direction=direction, case_id=case_id, nodeid=case_id, text="on one side"
+                )
+
+
+def _evidence(pairs: Sequence[Pair]) -> Evidence:
+    ratios = [pair.log_ratio for pair in pairs]
+    if len(ratios) < FEWEST_PAIRS:
+        unknown = of_pairs([*ratios, *ratios])
+        return dataclasses.replace(unknown, error=math.inf, base_count=len(ratios), current_count=len(ratios))
+    return of_pairs(ratios)
+
+
+def _delta_of(pairs: Sequence[Pair], evidence: Evidence | None, floor: NoiseFloor | None) -> float:
+    first = pairs[0]
+    known = None if floor is None else floor.of(first.case_id, first.timing)
+    # in the screening, the spread of three pairs is no measure: what is not known there counts as quiet
+    noise = 0.0 if evidence is None and known is None else known
+    return delta_of(_typical_ns(pairs, SIDES[0]), evidence or _evidence(pairs), floor=noise)
+
+
+def _decision(case: PairsOfCase, evidence: Evidence, adjusted_p: float | None, floor: NoiseFloor | None) -> Decision:
+    if not evidence.is_known:
+        return Decision(verdict=UNSURE, delta=LEAST_DELTA, reasons=("a single pair: nothing is known of the noise",))
+    delta = _delta_of(case.deciding, evidence, floor)
+    doubts = tuple(_doubts(case, evidence, delta, is_confirmed=adjusted_p is not None))
+    return decide(
+        evidence,
+        base_ns=_typical_ns(case.deciding, SIDES[0]),
+        delta=delta,
+        adjusted_p=1.0 if adjusted_p is None else adjusted_p,
+        doubts=doubts,
+    )
+
+
+def _doubts(case: PairsOfCase, evidence: Evidence, delta: float, *, is_confirmed: bool) -> Iterator[str]:
+    if not is_confirmed:
+        yield "no fresh pairs confirm it"
+    elif not evidence.may_decide:
+        yield f"{evidence.base_count} fresh pairs; it takes more to confirm it"
+    middle = statistics.median(pair.log_ratio for pair in case.deciding)
+    if middle * math.copysign(1, evidence.log_ratio) < math.log1p(delta):
+        yield f"the middle one of the pairs is {100 * math.expm1(middle):+.1f} %"
+    clocks = [[getattr(pair, name).sm_clock_mhz for pair in case.deciding] for name in SIDES]
+    yield from clock_doubt([[clock for clock in side if clock] for side in clocks], evidence, delta)
+
+
+def _typical_ns(pairs: Sequence[Pair], side: str) -> float:
+    return math.exp(statistics.fmean(math.log(max(getattr(pair, side).median_ns, 1.0)) for pair in pairs))
+
+
+def _latency_pair(each: Judged, known: SideRecord) -> LatencyPair:
+    return LatencyPair(
+        case_id=each.pairs.case_id,
+        nodeid=known.record.nodeid,
+        provider=known.record.provider,
+        timing=each.pairs.timing,
+        statistic="median",
+        base_ns=_typical_ns(each.pairs.deciding, SIDES[0]),
+        current_ns=_typical_ns(each.pairs.deciding, SIDES[1]),
+        evidence=each.evidence,
+        adjusted_p=each.adjusted_p,
+        decision=each.decision,
+    )
+
+
+def _side(name: str, fact: SideFact, stored: StoredPairs) -> Side:
+    """Return a side with a run for each round: each has its own processes."""
+    rounds: dict[tuple[str, int], list[SideRecord]] = {}
+    for it in stored.records:
+        if it.side == name:
+            rounds.setdefault((it.stage, it.round), []).append(it)
+    runs = tuple(
+        RunSide(
+            name=f"{stored.header.run}, {stage} {number + 1}",
+            cases=cases_of(dataclasses.replace(it.record, case_id=it.case_id) for it in each),
+            environment=fact.environment,
+            fingerprint=fact.environment.fingerprint,
+            options=fact.options,
+        )
+        for (stage, number), each in rounds.items()
+    )
+    return Side(name=fact.name, runs=runs, notes=stored.notes if name == SIDES[0] else ())
+
+
+def _quantile(values: Sequence[float]) -> float:
+    ordered = sorted(values)
+    place = _FLOOR_QUANTILE * (len(ordered) - 1)
+    low = math.floor(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
