@@ -145,7 +145,8 @@ def health_notes(comparison: Comparison) -> Iterator[str]:
         if comparison.machine is None and floor > needed:
             yield (
                 f"{_counted(kind, base, current)}: a test by ranks alone could not go below p {floor:.2g}, and a lone "
-                f"change among {len(comparison.pairs)} needs {needed:.2g}; verdicts rest on the normal shape of {_noise(kind)}"
+                f"change among {len(comparison.pairs)} needs {needed:.2g}; verdicts rest on the normal shape of "
+                f"{_noise(kind)}"
             )
 
 
