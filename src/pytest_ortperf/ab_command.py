@@ -12,7 +12,7 @@ from pytest_ortperf.compare_command import add_report_options, print_comparison,
 from pytest_ortperf.errors import SettingsError
 
 if TYPE_CHECKING:
-    from pytest_ortperf.pairing.side_process import SideProcess, SideSpec
+    from pytest_ortperf.pairing.side_process import SideSpec
     from pytest_ortperf.records.pairs import NoiseFloor, PairsHeader
     from pytest_ortperf.records.pairs_file import PairsFile, StoredPairs
 
@@ -137,7 +137,7 @@ def _measure(
     arguments: argparse.Namespace, specs: tuple[SideSpec, SideSpec], file: PairsFile, floor: NoiseFloor | None
 ) -> None:
     from pytest_ortperf.pairing.lead import Lead, fresh_sides
-    from pytest_ortperf.pairing.plan import matches_of
+    from pytest_ortperf.pairing.plan import header_of, matches_of
     from pytest_ortperf.records.pairs_file import read_pairs
     from pytest_ortperf.reports.comparison.paired import sorter
 
@@ -145,7 +145,7 @@ def _measure(
     _tell("starting both sides")
     with fresh_sides(specs) as (base, current):
         matches = matches_of(base, current)
-        header = _header(file.path, plan.as_builtins(), (base, current))
+        header = header_of(file.path, plan, (base, current))
     known = read_pairs(file.path) if file.path.stat().st_size else None
     if known is None:
         file.append(header)
@@ -211,36 +211,6 @@ def _path(arguments: argparse.Namespace) -> Path:
     stamp = datetime.now(UTC).astimezone().strftime("%Y%m%d-%H%M%S")
     names = (stamp, *(f"{stamp}-{number}" for number in range(2, 1000)))
     return next(path for name in names if not (path := pairs_path(arguments.results, name)).exists())
-
-
-def _header(path: Path, plan: Any, sides: tuple[SideProcess, SideProcess]) -> PairsHeader:
-    from pytest_ortperf.records.pairs import PAIRS_SCHEMA, PairsHeader
-
-    base, current = (_fact(side) for side in sides)
-    return PairsHeader(
-        schema=PAIRS_SCHEMA,
-        run=path.stem.removeprefix("pairs_"),
-        started=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        command=tuple(sys.argv),
-        plan=plan,
-        base=base,
-        current=current,
-    )
-
-
-def _fact(side: SideProcess) -> Any:
-    from pytest_ortperf.records.pairs import SideFact
-
-    if side.environment is None:
-        raise RuntimeError("the side has not been met")
-    own = " ".join(option for option in side.spec.options)
-    return SideFact(
-        name=f"{side.spec.name} ({own})" if own else side.spec.name,
-        python=side.environment.python,
-        options=side.options,
-        environment=side.environment,
-        cases=tuple(side.cases),
-    )
 
 
 def _require_the_same(stored: PairsHeader, now: PairsHeader) -> None:

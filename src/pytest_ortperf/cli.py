@@ -61,12 +61,25 @@ def _report(arguments: argparse.Namespace) -> int:
     from pytest_ortperf.reports.csv_tables import write_tables
     from pytest_ortperf.reports.terminal import summary_lines
 
+    from pytest_ortperf.records.pairs_file import is_pairs_file
+
+    if is_pairs_file(arguments.results):
+        return _report_pairs(arguments.results)
     run = read_run(find_run(arguments.results, arguments.run))
     folder = arguments.output or run.path.parent
     files = [run.path, *write_tables(run, folder)]
     width = shutil.get_terminal_size().columns
     for text, _ in summary_lines(run, width=width, files=files, results=folder):
         print(text)
+    return 0
+
+
+def _report_pairs(path: Path) -> int:
+    from pytest_ortperf.compare_command import print_comparison
+    from pytest_ortperf.records.pairs_file import read_pairs
+    from pytest_ortperf.reports.comparison.paired import compare_pairs
+
+    print_comparison(compare_pairs(read_pairs(path)), [], everything=True)
     return 0
 
 
@@ -90,9 +103,10 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser(
         "report",
         help="write the CSV files of a run again and print its summary",
-        description="Write the CSV files of a run again, from its records file, and print its summary.",
+        description="Write the CSV files of a run again, from its records file, and print its summary. Of a pairs file "
+        "of `ortperf ab`, print the comparison.",
     )
-    report.add_argument("results", type=Path, metavar="RESULTS", help="results folder or records file")
+    report.add_argument("results", type=Path, metavar="RESULTS", help="results folder, records file or pairs file")
     report.add_argument("--run", metavar="ID", help="run id, such as 20261123-210146; the newest unless given")
     report.add_argument(
         "--output",

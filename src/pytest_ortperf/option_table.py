@@ -112,6 +112,13 @@ OPTIONS: tuple[Option, ...] = (
         default_text="cuda for tensorrt, cpu for every other",
     ),
     Option(
+        "paired",
+        "at the end, measure what passed on a provider and on its reference provider again: in turns, by 6 pairs of "
+        "fresh processes, so that the gain has an interval that the machine's moods are not in",
+        kind="bool",
+        default_text="off",
+    ),
+    Option(
         "input",
         "'zoo': stored test data only; 'random': generated inputs only; 'auto': stored where there are some",
         choices=("auto", "zoo", "random"),

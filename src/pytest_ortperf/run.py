@@ -28,11 +28,13 @@ NOTES_FOLDER = "notes_folder"
 """Name under which workers find the folder that they write their notes to."""
 
 _NOT_AGAIN = frozenset(
-    {"mode", "models", "ep", "fp16", "dim", "reference-ep", "results", "label", "baseline", "fail-on"}
+    {"mode", "models", "ep", "fp16", "dim", "reference-ep", "results", "label", "baseline", "fail-on", "paired"}
 )
 """Options that the command of one case names itself, or that do not change it."""
 
-_NOT_OF_A_CASE = frozenset({"isolation", "keep", "samples", "timing", "iterations", "warmup", "operators", "progress"})
+_NOT_OF_A_CASE = frozenset(
+    {"isolation", "keep", "samples", "timing", "iterations", "warmup", "operators", "progress", "paired"}
+)
 """Options that change nothing about what a case computes."""
 
 
@@ -54,6 +56,10 @@ def start(config: pytest.Config) -> None:
         config.pluginmanager.register(MachineGate(run), "ortperf-machine")
         config.pluginmanager.register(Recorder(run), "ortperf-recorder")
         config.pluginmanager.register(DimensionCheck(config, run.settings.axes.dims), "ortperf-dimension-check")
+        if options.given(config, "paired"):
+            from pytest_ortperf.paired_gains import PairedGains
+
+            config.pluginmanager.register(PairedGains(run), "ortperf-paired")
     config.pluginmanager.register(runner_for(run), "ortperf-isolation")
 
 

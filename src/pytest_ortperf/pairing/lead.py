@@ -67,7 +67,7 @@ class Lead:
         for number in range(self.plan.confirm_pairs):
             self._round(CONFIRM, number, self._shuffled(changed, CONFIRM, number))
         for number in range(self.plan.confirm_pairs):
-            still = [match for match in self.sort(self.pairs, unsure)[1] if match in unsure]
+            still = [match for found in self.sort(self.pairs, unsure) for match in found]
             self._round(MORE, number, self._shuffled(still, MORE, number))
 
     def _alive(self, matches: Iterable[Match]) -> list[Match]:

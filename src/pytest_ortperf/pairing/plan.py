@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.pairing.measure_pair import Match
 from pytest_ortperf.pairing.side_process import SideCase, SideProcess
+from pytest_ortperf.records.pairs import PAIRS_SCHEMA, PairsHeader, SideFact
+from pytest_ortperf.reports.gains import BEST_FIRST
 
 SCREEN_PAIRS, CONFIRM_PAIRS, AA_PAIRS = 3, 10, 10
 PAIR_S = 1.0
-
-BEST_FIRST = ("bound", "host", "bound+copies", "graph")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +37,6 @@ class Plan:
 
     is_aa: bool = False
     """Whether both sides are the same, to measure the noise floor."""
-
-    def as_builtins(self) -> Mapping[str, object]:
-        """Return it for the header."""
-        return asdict(self)
 
     def rng(self, *what: object) -> random.Random:
         """Return the random numbers of one part of the run, the same when it is gone on with."""
@@ -64,9 +63,37 @@ def matches_of(base: SideProcess, current: SideProcess) -> list[Match]:
     return [match for pair in found if (match := _match(*pair)) is not None]
 
 
-def skipped_in(side: SideProcess) -> dict[str, str]:
-    """Return case id -> why the model list leaves it out."""
-    return {case.case_id: case.skip for case in side.cases.values() if case.skip is not None}
+def header_of(path: Path, plan: Plan, sides: tuple[SideProcess, SideProcess]) -> PairsHeader:
+    """Return the first line of a pairs file.
+
+    Args:
+        path: Of the file; its name holds the run.
+        plan: How the run goes.
+        sides: Base and current, which have been met.
+    """
+    base, current = (_fact(side) for side in sides)
+    return PairsHeader(
+        schema=PAIRS_SCHEMA,
+        run=path.stem.removeprefix("pairs_"),
+        started=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        command=tuple(sys.argv),
+        plan=asdict(plan),
+        base=base,
+        current=current,
+    )
+
+
+def _fact(side: SideProcess) -> SideFact:
+    if side.environment is None:
+        raise RuntimeError("the side has not been met")
+    own = " ".join(side.spec.options)
+    return SideFact(
+        name=f"{side.spec.name} ({own})" if own else side.spec.name,
+        python=side.environment.python,
+        options=side.options,
+        environment=side.environment,
+        cases=tuple(side.cases),
+    )
 
 
 def _match(base: SideCase, current: SideCase) -> Match | None:

@@ -92,6 +92,11 @@ class Gains:
         best_first = sorted(record.latencies, key=lambda latency: BEST_FIRST.index(latency.timing))
         return next((found for latency in best_first if (found := self.of_timing(record, latency, against))), None)
 
+    def reference_of(self, record: Record) -> Record | None:
+        """Return the benchmark of the same case on the reference provider; `None` if it has none, or did not pass."""
+        name = reference_name(record.provider, self._header)
+        return self._measured.get(_key(record, name)) if name and counts(record) else None
+
     def standalone(self, record: Record, latency: Latency) -> Gain | None:
         """Return the gain over the program that runs the same engine by itself, where it is not the reference."""
         others = references_of(record.provider, self._header)[1:]
