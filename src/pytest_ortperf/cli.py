@@ -57,11 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
+    from pytest_ortperf.records.pairs_file import is_pairs_file
     from pytest_ortperf.records.reading import find_run, read_run
     from pytest_ortperf.reports.csv_tables import write_tables
     from pytest_ortperf.reports.terminal import summary_lines
-
-    from pytest_ortperf.records.pairs_file import is_pairs_file
 
     if is_pairs_file(arguments.results):
         return _report_pairs(arguments.results)
