@@ -3,7 +3,8 @@
 #
 #   scripts/gpu-check.sh [--bundle DIR] [--out DIR] [--work DIR] [STEP...]
 #
-# STEP is one of: environment export validate strict benchmark timing events tests; all, in this order, unless given.
+# STEP is one of: environment export validate strict benchmark timing events turns tests; all, in this order, unless
+# given.
 #   environment  what the machine has, and which execution providers are usable
 #   export       ResNet-50, BERT-base, ViT-B/16 and a detector with random weights, into WORK/models
 #   validate     their outputs on CPU and CUDA, as given and in fp16
@@ -11,6 +12,7 @@
 #   benchmark    their latency on CPU and CUDA, as given and in fp16; every case of TensorRT must fail and say why
 #   timing       every timing mode on CUDA, and four threads on one session
 #   events       the timing mode bound against CUDA events around the same runs
+#   turns        CUDA against itself, with and without TF32, and against the CPU, in pairs of processes that take turns
 #   tests        the repository's own tests marked gpu
 #
 # --bundle  folder with ort.tar.xz (an unpacked onnxruntime-gpu) and wheels/ (default: .gpu in the repository)
@@ -27,7 +29,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 bundle=$root/.gpu
 out=${OUT:-$root/result/gpu-check}
 work=${TMPDIR:-/tmp}/ortperf-gpu-check
-all_steps=(environment export validate strict benchmark timing events tests)
+all_steps=(environment export validate strict benchmark timing events turns tests)
 steps=()
 
 usage() { sed -n '2,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
@@ -122,6 +124,20 @@ step_events() {
   "$python" -W ignore "$root/scripts/cuda_event_check.py" "$work/models" --fp16 "${results[@]}"
 }
 
+# Exit status 1 is something SLOWER: an answer, but not between CUDA and itself.
+step_turns() {
+  local status
+  pairs() {
+    (cd "$work/models" && "$python" -m pytest_ortperf.cli ab --ortperf-ep=cuda --pair-time=0.5 \
+      --results="$work/results/turns" "$@")
+  }
+  pairs --current-option=--ortperf-label=side=current || return 1
+  pairs --current-option=--ortperf-ep-option=cuda.use_tf32=0 --confirm-pairs=6
+  status=$?
+  ((status <= 1)) || return "$status"
+  ortperf turns --ortperf-mode=benchmark --ortperf-ep='cpu cuda' --ortperf-max-time=0.5 --ortperf-paired -k resnet50
+}
+
 step_tests() { (cd "$root" && "$python" -m pytest -p no:cacheprovider -m gpu tests/gpu --durations=10); }
 
 deadline() {
@@ -133,6 +149,7 @@ deadline() {
     benchmark) echo 240 ;;
     timing) echo 200 ;;
     events) echo 150 ;;
+    turns) echo 240 ;;
     tests) echo 330 ;;
   esac
 }

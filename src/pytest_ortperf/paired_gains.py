@@ -98,10 +98,11 @@ class PairedGains:
 
     def _lead(self, contest: _Contest, cases: Mapping[str, str], file: PairsFile) -> Lead:
         from pytest_ortperf.pairing.lead import Lead, fresh_sides
-        from pytest_ortperf.pairing.plan import Plan, header_of, matches_of
+        from pytest_ortperf.pairing.plan import PAIR_S, Plan, header_of, matches_of
 
         specs = (self._spec("base", contest.reference), self._spec("current", contest.provider))
-        plan = Plan(screen_pairs=PAIRS, confirm_pairs=0)
+        pair_s = min(PAIR_S, self._run.settings.execution.max_time_s)
+        plan = Plan(screen_pairs=PAIRS, confirm_pairs=0, pair_s=pair_s)
         with fresh_sides(specs) as (base, current):
             matches = [it for it in matches_of(base, current) if cases.get(it.current_id) == it.base_id]
             file.append(header_of(file.path, plan, (base, current)))

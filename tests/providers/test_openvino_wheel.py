@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from plugin.project import Project
@@ -118,3 +120,24 @@ def test_auto_runs_both_and_every_node_is_where_it_was_asked_for(project: Projec
         ("cpu", "CPUExecutionProvider"),
         ("openvino", "OpenVINOExecutionProvider"),
     }
+
+
+def test_a_gain_over_the_reference_provider_is_measured_in_turns(project: Project) -> None:
+    give_model(project, small_models.network())
+
+    result = project.run("--ortperf-iterations=3", "--ortperf-paired", "--ortperf-max-time=0.1", mode="benchmark")
+
+    assert result.exit_code == 0, result.out
+    title, row = (line.split() for line in result.out.splitlines() if line.startswith(("gain over", "m::benchmark")))
+    assert title == ["gain", "over", "cpu,", "in", "turns"]
+    assert (row[:2], row[-1]) == (["m::benchmark[openvino]", "host"], "6")
+    (path,) = (project.path / "result").glob("pairs_*_openvino_cpu.jsonl")
+    lines = [json.loads(line) for line in path.read_text(encoding="ascii").splitlines()]
+    pairs = [line["pair"] for line in lines if line["type"] == "pair"]
+    assert [pair["round"] for pair in pairs] == [0, 1, 2, 3, 4, 5]
+    providers = {
+        (line["record"]["side"], *line["record"]["record"]["placement"]["nodes_by_provider"])
+        for line in lines
+        if line["type"] == "record"
+    }
+    assert providers == {("base", "CPUExecutionProvider"), ("current", "OpenVINOExecutionProvider")}
