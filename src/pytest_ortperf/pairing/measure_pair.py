@@ -20,6 +20,11 @@ TURN_S = 0.02
 """Length of a turn, one run at least. Other work comes and goes within seconds, so that both sides of a turn see the
 same of it; and a switch of processes costs a fraction of a millisecond."""
 
+DEVICE_TURN_S = 0.1
+"""The same on a device: after a pause, its host takes longer until it launches kernels as fast as it can."""
+
+DEVICE_LEAD_IN = 0.25
+
 LEAD_IN = 0.05
 """Share of a turn's runs that come before it and are not timed: the caches hold what the other side used."""
 
@@ -41,6 +46,8 @@ class Match:
     base_id: str
     current_id: str
     timing: str
+    on_device: bool
+    """Whether a side computes on a device with memory of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +137,7 @@ def measure_pair(sides: tuple[SideProcess, SideProcess], job: Job, rng: random.R
                 halves[index] = _Half(sides[index], answer["opened"], [], [])
         if len(halves) < len(sides):
             return Outcome(records=tuple(records), pair=None)
-        order, failed = _turns(halves[0], halves[1], job.pair_s, rng.random)
+        order, failed = _turns(halves[0], halves[1], job, rng.random)
         if failed is not None:
             index, answer = failed
             records.append(_record(sides[index], job, answer))
@@ -146,14 +153,10 @@ def log_ratios(base: list[float], current: list[float]) -> list[float]:
     return [math.log(max(two, 1) / max(one, 1)) for one, two in zip(base, current, strict=True)]
 
 
-def _turns(
-    base: _Half, current: _Half, pair_s: float, draw: Callable[[], float]
-) -> tuple[str, tuple[int, Message] | None]:
-    run_ns = (base.opened["run_ns"] + current.opened["run_ns"]) / 2
-    runs = max(1, round(TURN_S * 1e9 / max(run_ns, 1)))
-    lead_in = max(1, round(runs * LEAD_IN)) if runs >= LEAST_RUNS_WITH_LEAD_IN else 0
+def _turns(base: _Half, current: _Half, job: Job, draw: Callable[[], float]) -> tuple[str, tuple[int, Message] | None]:
+    runs, lead_in = _lengths((base.opened["run_ns"] + current.opened["run_ns"]) / 2, on_device=job.match.on_device)
     order = ""
-    while not _is_enough(base, current, pair_s):
+    while not _is_enough(base, current, job.pair_s):
         base_first = draw() < 0.5  # noqa: PLR2004 - heads or tails
         # and the other way round in the turn after it, so that a drift within two turns cancels
         for first in (base_first, not base_first):
@@ -163,6 +166,13 @@ def _turns(
                 if answer is not None:
                     return order, (index, answer)
     return order, None
+
+
+def _lengths(run_ns: float, *, on_device: bool) -> tuple[int, int]:
+    """Return how many runs a turn has, and how many before it are not timed."""
+    turn_s, share = (DEVICE_TURN_S, DEVICE_LEAD_IN) if on_device else (TURN_S, LEAD_IN)
+    runs = max(1, round(turn_s * 1e9 / max(run_ns, 1)))
+    return runs, max(1, round(runs * share)) if runs >= LEAST_RUNS_WITH_LEAD_IN else 0
 
 
 def _is_enough(base: _Half, current: _Half, pair_s: float) -> bool:

@@ -107,7 +107,13 @@ def _match(base: SideCase, current: SideCase) -> Match | None:
             f"{current.case_id}: no timing mode is of both sides: {', '.join(base.timings)}, and "
             f"{', '.join(current.timings)}; choose one with --ortperf-timing"
         )
-    return Match(case_id=current.case_id, base_id=base.case_id, current_id=current.case_id, timing=common[0])
+    return Match(
+        case_id=current.case_id,
+        base_id=base.case_id,
+        current_id=current.case_id,
+        timing=common[0],
+        on_device=base.on_device or current.on_device,
+    )
 
 
 def _has_one_provider(cases: Iterable[SideCase]) -> bool:

@@ -117,6 +117,7 @@ def _described(item: CaseItem) -> Message:
         "precision": case.precision,
         "dims": dict(case.dims),
         "timings": list(modes_of(case.provider, item.run.settings.execution.timing)),
+        "on_device": case.provider.memory is not None,
         "skip": skipped[0] if skipped else None,
     }
 

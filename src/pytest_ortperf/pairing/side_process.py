@@ -49,6 +49,9 @@ class SideCase:
     timings: tuple[str, ...]
     """Modes it can be measured in, the headline first."""
 
+    on_device: bool
+    """Whether its provider has memory of its own."""
+
     skip: str | None
     """Why the model list leaves it out."""
 
