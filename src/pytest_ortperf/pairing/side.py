@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from pytest_ortperf import options
-from pytest_ortperf.errors import CaseError, CaseSkipped
+from pytest_ortperf.errors import CaseError, CaseSkipped, OrtPerfError
 from pytest_ortperf.execution.child import Child, ChildEnd
 from pytest_ortperf.execution.devices import nvml_gpus
 from pytest_ortperf.execution.lease import claims_of, holding, lock_folder, waited_s
@@ -46,7 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Side(channel, items, errors).serve()
         return 0
 
-    return with_cases([*ALWAYS, *given], work, "any case")
+    try:
+        return with_cases([*ALWAYS, *given], work, "any case")
+    except OrtPerfError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
 
 
 class Side:
