@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -139,13 +140,14 @@ def _measure(
     from pytest_ortperf.pairing.lead import Lead, fresh_sides
     from pytest_ortperf.pairing.plan import header_of, matches_of
     from pytest_ortperf.records.pairs_file import read_pairs
-    from pytest_ortperf.reports.comparison.paired import sorter
+    from pytest_ortperf.reports.comparison.paired import require_floor, sorter
 
     plan = _plan(arguments)
     _tell("starting both sides")
     with fresh_sides(specs) as (base, current):
         matches = matches_of(base, current)
         header = header_of(file.path, plan, (base, current))
+    require_floor(floor, header)
     known = read_pairs(file.path) if file.path.stat().st_size else None
     if known is None:
         file.append(header)
@@ -204,13 +206,11 @@ def _specs(arguments: argparse.Namespace) -> tuple[SideSpec, SideSpec]:
 
 
 def _path(arguments: argparse.Namespace) -> Path:
-    from pytest_ortperf.records.pairs_file import find_pairs, pairs_path
+    from pytest_ortperf.records.pairs_file import find_pairs, new_pairs
 
     if arguments.resume is not None:
         return find_pairs(arguments.results, arguments.resume or None)
-    stamp = datetime.now(UTC).astimezone().strftime("%Y%m%d-%H%M%S")
-    names = (stamp, *(f"{stamp}-{number}" for number in range(2, 1000)))
-    return next(path for name in names if not (path := pairs_path(arguments.results, name)).exists())
+    return new_pairs(arguments.results, datetime.now(UTC).astimezone())
 
 
 def _require_the_same(stored: PairsHeader, now: PairsHeader) -> None:
@@ -228,7 +228,7 @@ def _require_the_same(stored: PairsHeader, now: PairsHeader) -> None:
             for name, old, new in sides
             if old.environment.packages != new.environment.packages
         ),
-        *(f"cases of the {name}" for name, old, new in sides if old.cases != new.cases),
+        *(f"cases of the {name}" for name, old, new in sides if set(old.cases) != set(new.cases)),
         *(f"machine of the {name}" for name, old, new in sides if _machine(old) != _machine(new)),
     ]
     if different:
@@ -245,9 +245,8 @@ def _machine(fact: Any) -> str | None:
 
 def _report(stored: StoredPairs, arguments: argparse.Namespace, floor: NoiseFloor | None, check: Any) -> int:
     from pytest_ortperf.records.pairs_file import write_floor
-    from pytest_ortperf.reports.comparison.paired import FEWEST_FOR_FLOOR, compare_pairs, floor_of, require_floor
+    from pytest_ortperf.reports.comparison.paired import FEWEST_FOR_FLOOR, compare_pairs, floor_of
 
-    require_floor(floor, stored)
     comparison = compare_pairs(stored, floor)
     print_comparison(comparison, [], everything=True)
     write_outputs(arguments, comparison, [])
@@ -271,14 +270,17 @@ def _tell(line: str) -> None:
 
 
 def _count(text: str) -> int:
-    value = int(text)
+    value = int(text) if text.isdecimal() else 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: give at least 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
     return value
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text}: give more than 0 seconds")
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
     return value

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -19,6 +22,10 @@ from pytest_ortperf.records.store import json_line
 Line: TypeAlias = PairsHeader | SideRecord | Pair | RoundEnd
 
 _TYPES: Mapping[str, type[Line]] = {"header": PairsHeader, "record": SideRecord, "pair": Pair, "round": RoundEnd}
+
+_BEGINNING = b'{"type":"header"'
+_RUN = re.compile(r"pairs_(?P<stamp>\d{8}-\d{6})(?:-(?P<number>\d+))?\.jsonl")
+"""Of `ortperf ab`; that of `--ortperf-paired` has providers in its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +45,29 @@ def pairs_path(folder: Path, run: str) -> Path:
     return folder / f"pairs_{run}.jsonl"
 
 
+def new_pairs(folder: Path, now: datetime) -> Path:
+    """Return where the pairs of a run of this second go, and claim it by an empty file: no other run has it then.
+
+    Raises:
+        ResultsFileError: If the file cannot be made.
+    """
+    stamp = now.strftime("%Y%m%d-%H%M%S")
+    number = 1
+    while True:
+        path = pairs_path(folder, stamp if number == 1 else f"{stamp}-{number}")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.touch(exist_ok=False)
+        except FileExistsError as error:
+            if not path.exists():
+                raise _not_opened(path, error) from error
+            number += 1
+        except OSError as error:
+            raise _not_opened(path, error) from error
+        else:
+            return path
+
+
 class PairsFile:
     """The open file of a run; nothing is buffered.
 
@@ -49,15 +79,20 @@ class PairsFile:
         """Open a file to be appended to, new or not.
 
         Raises:
-            ResultsFileError: If that cannot be.
+            ResultsFileError: If that cannot be, another process has it open, or it holds something else.
         """
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
-            raise ResultsFileError(f"{path}: was not opened: {error.strerror}. Give another --results=DIR.") from error
-        self._drop_half_line()
+            raise _not_opened(path, error) from error
+        try:
+            self._take()
+            self._drop_half_line()
+        except BaseException:
+            self.close()
+            raise
 
     def append(self, line: Line) -> None:
         """Write one line.
@@ -87,10 +122,21 @@ class PairsFile:
     ) -> None:
         self.close()
 
+    def _take(self) -> None:
+        """Keep other processes from writing to the file, where its file system knows locks."""
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ResultsFileError(f"{self.path}: another process writes to it; wait for its end.") from error
+        except OSError:
+            return
+
     def _drop_half_line(self) -> None:
-        """Cut off what a run that was killed in the middle of a line has left."""
+        """Cut off what a run that was killed in the middle of a line has left; of nothing but a pairs file."""
         size = os.fstat(self._descriptor).st_size
         data = os.pread(self._descriptor, size, 0)
+        if not data.startswith(_BEGINNING) and not _BEGINNING.startswith(data):
+            raise ResultsFileError(f"{self.path}: is no pairs file; it was left as it is.")
         os.ftruncate(self._descriptor, data.rfind(b"\n") + 1)
 
 
@@ -135,14 +181,26 @@ def find_pairs(results: Path, run: str | None) -> Path:
     Raises:
         ResultsFileError: If there is none.
     """
-    if run is not None and Path(run).is_file():
+    if run is not None and is_pairs_file(Path(run)):
         return Path(run)
-    found = sorted(results.glob("pairs_*.jsonl")) if results.is_dir() else []
-    wanted = found if run is None else [path for path in found if path == pairs_path(results, run)]
+    found = sorted(results.glob("pairs_*.jsonl"), key=_age) if results.is_dir() else []
+    wanted = [
+        path for path in found if (_RUN.fullmatch(path.name) if run is None else path == pairs_path(results, run))
+    ]
     if not wanted:
         known = ", ".join(path.stem.removeprefix("pairs_") for path in reversed(found)) or "none"
         raise ResultsFileError(f"{results}: holds no pairs of run {run or '(any)'}; its runs, newest first: {known}.")
     return wanted[-1]
+
+
+def _not_opened(path: Path, error: OSError) -> ResultsFileError:
+    return ResultsFileError(f"{path}: was not opened: {error.strerror}. Give another --results=DIR.")
+
+
+def _age(path: Path) -> tuple[str, int]:
+    """Sort runs by their second, then by their number in it."""
+    match = _RUN.fullmatch(path.name)
+    return (path.name, 1) if match is None else (match["stamp"], int(match["number"] or 1))
 
 
 def _lines(path: Path, lines: list[bytes], notes: list[str]) -> Iterator[Line]:
