@@ -5,7 +5,8 @@ A failure is what its kind says. Its message holds addresses, numbers and paths 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.comparison.change import BETTER, OTHER, WORSE, Change
@@ -52,6 +53,32 @@ def case_changes(base: Side, current: Side) -> Iterator[Change]:
             yield _change(SKIPPED, WORSE, key, case.record, text)
     passing = {key: case for key, case in after.items() if _kind(case.record) is None}
     yield from _absent(passing, before, kinds=(ADDED_MODEL, ADDED), direction=OTHER)
+
+
+def collected_changes(base: Collection[str], current: Collection[str]) -> Iterator[Change]:
+    """Yield models, and cases of models that both sides have, of which one side collected nothing.
+
+    Args:
+        base: Case ids.
+        current: Likewise.
+    """
+    # where each side has a provider of its own, all ids differ, and cases are paired otherwise
+    by_id = not set(base).isdisjoint(current)
+    for of_model, of_case, direction, only, other in (
+        (MISSING_MODEL, MISSING, WORSE, base, current),
+        (ADDED_MODEL, ADDED, OTHER, current, base),
+    ):
+        models = {case_id.partition("::")[0] for case_id in other}
+        sides = Counter(model for case_id in only if (model := case_id.partition("::")[0]) not in models)
+        for model, count in sides.items():
+            yield _collected(of_model, direction, model, "1 case in all" if count == 1 else f"{count} cases in all")
+        for case_id in only:
+            if by_id and case_id not in other and case_id.partition("::")[0] in models:
+                yield _collected(of_case, direction, case_id, "on one side")
+
+
+def _collected(kind: str, direction: str, name: str, text: str) -> Change:
+    return Change(topic="missing", kind=kind, direction=direction, case_id=name, nodeid=name, text=text)
 
 
 def _failure_change(key: str, before: CaseResult | None, record: Record) -> Change | None:

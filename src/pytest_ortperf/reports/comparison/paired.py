@@ -13,18 +13,19 @@ from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.records.pairs import (
     CONFIRM,
     PAIRS_SCHEMA,
+    SCREEN,
     SIDES,
     FloorOfCase,
     NoiseFloor,
     Pair,
+    PairsHeader,
     SideFact,
     SideRecord,
 )
 from pytest_ortperf.records.pairs_file import StoredPairs
-from pytest_ortperf.reports.comparison.change import OTHER, WORSE, Change
 from pytest_ortperf.reports.comparison.comparison import Comparison, compare
 from pytest_ortperf.reports.comparison.evidence import Evidence, of_pairs
-from pytest_ortperf.reports.comparison.failures import ADDED, MISSING
+from pytest_ortperf.reports.comparison.failures import collected_changes
 from pytest_ortperf.reports.comparison.latency import LatencyPair, clock_doubt
 from pytest_ortperf.reports.comparison.multiple import adjusted
 from pytest_ortperf.reports.comparison.side import RunSide, Side, cases_of
@@ -93,9 +94,15 @@ def by_case(pairs: Iterable[Pair]) -> list[PairsOfCase]:
 
 
 def looks_changed(case: PairsOfCase, floor: NoiseFloor | None) -> bool:
-    """Whether the screening's median ratio is half of a change away from 1, in either direction."""
-    delta = _delta_of(case.screened, None, floor)
-    middle = statistics.median(pair.log_ratio for pair in case.screened)
+    """Whether the screening's median ratio is half of a change away from 1, in either direction.
+
+    Pairs that were added later do not count: a run that is gone on with finds what it found before.
+    """
+    pairs = [pair for pair in case.screened if pair.stage == SCREEN]
+    if not pairs:
+        return False
+    delta = _delta_of(pairs, None, floor)
+    middle = statistics.median(pair.log_ratio for pair in pairs)
     return abs(middle) >= math.log1p(delta / 2)
 
 
@@ -139,13 +146,13 @@ def sorter(
     return sort
 
 
-def require_floor(floor: NoiseFloor | None, stored: StoredPairs) -> None:
+def require_floor(floor: NoiseFloor | None, header: PairsHeader) -> None:
     """Refuse a floor of another machine.
 
     Raises:
         SettingsError: If it is.
     """
-    here = stored.header.current.environment.fingerprint
+    here = header.current.environment.fingerprint
     if floor is not None and floor.fingerprint != here:
         raise SettingsError(
             f"--floor: was measured on another machine ({floor.fingerprint}), this is {here}; measure it here with --aa"
@@ -174,27 +181,17 @@ def floor_of(stored: StoredPairs) -> NoiseFloor:
 def compare_pairs(stored: StoredPairs, floor: NoiseFloor | None = None) -> Comparison:
     """Return the comparison of both sides of a run of pairs: failures and placement too, from their records."""
     header = stored.header
-    base, current = (_side(name, fact, stored) for name, fact in zip(SIDES, (header.base, header.current), strict=True))
-    judged = judge(by_case(stored.pairs), floor)
-    records = {it.case_id: it for it in stored.records if it.side == SIDES[1]}
-    pairs = tuple(_latency_pair(each, records[each.pairs.case_id]) for each in judged)
-    found = compare(base, current)
-    return dataclasses.replace(
-        found, pairs=pairs, fleets=(), changes=(*found.changes, *_on_one_side(header.base, header.current))
+    known = [{it.case_id: it for it in stored.records if it.side == name} for name in SIDES]
+    # where the run ended between the two sides of a case, nothing is missing on the other one
+    whole = dataclasses.replace(
+        stored, records=tuple(it for it in stored.records if all(it.case_id in each for each in known))
     )
-
-
-def _on_one_side(base: SideFact, current: SideFact) -> Iterator[Change]:
-    for kind, direction, only, other in (
-        (MISSING, WORSE, base, current),
-        (ADDED, OTHER, current, base),
-    ):
-        for case_id in only.cases:
-            # where each side has a provider of its own, all ids differ, and cases are paired otherwise
-            if case_id not in other.cases and not set(base.cases).isdisjoint(current.cases):
-                yield Change(
-                    topic="missing", kind=kind, direction=direction, case_id=case_id, nodeid=case_id, text="on one side"
-                )
+    base, current = (_side(name, fact, whole) for name, fact in zip(SIDES, (header.base, header.current), strict=True))
+    judged = judge(by_case(stored.pairs), floor)
+    pairs = tuple(_latency_pair(each, known[1].get(each.pairs.case_id)) for each in judged)
+    found = compare(base, current)
+    on_one_side = collected_changes(header.base.cases, header.current.cases)
+    return dataclasses.replace(found, pairs=pairs, fleets=(), changes=(*found.changes, *on_one_side))
 
 
 def _evidence(pairs: Sequence[Pair]) -> Evidence:
@@ -243,11 +240,11 @@ def _typical_ns(pairs: Sequence[Pair], side: str) -> float:
     return math.exp(statistics.fmean(math.log(max(getattr(pair, side).median_ns, 1.0)) for pair in pairs))
 
 
-def _latency_pair(each: Judged, known: SideRecord) -> LatencyPair:
+def _latency_pair(each: Judged, known: SideRecord | None) -> LatencyPair:
     return LatencyPair(
         case_id=each.pairs.case_id,
-        nodeid=known.record.nodeid,
-        provider=known.record.provider,
+        nodeid=known.record.nodeid if known else each.pairs.case_id,
+        provider=known.record.provider if known else "unknown",
         timing=each.pairs.timing,
         statistic="median",
         base_ns=_typical_ns(each.pairs.deciding, SIDES[0]),
@@ -259,8 +256,8 @@ def _latency_pair(each: Judged, known: SideRecord) -> LatencyPair:
 
 
 def _side(name: str, fact: SideFact, stored: StoredPairs) -> Side:
-    """Return a side with a run for each round: each has its own processes."""
-    rounds: dict[tuple[str, int], list[SideRecord]] = {}
+    """Return a side with a run for each round: each has its own processes. Without records it has one of no cases."""
+    rounds: dict[tuple[str, int], list[SideRecord]] = {} if stored.records else {(SCREEN, 0): []}
     for it in stored.records:
         if it.side == name:
             rounds.setdefault((it.stage, it.round), []).append(it)
