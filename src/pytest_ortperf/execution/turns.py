@@ -104,7 +104,7 @@ class TurnTaker:
         call = self._call
         if call is None:
             raise RuntimeError("the case is not open")
-        with running(self._facts):
+        with self._facts.entering("timing"), running(self._facts):
             time_calls(call, lead_in)
             samples = time_calls(call, runs).tolist()
         clock = self._gpu.sm_clock_mhz if isinstance(self._gpu, Gpu) else None

@@ -58,31 +58,33 @@ class Lead:
             SideGoneError: If interpreters keep ending.
         """
         for number in range(self.plan.screen_pairs):
-            self._round(SCREEN, number, self._shuffled(self._alive(self.matches), SCREEN, number))
+            self._round(SCREEN, number, self.matches)
         if self.plan.is_aa or not self.plan.confirm_pairs:
             return
         changed, unsure = self.sort(self.pairs, self._alive(self.matches))
         if changed:
             self.tell(f"{len(changed)} of {len(self.matches)} cases look changed: fresh pairs decide")
         for number in range(self.plan.confirm_pairs):
-            self._round(CONFIRM, number, self._shuffled(changed, CONFIRM, number))
+            self._round(CONFIRM, number, changed)
         for number in range(self.plan.confirm_pairs):
             still = [match for found in self.sort(self.pairs, unsure) for match in found]
-            self._round(MORE, number, self._shuffled(still, MORE, number))
+            self._round(MORE, number, still)
 
     def _alive(self, matches: Iterable[Match]) -> list[Match]:
         """Return cases that have not failed on a side."""
         dead = {it.case_id for it in self.records if it.record.outcome != PASSED}
         return [it for it in matches if it.case_id not in dead]
 
-    def _shuffled(self, matches: Sequence[Match], *what: object) -> list[Match]:
-        return self.plan.rng("cases", *what).sample(list(matches), len(matches))
+    def _shuffled(self, matches: Iterable[Match], *what: object) -> list[Match]:
+        # plugins collect in an order of their own, not always the same
+        ordered = sorted(matches, key=lambda match: match.case_id)
+        return self.plan.rng("cases", *what).sample(ordered, len(ordered))
 
     def _round(self, stage: str, number: int, matches: Sequence[Match]) -> None:
         done = {(pair.stage, pair.round, pair.case_id) for pair in self.pairs}
         jobs = [
             Job(match=match, round=number, stage=stage, pair_s=self.plan.pair_s)
-            for match in matches
+            for match in self._shuffled(self._alive(matches), stage, number)
             if (stage, number, match.case_id) not in done
         ]
         if not jobs or self._is_over():

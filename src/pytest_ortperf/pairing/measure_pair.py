@@ -121,30 +121,33 @@ def measure_pair(sides: tuple[SideProcess, SideProcess], job: Job, rng: random.R
         rng: Draws the order.
 
     Raises:
-        SideGoneError: If an interpreter is gone.
+        SideGoneError: If an interpreter is gone. Then, and after Ctrl-C, both are to be ended: their cases are open.
     """
+    outcome = _measured(sides, job, rng)
+    for side in sides:
+        side.close_case()
+    return outcome
+
+
+def _measured(sides: tuple[SideProcess, SideProcess], job: Job, rng: random.Random) -> Outcome:
     halves: dict[int, _Half] = {}
     records: list[SideRecord] = []
     ids = (job.match.base_id, job.match.current_id)
     held: list[str] = []
-    try:
-        for index in rng.sample((0, 1), 2):
-            answer = sides[index].ask("open", case_id=ids[index], timing=job.match.timing, held=held)
-            records.append(_record(sides[index], job, answer))
-            # where one side fails, the other is opened all the same: is the failure new, or on both?
-            if "opened" in answer:
-                held += answer["held"]
-                halves[index] = _Half(sides[index], answer["opened"], [], [])
-        if len(halves) < len(sides):
-            return Outcome(records=tuple(records), pair=None)
-        order, failed = _turns(halves[0], halves[1], job, rng.random)
-        if failed is not None:
-            index, answer = failed
-            records.append(_record(sides[index], job, answer))
-            return Outcome(records=tuple(records), pair=None)
-    finally:
-        for side in sides:
-            side.close_case()
+    for index in rng.sample((0, 1), 2):
+        answer = sides[index].ask("open", case_id=ids[index], timing=job.match.timing, held=held)
+        records.append(_record(sides[index], job, answer))
+        # where one side fails, the other is opened all the same: is the failure new, or on both?
+        if "opened" in answer:
+            held += answer["held"]
+            halves[index] = _Half(sides[index], answer["opened"], [], [])
+    if len(halves) < len(sides):
+        return Outcome(records=tuple(records), pair=None)
+    order, failed = _turns(halves[0], halves[1], job, rng.random)
+    if failed is not None:
+        index, answer = failed
+        records.append(_record(sides[index], job, answer))
+        return Outcome(records=tuple(records), pair=None)
     return Outcome(records=tuple(records), pair=_pair(job, halves[0], halves[1], order))
 
 

@@ -60,7 +60,7 @@ def matches_of(base: SideProcess, current: SideProcess) -> list[Match]:
         raise SettingsError(
             f"no case is on both sides; base has {_some(base.cases)}, current has {_some(current.cases)}"
         )
-    return [match for pair in found if (match := _match(*pair)) is not None]
+    return [_match(*pair) for pair in found]
 
 
 def header_of(path: Path, plan: Plan, sides: tuple[SideProcess, SideProcess]) -> PairsHeader:
@@ -96,12 +96,12 @@ def _fact(side: SideProcess) -> SideFact:
     )
 
 
-def _match(base: SideCase, current: SideCase) -> Match | None:
-    if base.skip is not None or current.skip is not None:
-        return None
+def _match(base: SideCase, current: SideCase) -> Match:
     common = [timing for timing in base.timings if timing in current.timings]
     if base.timings[0] != current.timings[0]:
         common.sort(key=BEST_FIRST.index)
+    if not common and (base.skip or current.skip):
+        common = [current.timings[0]]
     if not common:
         raise SettingsError(
             f"{current.case_id}: no timing mode is of both sides: {', '.join(base.timings)}, and "

@@ -19,7 +19,7 @@ from typing import Any
 
 from pytest_ortperf import options
 from pytest_ortperf.errors import CaseError, CaseSkipped, OrtPerfError
-from pytest_ortperf.execution.child import Child, ChildEnd
+from pytest_ortperf.execution.child import Child, ChildEnd, die_with_parent
 from pytest_ortperf.execution.devices import nvml_gpus
 from pytest_ortperf.execution.lease import claims_of, holding, lock_folder, waited_s
 from pytest_ortperf.execution.timing_modes import modes_of
@@ -27,7 +27,7 @@ from pytest_ortperf.execution.turns import TurnTaker
 from pytest_ortperf.item_runner import prepare_process, uses_cuda
 from pytest_ortperf.nodes import CaseItem, applies
 from pytest_ortperf.one_case import with_cases
-from pytest_ortperf.outcome import crash_of, failure_of, record_of
+from pytest_ortperf.outcome import crash_of, expected_failure, failure_of, record_of
 from pytest_ortperf.pairing.channel import Channel, Message, Silent
 from pytest_ortperf.records.codec import as_dict
 from pytest_ortperf.records.host import collect_environment
@@ -36,10 +36,14 @@ from pytest_ortperf.records.record import Record
 ALWAYS = ("--ortperf-mode=benchmark", "-n0")
 """What every side is collected with."""
 
+USAGE_ERROR = 2
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve one side until its pipe is closed; return the exit status."""
     read, write, *given = sys.argv[1:] if arguments is None else arguments
+    # at once, also while a case opens or waits for hardware; the end of the pipe is seen only between two requests
+    die_with_parent()
     channel = Channel(int(read), int(write))
 
     def work(items: Sequence[CaseItem], errors: Sequence[str]) -> int:
@@ -50,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return with_cases([*ALWAYS, *given], work, "any case")
     except OrtPerfError as error:
         sys.stderr.write(f"{error}\n")
-        return 1
+        return USAGE_ERROR
 
 
 class Side:
@@ -112,7 +116,6 @@ class Side:
 
 def _described(item: CaseItem) -> Message:
     case = item.case
-    skipped = [condition.reason for condition in case.model.skip if applies(condition, case)]
     return {
         "case_id": case.case_id,
         "nodeid": item.nodeid,
@@ -122,8 +125,13 @@ def _described(item: CaseItem) -> Message:
         "dims": dict(case.dims),
         "timings": list(modes_of(case.provider, item.run.settings.execution.timing)),
         "on_device": case.provider.memory is not None,
-        "skip": skipped[0] if skipped else None,
+        "skip": _skip_reason(item),
     }
+
+
+def _skip_reason(item: CaseItem) -> str | None:
+    """Return why the model list leaves a case out."""
+    return next((each.reason for each in item.case.model.skip if applies(each, item.case)), None)
 
 
 class _OpenCase:
@@ -175,6 +183,9 @@ class _OpenCase:
         settings = dataclasses.replace(item.run.settings.execution, timing=(self._timing,))
         if item.facts is None:
             raise RuntimeError(f"{item.nodeid}: not started")
+        reason = _skip_reason(item)
+        if reason is not None:
+            raise CaseSkipped(reason)
         claims = self._claim(settings)
         self._taker = TurnTaker(item.case, settings, item.facts, item.hooks)
         opened = self._taker.open()
@@ -201,7 +212,11 @@ class _OpenCase:
 
     def _failed(self, error: Exception) -> Record:
         captured = "" if isinstance(error, CaseError) else f"{type(error).__name__}: {error}"
-        return record_of(self._item, "failed", failure=failure_of(self._item, error, captured))
+        failure = failure_of(self._item, error, captured)
+        expected = expected_failure(self._item)
+        if expected is not None:
+            return record_of(self._item, "xfailed", failure=failure, reason=expected.reason)
+        return record_of(self._item, "failed", failure=failure)
 
 
 if __name__ == "__main__":

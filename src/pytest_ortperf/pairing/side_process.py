@@ -117,7 +117,7 @@ class SideProcess:
             hello = self._channel.hear(START_S)
         except Silent as silent:
             raise SideGoneError(self._why(str(silent))) from silent
-        if not hello.get("cases"):
+        if hello["errors"] or not hello.get("cases"):
             errors = (
                 "\n".join(hello["errors"]) or "its options collect no case; see -k, --ortperf-ep and the model list"
             )
@@ -139,9 +139,12 @@ class SideProcess:
             raise SideGoneError(self._why(str(silent))) from silent
 
     def close_case(self) -> None:
-        """Have it end the process of its case, if it is there."""
-        if not self.is_gone:
-            self.ask("close")
+        """Have it end the process of its case.
+
+        Raises:
+            SideGoneError: If it is gone.
+        """
+        self.ask("close")
 
     def end(self) -> None:
         """End it, its case and all that they started; more than once does no harm."""
