@@ -172,9 +172,12 @@ class _OpenCase:
             try:
                 return self._opened() if what == "open" else self._turned(*arguments)
             except CaseSkipped as error:
-                return {"record": as_dict(record_of(self._item, "skipped", reason=str(error)))}
+                record = record_of(self._item, "skipped", reason=str(error))
             except Exception as error:  # noqa: BLE001 - whatever it is, the record tells it
-                return {"record": as_dict(self._failed(error))}
+                record = self._failed(error)
+            # the other side is opened all the same, and this process lives on
+            self._leases.close()
+            return {"record": as_dict(record)}
 
     def _opened(self) -> Message:
         item = self._item
