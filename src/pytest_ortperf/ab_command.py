@@ -153,7 +153,8 @@ def _measure(
         file.append(header)
     else:
         _require_the_same(known.header, header)
-    _tell(f"{len(matches)} cases on both sides; pairs go to {file.path}")
+    cases = "1 case" if len(matches) == 1 else f"{len(matches)} cases"
+    _tell(f"{cases} on both sides; pairs go to {file.path}")
     Lead(
         plan=plan,
         specs=specs,
@@ -249,6 +250,8 @@ def _report(stored: StoredPairs, arguments: argparse.Namespace, floor: NoiseFloo
 
     comparison = compare_pairs(stored, floor)
     print_comparison(comparison, [], everything=True)
+    if not comparison.pairs:
+        sys.stdout.write("latency: no pair was measured\n")
     write_outputs(arguments, comparison, [])
     sys.stdout.write(f"\npairs: {stored.path}\n")
     if arguments.aa:

@@ -91,6 +91,8 @@ class Lead:
             return
         began = time.monotonic()
         count = self._measure(jobs)
+        if not count:
+            return
         self.file.append(RoundEnd(round=number, stage=stage))
         many = self.plan.screen_pairs if stage == SCREEN else self.plan.confirm_pairs
         cases = "1 case" if count == 1 else f"{count} cases"
