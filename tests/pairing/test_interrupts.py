@@ -1,0 +1,161 @@
+"""Runs that are cut off by signals or a budget: what was measured is kept, nothing is left behind, and they go on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from pairing.ab_project import CURRENT, QUICK, AbProject, places, told
+from plugin.test_interrupts import wait_for
+from pytest_ortperf.execution.facts import Journal
+from pytest_ortperf.execution.lease import Claim, holding
+from pytest_ortperf.records.pairs_file import read_pairs
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+SOON_S = 10
+"""Far less than what a case that hangs is given."""
+
+AA = ("--aa", "--screen-pairs=1", *QUICK)
+
+
+def test_ctrl_c_keeps_what_was_measured_and_resume_measures_the_rest(project: AbProject) -> None:
+    # the seed has it that the one that hangs is neither the first nor the last
+    project.models("a", "b", "turn_hangs_on_base")
+    run = project.start(*AA, "--seed=3")
+    project.wait_until_it_happened()
+    wait_for(lambda: {text[0] for text in project.processes().values()} >= {"T"}, "the other side to be stopped")
+    os.killpg(run.pid, signal.SIGINT)
+    assert run.wait(SOON_S) == 130
+    project.require_nothing_left()
+    printed = project.printed()
+    assert "interrupted; what was measured is kept, and --resume goes on\n" in printed
+    assert "latency: 0 SLOWER, 0 FASTER, 1 UNSURE, 0 SAME; ratio is current / base in turns\n" in printed
+    assert "Traceback" not in printed
+    (first,) = places(project.stored.pairs)
+    assert first in [("screen", 0, "a"), ("screen", 0, "b")]
+    done = project.ab(*AA, "--seed=3", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert told(done)[2].startswith("screen 1 of 1: 2 cases in ")
+    assert places(project.stored.pairs) == [
+        ("screen", 0, "a"),
+        ("screen", 0, "b"),
+        ("screen", 0, "turn_hangs_on_base"),
+    ]
+    assert len(project.stored.records) == 6
+
+
+def test_a_killed_leader_leaves_whole_lines_and_no_process(project: AbProject) -> None:
+    project.models("a", "b", "turn_hangs_on_base")
+    run = project.start(*AA, "--seed=3")
+    project.wait_until_it_happened()
+    wait_for(lambda: {text[0] for text in project.processes().values()} >= {"T"}, "the other side to be stopped")
+    assert len(project.processes()) == 5
+    os.kill(run.pid, signal.SIGKILL)
+    assert run.wait(SOON_S) == -signal.SIGKILL
+    project.require_nothing_left()
+    assert len(places(project.stored.pairs)) == 1
+    assert project.stored.notes == ()
+    assert project.files[0].read_bytes().endswith(b"\n")
+
+
+@contextmanager
+def busy_cpu(project: AbProject) -> Iterator[None]:
+    """Hold what a benchmark of the CPU waits for."""
+    (project.path / "locks").mkdir()
+    journal = Journal(captures=False)
+    with holding(project.path / "locks", Claim("cpu", shared=False), journal):
+        yield
+    journal.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_waits_for_hardware_ends_at_once(project: AbProject, signal_number: signal.Signals) -> None:
+    project.models("a")
+    with busy_cpu(project):
+        run = project.start(*AA)
+        # leader, two interpreters, and the process of the first case
+        wait_for(lambda: len(project.processes()) == 4 and project.files, "the case to wait")
+        time.sleep(1)
+        assert (run.poll(), project.stored.pairs) == (None, ())
+        os.kill(run.pid, signal_number)
+        assert run.wait(SOON_S) == (130 if signal_number == signal.SIGINT else -signal_number)
+        project.require_nothing_left()
+    assert "Traceback" not in project.printed()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["open_hangs_on_base", "turn_hangs_on_base"])
+def test_a_case_that_hangs_is_killed_at_its_deadline_and_is_a_failure(project: AbProject, model: str) -> None:
+    project.models("a", model)
+    run = project.start("--screen-pairs=1", "--confirm-pairs=1", CURRENT, *QUICK, "--ortperf-timeout=2")
+    assert run.wait(60) == 0
+    printed = project.printed()
+    assert f"another failure  {model}" not in printed
+    (failed,) = [each for each in project.stored.records if each.record.failure]
+    assert (failed.side, failed.record.outcome) == ("base", "timed_out")
+    assert failed.record.failure is not None
+    assert failed.record.failure.message == (
+        f"timed out after 2 s in stage {'session' if model.startswith('open') else 'timing'}; its process was killed. "
+        f"Give it more with --ortperf-timeout or the model list's timeout"
+    )
+    assert {model for _, _, model in places(project.stored.pairs)} == {"a"}
+
+
+def test_a_budget_ends_a_run_without_an_error(project: AbProject) -> None:
+    project.models("a")
+    done = project.ab(CURRENT, *QUICK, "--budget=0.001")
+    assert done.returncode == 0, done.stderr
+    name = project.files[0].name
+    assert told(done) == [
+        "starting both sides",
+        f"1 case on both sides; pairs go to result/{name}",
+        "the budget of 0.001 s is spent; --resume goes on",
+    ]
+    assert done.stdout.splitlines()[-4:] == [
+        "differs  --ortperf-threads absent -> 3",
+        "latency: no pair was measured",
+        "",
+        f"pairs: result/{name}",
+    ]
+
+
+@pytest.mark.slow
+def test_a_run_is_gone_on_with_by_the_same_options_alone(project: AbProject) -> None:
+    project.models("a", "b")
+    project.ab(CURRENT, *QUICK, "--screen-pairs=1", "--confirm-pairs=1", "--budget=0.001")
+    (path,) = project.files
+    before = path.read_bytes()
+    options = (CURRENT, *QUICK, "--confirm-pairs=1", f"--resume={path.stem.removeprefix('pairs_')}")
+    other = project.ab(*options, "--screen-pairs=2", "--ortperf-graph-optimization=basic", "-k", "a")
+    assert other.returncode == 2
+    assert told(other)[-1] == (
+        f"ortperf: --resume: run {path.stem.removeprefix('pairs_')} was another comparison (plan, options of the base, "
+        f"options of the current, cases of the base, cases of the current); give the options it had, or begin a new "
+        f"run without --resume"
+    )
+    assert path.read_bytes() == before
+    same = project.ab(*options, "--screen-pairs=1", "--fail-on=failures")
+    assert same.returncode == 0, same.stderr
+    assert [place for place in places(project.stored.pairs) if place[0] == "screen"] == [
+        ("screen", 0, "a"),
+        ("screen", 0, "b"),
+    ]
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_measure_one_pair_after_the_other(project: AbProject) -> None:
+    project.models("log_on_base", {"name": "log_on_both"}, {"name": "plain"})
+    runs = [project.start(*AA, output=name, NAME=name) for name in "xy"]
+    assert [run.wait(90) for run in runs] == [0, 0]
+    assert [len(read_pairs(path).pairs) for path in project.files] == [3, 3]
+    log = (project.path / "log").read_text()
+    assert sorted(log) == ["x"] * 4 + ["y"] * 4
+    assert {log[place : place + 2] for place in range(0, len(log), 2)} == {"xx", "yy"}
