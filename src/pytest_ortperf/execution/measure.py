@@ -18,7 +18,7 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.calls import running, wanted_outputs
 from pytest_ortperf.execution.case_data import batch_of, case_data, tensor_facts
 from pytest_ortperf.execution.facts import Facts
-from pytest_ortperf.execution.io_binding import Call, CannotBind
+from pytest_ortperf.execution.io_binding import Bound, Call, CannotBind
 from pytest_ortperf.execution.machine_state import MachineWatch, refuse_state, unwatched, watched_machine
 from pytest_ortperf.execution.resource_meter import ResourceMeter
 from pytest_ortperf.execution.sampling import Progress, sample
@@ -133,17 +133,25 @@ def _watch(stand: Stand, bench: Bench) -> None:
 
 def _measured_graph(stand: Stand, bench: Bench) -> Latency | None:
     """Return the latency of a replayed CUDA graph, in a session made for it; `None` as `_measured`."""
-    facts = bench.facts
     try:
-        with facts.entering("session"):
-            session = graph_session(bench.source(), bench.case, bench.settings, bench.hooks)
-        with facts.entering("first_run"):
-            bench.hooks.before_first_run(session)
-            bound = captured(session, stand.shapes, stand.feeds, stand.memory(session))
+        bound = bound_graph(stand, bench)
     except CannotBind as error:
-        facts.refused_timings["graph"] = str(error)
+        bench.facts.refused_timings["graph"] = str(error)
         return None
     return latency_of("graph", bound.run_call(), bench, stand.batch)
+
+
+def bound_graph(stand: Stand, bench: Bench) -> Bound:
+    """Return a session that has captured its kernels as a CUDA graph; that of the stand is to be closed before.
+
+    Raises:
+        CannotBind: If there is no such graph.
+    """
+    with bench.facts.entering("session"):
+        session = graph_session(bench.source(), bench.case, bench.settings, bench.hooks)
+    with bench.facts.entering("first_run"):
+        bench.hooks.before_first_run(session)
+        return captured(session, stand.shapes, stand.feeds, stand.memory(session))
 
 
 def latency_of(timing: str, call: Call, bench: Bench, batch: int | None) -> Latency:

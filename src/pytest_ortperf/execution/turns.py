@@ -15,12 +15,13 @@ from pytest_ortperf.execution.calls import running
 from pytest_ortperf.execution.clocked import time_calls
 from pytest_ortperf.execution.execute import Execution, kind_of
 from pytest_ortperf.execution.facts import Facts
-from pytest_ortperf.execution.io_binding import Call, CannotBind
-from pytest_ortperf.execution.measure import first_run
+from pytest_ortperf.execution.io_binding import Bound, Call, CannotBind
+from pytest_ortperf.execution.measure import Bench, bound_graph, first_run
 from pytest_ortperf.execution.nvml import Gpu, NoGpu, cuda_uuid, opened_gpu
 from pytest_ortperf.execution.resource_meter import NVIDIA, device_number
 from pytest_ortperf.execution.session import SessionHooks
 from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.stand import Stand
 from pytest_ortperf.execution.timing_modes import modes_of
 
 WARM_S = 0.1
@@ -54,6 +55,7 @@ class TurnTaker:
         self._held = ExitStack()
         self._gpu: Gpu | NoGpu = NoGpu(f"{case.provider.full_name} uses no NVIDIA GPU")
         self._call: Call | None = None
+        self._graph: Bound | None = None
 
     def open(self) -> Opened:
         """Make the session, run it for the first time, and warm it up in the timing mode that stands for the case.
@@ -69,19 +71,18 @@ class TurnTaker:
                 kind="timing unavailable",
             )
         execution: Execution = kind_of(self._case)(self._case, self._settings, self._facts, self._hooks)
-        stand = first_run(execution.bench())
+        bench = execution.bench()
+        stand = first_run(bench)
         timing = modes_of(self._case.provider, self._settings.timing)[0]
+        try:
+            self._call = self._call_of(timing, stand, bench)
+        except CannotBind as error:
+            raise CaseError(
+                f"{timing} cannot be measured: {error}. Try --ortperf-timing=host",
+                stage="timing",
+                kind="timing unavailable",
+            ) from error
         with self._facts.entering("warm_up"):
-            try:
-                self._call, note = stand.call(timing)
-            except CannotBind as error:
-                raise CaseError(
-                    f"{timing} cannot be measured: {error}. Try --ortperf-timing=host",
-                    stage="timing",
-                    kind="timing unavailable",
-                ) from error
-            if note:
-                self._facts.timing_notes[timing] = note
             self._watch_gpu()
             run_ns = self._warm_up(self._call)
         # for good: this process lives for one pair
@@ -109,6 +110,17 @@ class TurnTaker:
             samples = time_calls(call, runs).tolist()
         clock = self._gpu.sm_clock_mhz if isinstance(self._gpu, Gpu) else None
         return {"ns": samples, "sm_clock_mhz": clock}
+
+    def _call_of(self, timing: str, stand: Stand, bench: Bench) -> Call:
+        if timing == "graph":
+            stand.close()
+            self._graph = bound_graph(stand, bench)
+            return self._graph.run_call()
+        with self._facts.entering("warm_up"):
+            call, note = stand.call(timing)
+        if note:
+            self._facts.timing_notes[timing] = note
+        return call
 
     def _watch_gpu(self) -> None:
         if self._case.provider.name in NVIDIA:
