@@ -1,4 +1,4 @@
-"""A folder with models that is measured in turns by `ortperf ab`, in processes of its own, and what they leave behind."""
+"""A folder with models that is measured in turns by `ortperf ab`, and the processes it leaves behind."""
 
 from __future__ import annotations
 
