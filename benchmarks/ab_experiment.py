@@ -1,0 +1,185 @@
+"""Run `ortperf ab` again and again on models with planted slowdowns, while another process loads a core on and off.
+
+Every run has all models of this repository, the same on both sides, and one planted slowdown of each percentage, whose
+models take turns over the runs. `planted_models.py` makes the models. A run that is there already is not repeated, so
+the script can be stopped and started again. What came out of all goes to one small file, which `ab_replay.py` reads.
+
+Options after `--` are given to `ortperf ab`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ab_data import DATA, packed_cases, write_experiment
+from load_generator import load
+from measuring import Report, run_command
+
+RUNS = 20
+FIRST_SEED = 20_261_128
+SIDES = ("base", "current")
+PLANTED = "_plus_"
+STATUSES = (0, 1)
+"""Of `ortperf ab`: nothing or something got slower."""
+
+OPTIONS = ("--ortperf-ep=cpu", "--ortperf-threads=1")
+_AB = (sys.executable, "-m", "pytest_ortperf.cli", "ab")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is run."""
+
+    planted: Path
+    """Folder of the planted models and their lists."""
+
+    results: Path
+    options: tuple[str, ...]
+    floor: Path | None
+
+    def lists(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the entries of both sides' complete lists."""
+        texts = {side: (self.planted / f"{side}.json").read_text(encoding="utf-8") for side in SIDES}
+        return {side: json.loads(text)["models"] for side, text in texts.items()}
+
+    def command(self, folder: Path, seed: int) -> list[str]:
+        """Return the command of one run."""
+        lists = [f"--{side}-models={folder / side}.json" for side in SIDES]
+        floor = [] if self.floor is None else [f"--floor={self.floor}"]
+        return [*_AB, *lists, f"--results={folder / 'results'}", f"--seed={seed}", *floor, *self.options]
+
+    def folder(self, number: int) -> Path:
+        """Return where a run's files are."""
+        return self.results / f"run_{number:02}"
+
+
+def chosen(names: Sequence[str], number: int) -> list[str]:
+    """Return the models of a run: all that are not planted, and of each percentage the one whose turn it is.
+
+    Percentages start at different carriers, so that one carrier does not have all of them at once.
+    """
+    by_percent: dict[int, list[str]] = {}
+    for name in names:
+        if PLANTED in name:
+            by_percent.setdefault(int(name.rpartition(PLANTED)[2]), []).append(name)
+    turns = enumerate(by_percent.values())
+    taken = {carriers[(number + 2 * start) % len(carriers)] for start, carriers in turns}
+    return [name for name in names if PLANTED not in name or name in taken]
+
+
+def write_lists(plan: Plan, number: int) -> None:
+    """Write both model lists of a run."""
+    folder = plan.folder(number)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for side, entries in plan.lists().items():
+        names = set(chosen([entry["name"] for entry in entries], number))
+        listed = [entry for entry in entries if entry["name"] in names]
+        (folder / f"{side}.json").write_text(json.dumps({"models": listed}, indent=1), encoding="utf-8")
+
+
+def run_one(plan: Plan, number: int) -> None:
+    """Do a run, unless it is done.
+
+    Raises:
+        SystemExit: If `ortperf ab` failed, with what it printed.
+    """
+    folder, seed = plan.folder(number), FIRST_SEED + number
+    if (folder / "done.json").exists():
+        return
+    write_lists(plan, number)
+    with load(seed) as loaded:
+        ended = run_command(plan.command(folder, seed), folder=folder)
+    (folder / "output.txt").write_text(ended.output, encoding="utf-8")
+    if ended.status not in STATUSES:
+        raise SystemExit(f"run {number} ended with {ended.status}:\n{ended.output}")
+    facts = {
+        "seed": seed,
+        "status": ended.status,
+        "seconds": round(ended.seconds, 1),
+        "busy_share": round(loaded.busy_share or 0, 3),
+    }
+    recorded = Report("").environment()
+    (folder / "done.json").write_text(json.dumps({"recorded": recorded, "run": facts}), encoding="utf-8")
+    print(f"run {number}: {facts}", file=sys.stderr, flush=True)
+
+
+def collect(plan: Plan, output: Path) -> int:
+    """Write what all runs that are done recorded to one file; return how many there are."""
+    paths = sorted(plan.results.glob("run_*/done.json"))
+    done = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    cases = [packed_cases(pairs_of(path.parent / "results")) for path in paths]
+    head = {
+        "recorded": done[-1]["recorded"],
+        "command": ["ortperf", "ab", *plan.options],
+        "floors": floors_of(plan.floor),
+        "planted": slowdowns(plan.planted),
+    }
+    write_experiment(output, head, [{**it["run"], "cases": each} for it, each in zip(done, cases, strict=True)])
+    return len(done)
+
+
+def pairs_of(results: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the pairs of a run's only pairs file."""
+    (path,) = results.glob("pairs_*.jsonl")
+    for line in path.read_text(encoding="utf-8").splitlines():
+        read = json.loads(line)
+        if "pair" in read:
+            yield read["pair"]
+
+
+def floors_of(path: Path | None) -> dict[str, float]:
+    """Return the noise floors of a floor file by case id."""
+    if path is None:
+        return {}
+    cases = json.loads(path.read_text(encoding="utf-8"))["cases"]
+    return {case["case_id"]: case["log_floor"] for case in cases}
+
+
+def slowdowns(planted: Path) -> dict[str, Any]:
+    """Return what was planted, by model name."""
+    found = {}
+    for path in sorted(planted.glob("*/calibration.json")):
+        calibration = json.loads(path.read_text(encoding="utf-8"))
+        for each in calibration["planted"]:
+            if each["within"]:
+                fields = {key: each[key] for key in ("percent", "true_percent", "error_percent")}
+                name = f"{calibration['carrier']}{PLANTED}{each['percent']}"
+                found[name] = {"carrier": calibration["carrier"], **fields}
+    return found
+
+
+def parse() -> argparse.Namespace:
+    """Return the arguments."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("planted", type=Path, help="folder that planted_models.py made")
+    made.add_argument("--results", type=Path, required=True, metavar="DIR", help="where the runs go")
+    made.add_argument("--repeat", type=int, default=RUNS, metavar="N", help="runs; default %(default)s")
+    made.add_argument("--floor", type=Path, metavar="FILE", help="noise floor, made by `ortperf ab --aa`")
+    made.add_argument("--output", type=Path, default=DATA, metavar="FILE", help="default %(default)s")
+    made.add_argument("options", nargs="*", metavar="OPTION", help="of `ortperf ab`, after --")
+    return made.parse_args()
+
+
+def main() -> int:
+    """Do what is not done, collect, return the exit status."""
+    given, start = parse(), time.monotonic()
+    floor = None if given.floor is None else given.floor.absolute()
+    plan = Plan(given.planted.absolute(), given.results.absolute(), (*OPTIONS, *given.options), floor)
+    for number in range(given.repeat):
+        run_one(plan, number)
+    count = collect(plan, given.output)
+    print(f"{count} runs in {given.output.name}, {time.monotonic() - start:.0f} s this time")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
