@@ -15,7 +15,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,39 @@ def write_lists(plan: Plan, number: int) -> None:
         names = set(chosen([entry["name"] for entry in entries], number))
         listed = [entry for entry in entries if entry["name"] in names]
         (folder / f"{side}.json").write_text(json.dumps({"models": listed}, indent=1), encoding="utf-8")
+
+
+def measure_floor(plan: Plan) -> Path:
+    """Return a floor file of this machine under the same load, measured unless it is there.
+
+    A planted model has the floor of the model that it is made of.
+
+    Raises:
+        SystemExit: If `ortperf ab` failed, with what it printed.
+    """
+    folder = plan.results / "floor"
+    path = folder / "floor.json"
+    if path.exists():
+        return path
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    same = [entry for entry in plan.lists()["base"] if PLANTED not in entry["name"]]
+    (folder / "models.json").write_text(json.dumps({"models": same}, indent=1), encoding="utf-8")
+    options = (f"--ortperf-models={folder / 'models.json'}", f"--results={folder}", *plan.options)
+    with load(FIRST_SEED - 1):
+        ended = run_command([*_AB, "--aa", *options], folder=folder)
+    if ended.status:
+        raise SystemExit(f"--aa ended with {ended.status}:\n{ended.output}")
+    (made,) = folder.glob("floor_*.json")
+    floor = json.loads(made.read_text(encoding="utf-8"))
+    of_model = {case["case_id"].partition("::")[0]: case for case in floor["cases"]}
+    for name, slowdown in slowdowns(plan.planted).items():
+        case = of_model.get(slowdown["carrier"])
+        if case is not None:
+            case_id = f"{name}::{case['case_id'].partition('::')[2]}"
+            floor["cases"].append({**case, "case_id": case_id})
+    path.write_text(json.dumps(floor, indent=1), encoding="utf-8")
+    return path
 
 
 def run_one(plan: Plan, number: int) -> None:
@@ -163,7 +196,9 @@ def parse() -> argparse.Namespace:
     made.add_argument("planted", type=Path, help="folder that planted_models.py made")
     made.add_argument("--results", type=Path, required=True, metavar="DIR", help="where the runs go")
     made.add_argument("--repeat", type=int, default=RUNS, metavar="N", help="runs; default %(default)s")
-    made.add_argument("--floor", type=Path, metavar="FILE", help="noise floor, made by `ortperf ab --aa`")
+    floor = made.add_mutually_exclusive_group()
+    floor.add_argument("--floor", type=Path, metavar="FILE", help="noise floor, made by `ortperf ab --aa`")
+    floor.add_argument("--aa", action="store_true", help="measure the noise floor first, under the same load")
     made.add_argument("--output", type=Path, default=DATA, metavar="FILE", help="default %(default)s")
     made.add_argument("options", nargs="*", metavar="OPTION", help="of `ortperf ab`, after --")
     return made.parse_args()
@@ -174,6 +209,8 @@ def main() -> int:
     given, start = parse(), time.monotonic()
     floor = None if given.floor is None else given.floor.absolute()
     plan = Plan(given.planted.absolute(), given.results.absolute(), (*OPTIONS, *given.options), floor)
+    if given.aa:
+        plan = replace(plan, floor=measure_floor(plan))
     for number in range(given.repeat):
         run_one(plan, number)
     count = collect(plan, given.output)

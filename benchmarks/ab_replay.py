@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ab_data import DATA, Experiment, read_experiment
+from ab_experiment import OPTIONS
 from ab_outcomes import (
     CLASSES,
     Outcome,
@@ -36,6 +37,17 @@ from pytest_ortperf.reports.comparison.verdict import FASTER, SAME, SLOWER, UNSU
 SMALL_SHARE = 2 / 3
 AT_TWICE, AT_ONE_AND_A_HALF = 0.95, 0.80
 
+HOW = """\
+`benchmarks/ab_experiment.py` runs `ortperf ab` again and again on models with planted slowdowns, and keeps what it measured in
+`benchmarks/data/ab_runs.json`. `benchmarks/ab_replay.py` decides anew on that, measures nothing, and prints the tables below.
+
+<!-- not run: the first two take an hour, and measure the machine -->
+```console
+$ python benchmarks/planted_models.py planted
+$ python benchmarks/ab_experiment.py planted --results=runs{options}
+$ python benchmarks/ab_replay.py
+```
+"""
 SAME_TEXT = (
     "{runs} runs of `ortperf ab` with {models} models that are the same on both sides, each beside {planted} models "
     "with a slowdown, while another process kept a core busy for 2 to 6 s and let it go for 2 to 6 s, at random "
@@ -180,6 +192,16 @@ def sections(experiment: Experiment, found: Sequence[Outcome]) -> list[str]:
     ]
 
 
+def page(experiment: Experiment, found: Sequence[Outcome]) -> str:
+    """Return a page of the documentation."""
+    options = [part for part in experiment.command[2:] if part not in OPTIONS]
+    given = [*(["--aa"] if experiment.floors else []), *(["--"] if options else []), *options]
+    how = HOW.format(options="".join(f" {part}" for part in given))
+    lines = "\n".join(target.line() for target in targets(found))
+    parts = ["# `ortperf ab` under load", how.rstrip(), *sections(experiment, found), "## Targets", lines]
+    return "\n\n".join(parts) + "\n"
+
+
 def _share(flags: Sequence[bool]) -> str:
     return f"{sum(flags) / len(flags):.0%}"
 
@@ -188,12 +210,15 @@ def main() -> int:
     """Decide, print the report, return the exit status."""
     made = parser(__doc__, rounds=1)
     made.add_argument("--data", type=Path, default=DATA, metavar="FILE", help="default %(default)s")
+    made.add_argument("--page", type=Path, metavar="FILE", help="write a page of the documentation")
     given = made.parse_args()
     experiment = read_experiment(given.data)
     report = Report("ortperf ab under load, replayed")
     found = outcomes(experiment)
     report.sections, report.targets = sections(experiment, found), targets(found)
     report.finish(given.output)
+    if given.page is not None:
+        given.page.write_text(page(experiment, found), encoding="utf-8")
     return int(not all(target.kept for target in report.targets))
 
 

@@ -1,4 +1,4 @@
-"""The experiment with `ortperf ab`: its decisions are made anew from what was recorded, and its scripts on little data."""
+"""The experiment with `ortperf ab`: its decisions made anew from what was recorded, and its scripts on little data."""
 
 import json
 import math
@@ -203,6 +203,17 @@ def test_report_counts_what_is_found_and_what_is_false(made: Any) -> None:
     ]
 
 
+def test_page_says_how_and_what(made: Any) -> None:
+    from ab_outcomes import outcomes
+    from ab_replay import page, sections
+
+    found = outcomes(made)
+    text = page(replace(made, command=("ortperf", "ab", "--ortperf-threads=1", "--pair-time=1")), found)
+    assert "\n$ python benchmarks/ab_experiment.py planted --results=runs -- --pair-time=1\n" in text
+    assert all(part in text for part in sections(made, found)[1:])
+    assert text.endswith("- MISSED: 80% of slowdowns 1.5 to 2 times delta: 0% of 1\n")
+
+
 def test_false_alarm_misses_the_target(tmp_path: Path) -> None:
     from ab_outcomes import outcomes
     from ab_replay import targets
@@ -281,6 +292,25 @@ def test_experiment_runs_what_is_not_done_and_collects_all(tmp_path: Path, monke
     assert Counter(case.model for run in read.runs for case in run.cases) == {"same": 2, "m_plus_5": 2}
     assert (read.planted["m_plus_5"].carrier, read.command) == ("m", ("ortperf", "ab", "--more=1"))
     assert "load average" in read.recorded
+
+
+def test_planted_model_has_the_floor_of_its_carrier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ab_experiment
+
+    (tmp_path / "m").mkdir()
+    planted = [{**slowdown("m", 5), "within": True}]
+    (tmp_path / "m" / "calibration.json").write_text(json.dumps({"carrier": "m", "planted": planted}))
+    (tmp_path / "base.json").write_text(json.dumps({"models": [{"name": "m"}, {"name": "m_plus_5"}]}))
+    (tmp_path / "current.json").write_text(json.dumps({"models": []}))
+    case = {"case_id": "m::benchmark[cpu]", "timing": "host", "pairs": 10, "log_floor": 0.01}
+    code = f"import json, sys; open('floor_x.json', 'w').write(json.dumps({{'cases': [{case}]}})); print(sys.argv)"
+    monkeypatch.setattr(ab_experiment, "_AB", (sys.executable, "-c", code))
+    plan = ab_experiment.Plan(tmp_path, tmp_path / "results", ("--more=1",), None)
+    path = ab_experiment.measure_floor(plan)
+    assert json.loads((path.parent / "models.json").read_text()) == {"models": [{"name": "m"}]}
+    assert ab_experiment.floors_of(path) == {"m::benchmark[cpu]": 0.01, "m_plus_5::benchmark[cpu]": 0.01}
+    monkeypatch.setattr(ab_experiment, "_AB", ("not", "called", "again"))
+    assert ab_experiment.measure_floor(plan) == path
 
 
 def test_failed_run_is_told_and_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
