@@ -38,8 +38,8 @@ SMALL_SHARE = 2 / 3
 AT_TWICE, AT_ONE_AND_A_HALF = 0.95, 0.80
 
 HOW = """\
-`benchmarks/ab_experiment.py` runs `ortperf ab` again and again on models with planted slowdowns, and keeps what it measured in
-`benchmarks/data/ab_runs.json`. `benchmarks/ab_replay.py` decides anew on that, measures nothing, and prints the tables below.
+`benchmarks/ab_experiment.py` runs `ortperf ab` again and again on models with planted slowdowns, and keeps what it
+measured in `benchmarks/data/ab_runs.json`. `benchmarks/ab_replay.py` decides anew on that, and prints the tables below.
 
 <!-- not run: the first two take an hour, and measure the machine -->
 ```console
