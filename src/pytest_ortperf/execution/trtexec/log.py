@@ -7,17 +7,22 @@ ends inside one gives nothing instead of fewer digits.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any
 
 from pytest_ortperf.execution.trtexec.causes import find_cause, is_error
+from pytest_ortperf.execution.trtexec.messages import BANNER, lines_of, messages_of, runs_of
+from pytest_ortperf.execution.trtexec.printed import Row, TrtexecLog
+from pytest_ortperf.execution.trtexec.versions import version_in_words
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 
 ROWS = {
     "Latency": "latency",
     "Host Latency": "latency",
+    "Host latency": "latency",
+    "Host Time": "host",
     "End-to-End Host Latency": "end_to_end",
     "Enqueue Time": "enqueue",
     "H2D Latency": "h2d",
@@ -25,7 +30,8 @@ ROWS = {
     "GPU Compute": "gpu_compute",
     "D2H Latency": "d2h",
 }
-"""Row of a summary as printed -> its name here. `latency` is copy in, compute, copy out of one query."""
+"""Row of a summary as printed -> its name here. `latency` is copy in, compute, copy out of one query; `host`, of
+`trtexec_safe` alone, is by the host's clock."""
 
 OPTIONS = {
     "Data transfers": "data_transfers",
@@ -38,26 +44,33 @@ OPTIONS = {
 }
 """Line of the option section -> its name here."""
 
-_BANNER = re.compile(
-    r"&&&& (?P<word>RUNNING|PASSED|FAILED)\s+TensorRT\.trtexec"
-    r"(?:\s+\[TensorRT v(?P<version>\d+(?:\.\d+)*)\])?(?:\s+\[(?P<tag>b\d+)\])?(?:\s+#\s*(?P<command>.*))?"
+_NEW_ROW = re.compile(
+    rf"(?:^|(?<=ms )|(?<=qps ))(?P<name>{'|'.join(map(re.escape, sorted(ROWS, key=len, reverse=True)))}):\s*(?=min\b)"
 )
-_TAG = re.compile(
-    r"(?:\[|(?<=^_))\d\d/\d\d/\d{4}-\d\d:\d\d:\d\d\]\s*(?:\[TRT\]\s*)?\[(?P<level>[VIWEF])\]"
-    r"|(?:^|(?<=\s))\[(?P<bare>[WEF])\](?=\s)"
+"""Head of a row: where a line starts, or where line breaks were lost."""
+
+_CELL = re.compile(
+    rf"\b(?P<key>min|max|mean|median|percentile\((?P<percent>{NUMBER})%\))\s*=?\s*(?P<value>{NUMBER})\s*ms(?!\w)"
 )
-_NEW_ROW = re.compile(rf"^(?P<name>{'|'.join(map(re.escape, ROWS))}): (?=min = )")
-_CELL = re.compile(rf"(?P<key>min|max|mean|median|percentile\((?P<percent>{NUMBER})%\)) = (?P<value>{NUMBER}) ms(?!\w)")
 _OLD_CELL = re.compile(
     rf"^(?P<key>min|max|mean|median|percentile): (?P<value>{NUMBER}) ms(?: at (?P<percent>{NUMBER})%)?"
     rf"(?: \(end to end (?P<end>{NUMBER}) ms(?: at {NUMBER}%)?\))?$"
 )
+_OLD_ORDER = ("min", "max", "mean", "median", "percentile")
+"""Of the lines of a block of 7.x."""
+
+_BLOCKS = frozenset({"Host Latency", "Host latency", "Enqueue Time", "GPU Compute"})
+"""Heads of the blocks of 7.x; `Host latency` is 7.0's."""
+
+_WHOLE = frozenset({"min", "max", "median"})
+_NEVER_OF_ENQUEUE = frozenset({"mean", "percentile"})
+_HERE = r"(?:^|(?<=\s))"
 _VERSION_TEXT = re.compile(r"^TensorRT version: (?P<text>\d+(?:\.\d+)*)\s*$")
 _OPTION = re.compile(rf"^(?P<name>{'|'.join(map(re.escape, OPTIONS))}): (?P<value>.*\S)\s*$")
 _FACTS: Mapping[str, re.Pattern[str]] = {
-    "throughput_qps": re.compile(rf"^throughput: ({NUMBER}) qps$", re.IGNORECASE),
-    "walltime_s": re.compile(rf"^(?:Total Host )?walltime: ({NUMBER}) s$", re.IGNORECASE),
-    "gpu_total_s": re.compile(rf"^Total (?:GPU )?compute time: ({NUMBER}) s$", re.IGNORECASE),
+    "throughput_qps": re.compile(rf"{_HERE}(?:Total )?throughput: ({NUMBER}) qps(?!\w)", re.IGNORECASE),
+    "walltime_s": re.compile(rf"{_HERE}(?:Total Host )?walltime: ({NUMBER}) s(?!\w)", re.IGNORECASE),
+    "gpu_total_s": re.compile(rf"{_HERE}Total (?:GPU )?compute time: ({NUMBER}) s(?!\w)", re.IGNORECASE),
     "gpu_cv_percent": re.compile(rf"coefficient of variance = ({NUMBER})%"),
     "build_s": re.compile(rf"^Engine built in ({NUMBER}) sec"),
     "deserialize_s": re.compile(rf"^Engine deserialized in ({NUMBER}) sec"),
@@ -67,74 +80,12 @@ _FACTS: Mapping[str, re.Pattern[str]] = {
         rf"Peak memory usage of TRT CPU/GPU memory allocators: CPU \d+ MiB, GPU ({NUMBER}) MiB"
     ),
 }
-_WARMUP = re.compile(rf"^Warmup completed (\d+) queries over ({NUMBER}) ms$")
-_TRACE = re.compile(rf"^Timing trace has (\d+) queries over ({NUMBER}) s$")
+_OF_SUMMARY = frozenset({"throughput_qps", "walltime_s", "gpu_total_s", "gpu_cv_percent"})
+_OF_TRACE = _OF_SUMMARY | {"trace_s"}
+_WARMUP = re.compile(rf"^Warmup completed (\d+) queries over ({NUMBER}) ms(?!\w)")
+_TRACE = re.compile(rf"^Timing trace has (\d+) queries over ({NUMBER}) s(?!\w)")
+_START = "=== Model Options ==="
 _SUMMARY = re.compile(r"^=== Performance summary")
-
-Status = Literal["PASSED", "FAILED"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One row of a performance summary, in ms; what was not printed is absent."""
-
-    min: float | None = None
-    max: float | None = None
-    mean: float | None = None
-    median: float | None = None
-    percentiles: Mapping[float, float] = field(default_factory=dict)
-    """Percent -> ms; which ones is an option of trtexec."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrtexecLog:
-    """One run as its log tells it."""
-
-    version: tuple[int, int, int] | None = None
-    build_tag: str | None = None
-    """Such as `b31`."""
-
-    command: str | None = None
-    status: Status | None = None
-    """What trtexec itself said at the end; `None` if it did not come to say it. `PASSED` is not "measured"."""
-
-    errors: tuple[str, ...] = ()
-    """Lines that report an error, whole; a run can pass with some."""
-
-    cause: str | None = None
-    """Why it failed: the first error that says something, with the lines that belong to it."""
-
-    warnings: tuple[str, ...] = ()
-    """Texts of warnings, without their tags."""
-
-    rows: Mapping[str, Row] = field(default_factory=dict)
-    """`latency`, `gpu_compute`, `h2d`, `d2h`, `enqueue`, `end_to_end` -> numbers of the last summary printed."""
-
-    throughput_qps: float | None = None
-    """As printed: 7.x prints 0 for explicit batches, and counts samples instead of queries for implicit ones."""
-
-    warmup_queries: int | None = None
-    queries: int | None = None
-    trace_s: float | None = None
-    walltime_s: float | None = None
-    gpu_total_s: float | None = None
-    gpu_cv_percent: float | None = None
-    """Coefficient of variance, where trtexec warns of it."""
-
-    build_s: float | None = None
-    deserialize_s: float | None = None
-    engine_mib: float | None = None
-    context_mib: float | None = None
-    """Device memory of the execution context: activations and scratch, without the weights."""
-
-    builder_peak_gpu_mib: float | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
-    """What the option section says of `OPTIONS`."""
-
-    @property
-    def measured(self) -> bool:
-        """Whether the log holds a latency or a compute time."""
-        return any(self.rows.get(name, Row()).median is not None for name in ("latency", "gpu_compute"))
 
 
 def parse_log(text: str) -> TrtexecLog:
@@ -144,36 +95,7 @@ def parse_log(text: str) -> TrtexecLog:
 
 def parse_logs(text: str) -> tuple[TrtexecLog, ...]:
     """Return each run of a text that may hold several, one after another. At least one, which may be empty."""
-    return tuple(_Parser().parse(run) for run in _runs(text.replace("\r\n", "\n").split("\n")))
-
-
-def version_of(digits: str) -> tuple[int, int, int] | None:
-    """Return major, minor and patch of a banner's number.
-
-    Up to 9.x it is major x 1000 + minor x 100 + patch, from 10 on major x 10000 + minor x 100 + patch
-    (`NV_TENSORRT_VERSION` in TensorRT's NvInferVersion.h).
-    """
-    number = int(digits)
-    if 1_000 <= number < 10_000:  # noqa: PLR2004 - see above
-        return number // 1000, number // 100 % 10, number % 100
-    if number >= 100_000:  # noqa: PLR2004 - see above
-        return number // 10_000, number // 100 % 100, number % 100
-    return None
-
-
-def _runs(lines: list[str]) -> Iterator[list[str]]:
-    """Split at each start of a run; what stands before the first belongs to it."""
-    current: list[str] = []
-    started = False
-    for line in lines:
-        banner = _BANNER.search(line)
-        if banner and banner["word"] == "RUNNING":
-            if started:
-                yield current
-                current = []
-            started = True
-        current.append(line)
-    yield current
+    return tuple(_Parser().parse(run) for run in runs_of(lines_of(text)))
 
 
 class _Parser:
@@ -187,17 +109,17 @@ class _Parser:
         self.warnings: list[str] = []
         self.rows: dict[str, dict[str, float]] = {}
         self.percentiles: dict[str, dict[float, float]] = {}
+        self.told: dict[str, str] = {}
         self.block: str | None = None
+        self.least = 0
+        self.cell: str | None = None
 
-    def parse(self, lines: list[str]) -> TrtexecLog:
+    def parse(self, lines: Sequence[str]) -> TrtexecLog:
         """Return what the lines say."""
-        for line in lines:
-            banner = _BANNER.search(line)
-            if banner:
-                self._banner(banner)
-                continue
-            for level, message in _messages(line):
-                self._message(level, message)
+        for banner in filter(None, map(BANNER.search, lines)):
+            self._banner(banner)
+        for level, message in messages_of([BANNER.sub("", line) for line in lines]):
+            self._message(level, message)
         status = self.known.get("status")
         found: dict[str, Any] = {**self.counts, **self.facts, **self.known}
         return TrtexecLog(
@@ -212,7 +134,7 @@ class _Parser:
     def _banner(self, banner: re.Match[str]) -> None:
         found: dict[str, object] = {"build_tag": banner["tag"], "command": banner["command"]}
         if banner["version"]:
-            found["version"] = _version_in_words(banner["version"])
+            found["version"] = version_in_words(banner["version"])
         if banner["word"] != "RUNNING":
             found["status"] = banner["word"]
         self.known.update({key: value for key, value in found.items() if value})
@@ -222,25 +144,42 @@ class _Parser:
             self.warnings.append(message)
         if level == "V":  # the explanations of the rows stand there, under the rows' own names
             return
+        if message == _START:
+            self._new_run()
         if _SUMMARY.search(message):
             self._new_summary()
-        elif not self._summary_line(message):
+        if not self._old_line(message):
             self._fact(message)
+            self._new_rows(message)
 
-    def _new_summary(self) -> None:
-        self.rows, self.percentiles, self.block = {}, {}, None
+    def _new_run(self) -> None:
+        """Forget what a run told whose banner, or the one of this run, is lost."""
+        self._new_summary(set(self.facts))
+        self.counts.clear()
+        self.options.clear()
 
-    def _summary_line(self, message: str) -> bool:
-        """Take a line of either form of a summary; say whether it was one."""
-        row = _NEW_ROW.match(message)
-        if row:
-            self._cells(ROWS[row["name"]], message)
+    def _new_trace(self) -> None:
+        """Forget what another measurement of the same run told: its numbers are not those of this one."""
+        self._new_summary(_OF_TRACE)
+        self.counts.clear()
+
+    def _new_summary(self, of_old: AbstractSet[str] = _OF_SUMMARY) -> None:
+        self.rows, self.percentiles, self.told, self.block = {}, {}, {}, None
+        for name in of_old:
+            self.facts.pop(name, None)
+
+    def _new_rows(self, message: str) -> None:
+        heads = list(_NEW_ROW.finditer(message))
+        for head, end in zip(heads, [*(head.start() for head in heads[1:]), len(message)], strict=False):
+            self._cells(ROWS[head["name"]], message[head.end() : end])
             self.block = None
-            return True
-        if message in ROWS and message != "Latency":
-            if message == "Host Latency":
+
+    def _old_line(self, message: str) -> bool:
+        """Take a line of a summary of 7.x; say whether it was one."""
+        if message in _BLOCKS:
+            if ROWS[message] == "latency" or ROWS[message] in self.rows:
                 self._new_summary()
-            self.block = ROWS[message]
+            self.block, self.least, self.cell = ROWS[message], 0, None
             return True
         cell = _OLD_CELL.match(message) if self.block else None
         if cell and self.block:
@@ -249,18 +188,31 @@ class _Parser:
 
     def _belongs(self, name: str, cell: re.Match[str]) -> bool:
         """Whether a line can be of this block: the head of its own may be lost."""
-        told = self.percentiles.get(name) if cell["percent"] else cell["key"] in self.rows.get(name, {})
-        return not told and (cell["end"] is not None) == (name == "latency")
+        if name == "enqueue" and cell["key"] in _NEVER_OF_ENQUEUE:
+            return False
+        return _OLD_ORDER.index(cell["key"]) >= self.least and (cell["end"] is not None) == (name == "latency")
 
     def _cells(self, name: str, message: str) -> None:
-        self.rows[name], self.percentiles[name] = {}, {}
+        if self.told.get(name, message) != message:  # of another summary, whose head is lost
+            self._new_summary()
+        self.told[name] = message
+        seen: set[str] = set()
         for cell in _CELL.finditer(message):
+            if cell["key"] in seen:  # of a row without a known name
+                break
+            seen.add(cell["key"])
             self._put(name, cell["key"], cell["percent"], float(cell["value"]))
 
     def _old_cell(self, name: str, cell: re.Match[str]) -> None:
+        if cell.string == self.cell:  # printed twice
+            return
         if not self._belongs(name, cell):
             self.block = None
+            if not self.rows.get(name, {}).keys() >= _WHOLE:  # so what was told under its head may not be its own
+                self.rows.pop(name, None)
             return
+        self.cell = cell.string
+        self.least = _OLD_ORDER.index(cell["key"]) + 1
         self._put(name, cell["key"], cell["percent"], float(cell["value"]))
         if cell["end"]:
             self._put("end_to_end", cell["key"], cell["percent"], float(cell["end"]))
@@ -280,8 +232,10 @@ class _Parser:
         for name, pattern in _FACTS.items():
             found = pattern.search(message)
             if found:
-                self.facts[name] = float(found[1])
+                self._told(name, float(found[1]))
         warmup, trace = _WARMUP.match(message), _TRACE.match(message)
+        if warmup or (trace and self.counts.get("queries") not in {None, int(trace[1])}):
+            self._new_trace()
         if warmup:
             self.counts["warmup_queries"] = int(warmup[1])
         if trace:
@@ -289,24 +243,14 @@ class _Parser:
             self.facts["trace_s"] = float(trace[2])
         self._setting(message)
 
+    def _told(self, name: str, value: float) -> None:
+        if name in _OF_SUMMARY and self.facts.get(name, value) != value:  # of another summary, whose head is lost
+            self._new_summary()
+        self.facts[name] = value
+
     def _setting(self, message: str) -> None:
         version, option = _VERSION_TEXT.match(message), _OPTION.match(message)
         if version and "version" not in self.known:
-            self.known["version"] = _version_in_words(version["text"])
+            self.known["version"] = version_in_words(version["text"])
         if option:
             self.options.setdefault(OPTIONS[option["name"]], option["value"])
-
-
-def _version_in_words(text: str) -> tuple[int, int, int] | None:
-    parts = [int(part) for part in text.split(".")]
-    if len(parts) == 1:
-        return version_of(text)
-    return (*parts[:3], 0)[:3] if len(parts) >= 2 else None  # type: ignore[return-value] # noqa: PLR2004
-
-
-def _messages(line: str) -> Iterator[tuple[str, str]]:
-    """Return level and text of each message of a line: two writers can have glued theirs together."""
-    tags = list(_TAG.finditer(line))
-    ends = [tag.start() for tag in tags[1:]] + [len(line)]
-    for tag, end in zip(tags, ends, strict=False):
-        yield tag["level"] or tag["bare"], line[tag.end() : end].strip().removeprefix("[TRT] ")

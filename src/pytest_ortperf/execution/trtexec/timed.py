@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.stop_rule import MIN_SLOW_RUNS, Goal, StopRule, block_runs
 from pytest_ortperf.execution.trtexec.flags import run_command, timing_flags
-from pytest_ortperf.execution.trtexec.log import Row, TrtexecLog, parse_log
+from pytest_ortperf.execution.trtexec.log import parse_log
+from pytest_ortperf.execution.trtexec.printed import Row, TrtexecLog
 from pytest_ortperf.execution.trtexec.started import Started
 from pytest_ortperf.execution.trtexec.times import Times, parse_times
 from pytest_ortperf.execution.trtexec.tool import Tool
@@ -33,6 +34,13 @@ AGREE = 0.01
 
 _TIMES = "times.json"
 _PERCENTILES_SINCE = (8, 5, 0)
+_STATES: Mapping[str, Mapping[str, str]] = {
+    "bound": {"data_transfers": "Disabled", "cuda_graph": "Disabled"},
+    "bound+copies": {"data_transfers": "Enabled", "cuda_graph": "Disabled"},
+    "graph": {"data_transfers": "Disabled"},  # without a graph the mode is refused, not the case
+}
+"""What trtexec's own list of its options has to say of a timing mode, where it says it."""
+
 _ROWS = {"bound": "gpu_compute", "bound+copies": "latency", "graph": "gpu_compute"}
 
 
@@ -79,6 +87,7 @@ def _timed(timing: str, task: Task, settings: ExecutionSettings, started: Starte
     ended = started.run(command)
     log = parse_log(ended.output)
     require_success(ended, log, doing=f"measuring {timing}", stage="timing")
+    _require_mode(log, timing)
     _require_numbers(log, timing)
     times, lacks = _exported(exported, task.tool, warm_up_ms, log, timing)
     latency = (
@@ -102,6 +111,18 @@ def _flags(timing: str, task: Task, settings: ExecutionSettings, seconds: int, w
         f"--exportTimes={_TIMES}",
         *timing_flags(timing, task.tool.version),
     ]
+
+
+def _require_mode(log: TrtexecLog, timing: str) -> None:
+    """Refuse a run that measured something else than its flags ask for: defaults differ between versions."""
+    for name, state in _STATES[timing].items():
+        said = log.options.get(name, state)
+        if said != state:
+            raise CaseError(
+                f"trtexec says of its options: {name.replace('_', ' ')}: {said}; {timing} is with it {state.lower()}",
+                stage="timing",
+                kind="runtime error",
+            )
 
 
 def _require_numbers(log: TrtexecLog, timing: str) -> None:

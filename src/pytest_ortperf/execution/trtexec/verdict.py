@@ -7,7 +7,7 @@ import signal as signals
 
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.program import Ended
-from pytest_ortperf.execution.trtexec.log import TrtexecLog
+from pytest_ortperf.execution.trtexec.printed import TrtexecLog
 
 _INSTALLATION = re.compile(
     r"error while loading shared libraries|Unable to open library|cannot open shared object file"
