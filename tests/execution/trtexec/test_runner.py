@@ -188,7 +188,29 @@ def test_a_graph_that_was_not_captured_is_no_graph_time(run: Run) -> None:
     facts = run("graph-ignored", timing=("graph", "bound", "host"))
     assert [latency.timing for latency in facts.latencies] == ["bound"]
     assert set(facts.refused_timings) == {"graph", "host"}
-    assert facts.refused_timings["graph"].startswith("The specified --useCudaGraph flag has been ignored.")
+    assert facts.refused_timings["graph"].startswith(
+        "The CUDA graph capture on the stream has failed. The specified --useCudaGraph flag has been ignored."
+    )
+
+
+def test_a_run_that_measured_something_else_than_asked_does_not_count(run: Run) -> None:
+    with pytest.raises(CaseError) as caught:
+        run("transfers-anyway", version="11.0.0")
+    assert (caught.value.kind, caught.value.stage) == ("runtime error", "timing")
+    assert caught.value.args[0] == "trtexec says of its options: data transfers: Enabled; bound is with it disabled"
+
+
+@pytest.mark.parametrize(("version", "kept_apart"), [("8.6.1", True), ("10.16.1", True), ("11.0.0", False)])
+def test_a_profiler_is_kept_out_of_the_measured_run(
+    run: Run,
+    tmp_path: Path,
+    version: str,
+    kept_apart: bool,  # noqa: FBT001
+) -> None:
+    run(version=version, ep_options={"trtexec": {"exportProfile": "profile.json"}})
+    build, start = told(tmp_path)
+    assert ("exportProfile" in build, "exportProfile" in start) == (False, True)
+    assert ("separateProfileRun" in start) is kept_apart
 
 
 def test_a_case_that_is_to_be_measured_in_host_alone_fails(run: Run) -> None:

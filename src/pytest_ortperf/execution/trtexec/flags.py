@@ -66,6 +66,9 @@ OURS = frozenset(
 )
 """Flags that users cannot give: what is measured, and where files are, is settled here."""
 
+PROFILERS = frozenset({"dumpProfile", "exportProfile"})
+SEPARATE = "separateProfileRun"
+
 BUILD_SECTIONS = ("Model", "Build", "System")
 RUN_SECTIONS = ("Inference", "Reporting", "System")
 
@@ -127,6 +130,8 @@ def user_flags(tool: Tool, case: Case, settings: ExecutionSettings, sections: Se
             raise _error(f"trtexec option '{key}' cannot be given: the case settles it")
         if key not in tool.flags:
             raise _unknown(tool, key)
+    if PROFILERS & given.keys() and SEPARATE in tool.flags and tool.version[0] < STRONGLY_TYPED_MAJOR:
+        given[SEPARATE] = "true"  # a profiler in the measured run spoils its times, or leaves none; 11 keeps it apart
     chosen = [_flag(key, value) for key, value in given.items() if tool.flags[key] in sections]
     return [*([f"--device={device}"] if device != "0" else []), *chosen]
 

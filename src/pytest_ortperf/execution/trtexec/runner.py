@@ -191,7 +191,7 @@ class TrtexecExecution(Execution):
         return half_flag(self._tool, asked=asked)
 
     def _note_timed(self, timing: str, timed: Timed) -> None:
-        ignored = graph_refusal(timed.log.warnings) if timing == "graph" else None
+        ignored = graph_refusal(timed.log) if timing == "graph" else None
         if ignored:
             self.facts.refused_timings[timing] = ignored
             return
