@@ -61,7 +61,7 @@ def find_cause(lines: Sequence[str]) -> str | None:
 
     A tactic that runs out of memory while others are tried is an error too, and comes first then.
     """
-    lines = [part for line in lines for part in parts_of(line)]
+    lines = [part for line in lines for part in (parts_of(line) if is_error(line) else [line])]
     errors = [number for number, line in enumerate(lines) if is_error(line) and not _FRAME.search(_text(line))]
     telling = [number for number in errors if not GENERIC.search(lines[number])]
     if not telling:

@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from pytest_ortperf.execution.trtexec.causes import find_cause, is_error
-from pytest_ortperf.execution.trtexec.messages import BANNER, lines_of, messages_of, runs_of
+from pytest_ortperf.execution.trtexec.messages import Line, lines_of, messages_of, runs_of
 from pytest_ortperf.execution.trtexec.printed import Row, TrtexecLog
 from pytest_ortperf.execution.trtexec.versions import version_in_words
 
@@ -114,12 +114,13 @@ class _Parser:
         self.least = 0
         self.cell: str | None = None
 
-    def parse(self, lines: Sequence[str]) -> TrtexecLog:
-        """Return what the lines say."""
-        for banner in filter(None, map(BANNER.search, lines)):
+    def parse(self, run: Sequence[Line]) -> TrtexecLog:
+        """Return what the lines of a run say."""
+        for banner in (line.banner for line in run if line.banner):
             self._banner(banner)
-        for level, message in messages_of([BANNER.sub("", line) for line in lines]):
+        for level, message in messages_of(run):
             self._message(level, message)
+        lines = [line.text for line in run]
         status = self.known.get("status")
         found: dict[str, Any] = {**self.counts, **self.facts, **self.known}
         return TrtexecLog(

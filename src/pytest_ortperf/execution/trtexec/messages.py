@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-BANNER = re.compile(
+_HEAD = re.compile(r"(?:&(?:amp;)?){4} (?:RUNNING|PASSED|FAILED)")
+_BANNER = re.compile(
     r"(?:&(?:amp;)?){4} (?P<word>RUNNING|PASSED|FAILED)\s+TensorRT\.trtexec(?:_safe)?"
     r"(?:\s+\[TensorRT v(?P<version>\d+(?:\.\d+)*)\])?(?:\s+\[(?P<tag>b\d+)\])?(?:\s+#\s*(?P<command>.*\S))?"
 )
-_HEAD = re.compile(r"(?:&(?:amp;)?){4} (?:RUNNING|PASSED|FAILED)")
 _TAG = re.compile(
-    r"(?:\[|(?<=^_))\d\d/\d\d/\d{4}-\d\d:\d\d:\d\d\]\s*(?:\[TRT\]\s*)?\[(?P<level>[VIWEF])\]"
-    r"|(?:^|(?<=\s))\[(?P<bare>[VIWEF])\](?=\s)"
+    r"\[(?:\d\d/\d\d/\d{4}-\d\d:\d\d:\d\d\]\s*(?:\[TRT\]\s*)?\[(?P<level>[VIWEF])\]|(?P<bare>[VIWEF])\](?=\s))"
 )
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))|[\x00\ufeff]")
 _AROUND = re.compile(
@@ -21,14 +21,27 @@ _AROUND = re.compile(
 )
 """Before a line: indentation, marks of quotes and comments, the time of a container's log, the name of a service."""
 
-_AFTER = re.compile(r"(?:\\[nr]|[\"',]|<br\s*/?>|\s)+$")
+_AFTER = ("\\n", "\\r", '"', "'", ",", "<br>", "<br/>")
 """After a line: what a notebook's file or a table has there."""
 
 
-def lines_of(text: str) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a log and what is in it."""
+
+    text: str
+    banner: re.Match[str] | None
+    """With `word`, `version`, `tag` and `command`."""
+
+    messages: tuple[tuple[str, str], ...]
+    """Level and text of each; two writers can have glued theirs together."""
+
+
+def lines_of(text: str) -> list[Line]:
     """Return the lines of a log without colours, whatever ends them; a banner has one of its own."""
     lines = (line.rstrip("\r") for line in _ESCAPE.sub("", text).split("\n"))
-    return [part for line in lines for part in (parts_of(line) if _HEAD.search(line) else [line])]
+    parts = (part for line in lines for part in (parts_of(line) if _may_hold_banner(line) else [line]))
+    return [_line(part) for part in parts]
 
 
 def plain(line: str) -> str:
@@ -45,15 +58,14 @@ def parts_of(line: str) -> list[str]:
     return [line[start:end] for start, end in itertools.pairwise(ends)]
 
 
-def runs_of(lines: Sequence[str]) -> Iterator[list[str]]:
+def runs_of(lines: Iterable[Line]) -> Iterator[list[Line]]:
     """Yield the lines of each run, at least one: a run starts at its banner, or after the end of the one before."""
-    run: list[str] = []
+    run: list[Line] = []
     told = False  # more than errors, which can come before the banner of their run: they are not held back
     end, after = 0, False
     for line in lines:
-        banner, levels = BANNER.search(line), {level for level, _ in _tagged(line)}
-        starts = banner is not None and banner["word"] == "RUNNING"
-        ends = banner is not None and not starts
+        starts = line.banner is not None and line.banner["word"] == "RUNNING"
+        ends = line.banner is not None and not starts
         if starts and told:
             yield run
             run, end, told = [], 0, False
@@ -61,28 +73,46 @@ def runs_of(lines: Sequence[str]) -> Iterator[list[str]]:
             yield run[:end]
             run, end = run[end:], 0
         run.append(line)
-        told = told or banner is not None or "I" in levels
-        after = not ends and (after or bool(levels))
+        told = told or line.banner is not None or any(level == "I" for level, _ in line.messages)
+        after = not ends and (after or bool(line.messages))
         if ends:
             end = len(run)
     yield run
 
 
-def messages_of(run: Sequence[str]) -> Iterator[tuple[str, str]]:
+def messages_of(run: Sequence[Line]) -> Iterator[tuple[str, str]]:
     """Yield level and text of each message of a run; where no line has a tag, each is taken for information."""
-    tagged = [list(_tagged(line)) for line in run]
-    if any(tagged):
-        for messages in tagged:
-            yield from messages
+    if any(line.messages for line in run):
+        for line in run:
+            yield from line.messages
     else:
         for line in run:
-            yield "I", _AFTER.sub("", plain(line))
+            yield "I", _cleaned(plain(line.text))
+
+
+def _line(text: str) -> Line:
+    banner = _BANNER.search(text) if _may_hold_banner(text) else None
+    said = text[: banner.start()] if banner else text
+    if said.startswith("_"):  # an italic log, whose first bracket went with the mark
+        said = re.sub(r"^_\[?(?=\d\d/\d\d/)", "[", said)
+    return Line(text, banner, tuple(_tagged(said)))
+
+
+def _may_hold_banner(line: str) -> bool:
+    return "&&&& " in line or "&amp;&amp;" in line
 
 
 def _tagged(line: str) -> Iterator[tuple[str, str]]:
-    """Yield level and text of each message of a line: two writers can have glued theirs together."""
-    tags = [tag for number, tag in enumerate(_TAG.finditer(line)) if not number or tag["bare"] not in {"V", "I"}]
+    """Yield level and text of each message; a tag without a time is one only where a word starts."""
+    tags = [tag for tag in _TAG.finditer(line) if tag["level"] or line[: tag.start()][-1:].strip() == ""]
+    tags = [tag for number, tag in enumerate(tags) if not number or tag["bare"] not in {"V", "I"}]
     ends = [tag.start() for tag in tags[1:]] + [len(line)]
     for tag, end in zip(tags, ends, strict=False):
-        text = _AFTER.sub("", line[tag.end() : end]).strip().removeprefix("[TRT] ")
-        yield tag["level"] or tag["bare"], text
+        yield tag["level"] or tag["bare"], _cleaned(line[tag.end() : end]).removeprefix("[TRT] ")
+
+
+def _cleaned(text: str) -> str:
+    text = text.strip()
+    while text.endswith(_AFTER):
+        text = text.removesuffix(next(end for end in _AFTER if text.endswith(end))).rstrip()
+    return text
