@@ -1,4 +1,4 @@
-"""The parser of trtexec's logs, against 87 real ones and what was read from them independently."""
+"""The parser of trtexec's logs, against 88 real ones and what was read from them independently."""
 
 from __future__ import annotations
 
