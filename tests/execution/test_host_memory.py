@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pytest_ortperf.execution.child import Child
-from pytest_ortperf.execution.host_memory import HostMemoryMeter, UnreadableError, library_byte, read_resident
+from pytest_ortperf.execution.host_memory import (
+    HostMemoryMeter,
+    UnreadableError,
+    read_resident,
+    resident_and_library_byte,
+)
 from pytest_ortperf.records.resources import HostMemory
 
 MIB = 2**20
@@ -33,37 +39,72 @@ Anonymous:             0 kB
 """
 
 
+RESIDENT = (100 + 1000 + 30 + 81920 + 132 + 4) * 1024
+LIBRARIES = (100 + 1000 + 10) * 1024
+
+
 def test_pages_of_files_with_code_are_the_libraries() -> None:
-    assert library_byte(SMAPS) == (100 + 1000 + 10) * 1024
+    assert resident_and_library_byte(SMAPS.splitlines()) == (RESIDENT, LIBRARIES)
 
 
-def fake_proc(folder: Path, status: str) -> Path:
+def fake_proc(folder: Path, status: str, smaps: str = SMAPS) -> Path:
     (folder / "status").write_text(status)
-    (folder / "smaps").write_text(SMAPS)
+    (folder / "smaps").write_text(smaps)
     return folder
 
 
+def test_what_is_there_is_counted_by_mapping(tmp_path: Path) -> None:
+    resident = read_resident(fake_proc(tmp_path, "VmHWM:\t   90000 kB\nVmRSS:\t    2000 kB\n"))
+    assert (resident.now_byte, resident.peak_byte) == (RESIDENT - LIBRARIES, 90000 * 1024 - LIBRARIES)
+
+
 def test_the_peak_is_never_below_what_is_there(tmp_path: Path) -> None:
-    resident = read_resident(fake_proc(tmp_path, "Name:\tx\nVmHWM:\t    2000 kB\nVmRSS:\t    3110 kB\n"))
-    assert (resident.now_byte, resident.peak_byte) == (2000 * 1024, 2000 * 1024)
+    resident = read_resident(fake_proc(tmp_path, "VmHWM:\t    2000 kB\n"))
+    assert resident.now_byte == resident.peak_byte == RESIDENT - LIBRARIES
 
 
-def test_a_kernel_that_tells_no_peak_is_an_error(tmp_path: Path) -> None:
+def test_programs_and_files_may_have_any_name(tmp_path: Path) -> None:
+    proc = fake_proc(tmp_path, "")
+    (proc / "status").write_bytes(b"Name:\tpr\xfcfen\nVmHWM:\t   90000 kB\n")
+    (proc / "smaps").write_bytes(SMAPS.encode().replace(b"weights.bin", b"gewichte-f\xfcr.bin"))
+    assert read_resident(proc).now_byte == RESIDENT - LIBRARIES
+
+
+def test_the_meter_does_not_measure_itself(tmp_path: Path) -> None:
+    proc = fake_proc(tmp_path, "VmHWM:\t   90000 kB\n", SMAPS * 1000)
+    read_resident(proc)
+    tracemalloc.start()
+    try:
+        read_resident(proc)
+        _, peak_byte = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_byte < (proc / "smaps").stat().st_size / 10
+
+
+@pytest.mark.parametrize("status", ["VmRSS:\t    3110 kB\n", ""])
+def test_a_kernel_that_tells_no_peak_is_an_error(tmp_path: Path, status: str) -> None:
     with pytest.raises(UnreadableError) as caught:
-        read_resident(fake_proc(tmp_path, "VmRSS:\t    3110 kB\n"))
-    assert str(caught.value) == f"{tmp_path}/status: tells no VmHWM and VmRSS"
+        read_resident(fake_proc(tmp_path, status))
+    assert str(caught.value) == f"{tmp_path}: tells no VmHWM in status, or no Rss in smaps"
+
+
+def test_a_kernel_that_tells_no_mapping_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableError) as caught:
+        read_resident(fake_proc(tmp_path, "VmHWM:\t   90000 kB\n", smaps=""))
+    assert str(caught.value) == f"{tmp_path}: tells no VmHWM in status, or no Rss in smaps"
 
 
 def test_without_a_reset_there_is_growth_and_no_peak(tmp_path: Path) -> None:
-    proc = fake_proc(tmp_path, "VmHWM:\t 90000 kB\nVmRSS:\t 11110 kB\n")
+    proc = fake_proc(tmp_path, "VmHWM:\t 90000 kB\n")
     (proc / "clear_refs").mkdir()
     meter = HostMemoryMeter(proc)
     meter.before_creation()
     assert meter.fact is None
-    fake_proc(proc, "VmHWM:\t 90000 kB\nVmRSS:\t 31110 kB\n")
+    fake_proc(proc, "VmHWM:\t 90000 kB\n", SMAPS.replace("Rss:                 132 kB", "Rss:               20132 kB"))
     meter.after_creation()
     assert meter.fact == HostMemory(
-        baseline_byte=10000 * 1024,
+        baseline_byte=RESIDENT - LIBRARIES,
         creation_peak_byte=None,
         creation_byte=20000 * 1024,
         run_peak_byte=None,
@@ -98,4 +139,6 @@ def test_a_child_shows_its_own_growth_and_not_its_parents() -> None:
     assert isinstance(fact, HostMemory)
     assert parents.nbytes < fact.baseline_byte
     sizes = [fact.creation_peak_byte, fact.creation_byte, fact.run_peak_byte, fact.run_byte]
-    assert [size and size / MIB for size in sizes] == pytest.approx([200, 80, 90, 90], rel=0.02, abs=3)
+    # the promise is 15 % of 80 MiB: a child takes some memory of its own, and a peak that the kernel sums up from
+    # counters of each core lags behind
+    assert [size and size / MIB for size in sizes] == pytest.approx([200, 80, 90, 90], abs=0.15 * 80)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,47 +93,55 @@ class HostMemoryMeter:
 def read_resident(proc: Path = SELF) -> Resident:
     """Return this process's resident memory.
 
-    The kernel keeps one peak of everything resident. The libraries' pages of now are taken off it: their number hardly
-    shrinks, so that the peak is short by what was mapped of them after it.
+    What is resident now is counted mapping by mapping: the sums in `status` may lag behind it. The kernel keeps one
+    peak of everything resident. The libraries' pages of now are taken off it: their number hardly shrinks, so that the
+    peak is short by what was mapped of them after it.
 
     Raises:
         UnreadableError: If the kernel does not tell, as in gVisor.
     """
     try:
-        status = (proc / "status").read_text()
-        mappings = (proc / "smaps").read_text()
+        # names of programs and files are any bytes
+        status = (proc / "status").read_text(errors="surrogateescape")
+        # line by line: the whole text, some MB with many mappings, would be memory that this process grew by
+        with (proc / "smaps").open(errors="surrogateescape") as lines:
+            resident, libraries = resident_and_library_byte(lines)
     except OSError as error:
         raise UnreadableError(f"{proc}: {error.strerror}") from error
-    sizes = {name: int(size) * _KIB for name, size in re.findall(r"^(VmHWM|VmRSS):\s*(\d+) kB$", status, re.MULTILINE)}
-    if len(sizes) < 2:  # noqa: PLR2004 - both of them
-        raise UnreadableError(f"{proc / 'status'}: tells no VmHWM and VmRSS")
-    libraries = library_byte(mappings)
-    now, peak = sizes["VmRSS"], max(sizes.values())
-    return Resident(now_byte=now - libraries, peak_byte=peak - libraries)
+    peak = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
+    if peak is None or not resident:
+        raise UnreadableError(f"{proc}: tells no VmHWM in status, or no Rss in smaps")
+    return Resident(now_byte=resident - libraries, peak_byte=max(resident, int(peak[1]) * _KIB) - libraries)
 
 
-def library_byte(smaps: str) -> int:
-    """Return the resident file pages of those files that have code mapped, of a text like `/proc/self/smaps`."""
+def resident_and_library_byte(smaps: Iterable[str]) -> tuple[int, int]:
+    """Return the resident pages of all mappings, and of these the file pages of those files that have code mapped.
+
+    Args:
+        smaps: Lines like those of `/proc/self/smaps`.
+    """
+    resident = 0
     pages: dict[str, int] = {}
     code: set[str] = set()
-    for path, rights, resident in _file_mappings(smaps):
-        pages[path] = pages.get(path, 0) + resident
-        if "x" in rights:
-            code.add(path)
-    return sum(size for path, size in pages.items() if path in code)
+    for path, rights, here, anonymous in _mappings(smaps):
+        resident += here
+        if path:
+            # pages of a private mapping that were written to belong to the process
+            pages[path] = pages.get(path, 0) + here - anonymous
+            if "x" in rights:
+                code.add(path)
+    return resident, sum(size for path, size in pages.items() if path in code)
 
 
-def _file_mappings(smaps: str) -> Iterator[tuple[str, str, int]]:
-    """Yield path, rights and resident file pages in bytes, of each mapping of a file."""
+def _mappings(smaps: Iterable[str]) -> Iterator[tuple[str, str, int, int]]:
+    """Yield path (empty without a file), rights, resident and anonymous pages in bytes, of each mapping."""
     path = rights = ""
     resident = 0
-    for line in smaps.splitlines():
+    for line in smaps:
         if line.startswith("Rss:"):
             resident = _size(line)
         elif line.startswith("Anonymous:"):
-            # pages of a private mapping that were written to belong to the process
-            if path:
-                yield path, rights, resident - _size(line)
+            yield path, rights, resident, _size(line)
         elif match := _MAPPING.match(line):
             path, rights = (match["path"] if match["inode"] != "0" else ""), match["rights"]
 
