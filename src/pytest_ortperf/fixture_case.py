@@ -16,8 +16,8 @@ from pytest_ortperf.execution.execute import execute
 from pytest_ortperf.execution.facts import Facts, Journal
 from pytest_ortperf.execution.lease import waited_s
 from pytest_ortperf.execution.program import end_program
+from pytest_ortperf.execution.warm_process import prepare_process
 from pytest_ortperf.fixture_arguments import Call
-from pytest_ortperf.item_runner import prepare_process
 from pytest_ortperf.nodes import UserHooks
 from pytest_ortperf.outcome import crash_of, failure_of, record_of, require_limits
 from pytest_ortperf.progress import progress_of

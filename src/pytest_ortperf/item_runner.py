@@ -7,7 +7,6 @@ CUDA context does not survive a fork.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Generator
 
 import pytest
@@ -45,6 +44,8 @@ class Runner:
     def begin(self, item: CaseItem) -> None:
         """Make ready for one item, in the process that will watch it."""
         if not self._ready:
+            from pytest_ortperf.execution.warm_process import prepare_process
+
             prepare_process(uses_cuda=uses_cuda(self.run))
             self._ready = True
         self.run.journal.reset()
@@ -74,18 +75,3 @@ def uses_cuda(run: Run) -> bool:
     unusable = run.settings.execution.unusable
     rows = [row for row in run.settings.axes.providers if row.name not in unusable]
     return any("CUDAExecutionProvider" in (row.full_name, *row.companions) for row in rows)
-
-
-def prepare_process(*, uses_cuda: bool) -> None:
-    """Import what cases need, load CUDA's libraries where a provider uses them, and make forks cheap."""
-    import onnxruntime
-
-    import pytest_ortperf.execution.execute  # noqa: F401 - children find it imported
-    from pytest_ortperf.execution.warm_process import warm_process
-
-    if uses_cuda:
-        # prints a line for each library that it does not find
-        onnxruntime.preload_dlls()
-    warm_process()
-    gc.collect()
-    gc.freeze()

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import onnx
 import onnxruntime
 
 from pytest_ortperf.cases.model import Tolerance
+from pytest_ortperf.execution import execute  # noqa: F401 - children find it imported
 from pytest_ortperf.execution.accuracy import compare
 from pytest_ortperf.execution.placement import has_assignment_info, read_placement, record_placement
 from pytest_ortperf.execution.probe import tiny_model
 from pytest_ortperf.execution.values import Runner
+
+
+def prepare_process(*, uses_cuda: bool) -> None:
+    """Import what cases need, load CUDA's libraries where a provider uses them, and make forks cheap."""
+    if uses_cuda:
+        # prints a line for each library that it does not find
+        onnxruntime.preload_dlls()
+    warm_process()
+    gc.collect()
+    gc.freeze()
 
 
 def warm_process() -> None:

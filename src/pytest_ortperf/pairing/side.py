@@ -24,7 +24,8 @@ from pytest_ortperf.execution.devices import nvml_gpus
 from pytest_ortperf.execution.lease import claims_of, holding, lock_folder, waited_s
 from pytest_ortperf.execution.timing_modes import modes_of
 from pytest_ortperf.execution.turns import TurnTaker
-from pytest_ortperf.item_runner import prepare_process, uses_cuda
+from pytest_ortperf.execution.warm_process import prepare_process
+from pytest_ortperf.item_runner import uses_cuda
 from pytest_ortperf.nodes import CaseItem, applies
 from pytest_ortperf.one_case import with_cases
 from pytest_ortperf.outcome import crash_of, expected_failure, failure_of, record_of
