@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -113,23 +114,30 @@ def tell_worker(config: pytest.Config, workerinput: dict[str, Any]) -> None:
     workerinput[_TOLD] = config.stash.get(_handed_key, {})
 
 
-def number(config: pytest.Config, name: str, convert: Callable[[str], T], *, least: float) -> T | None:
-    """Return an option as a number of at least `least`.
+def number(
+    config: pytest.Config, name: str, convert: Callable[[str], T], *, least: float, most: float = math.inf
+) -> T | None:
+    """Return an option as a finite number from `least` to `most`.
 
     Raises:
-        pytest.UsageError: If it is none, or less.
+        pytest.UsageError: If it is none, less or more.
     """
     text = given(config, name)
     if text is None:
         return None
-    what = "a whole number" if convert is int else "a number"
-    try:
-        value = convert(text)
-    except ValueError:
-        value = None
-    if value is None or not value >= least:  # type: ignore[operator]
-        raise pytest.UsageError(f"{_BY_NAME[name].flag}: {text!r} is not {what} of at least {least:g}")
+    value = _converted(text, convert)
+    if value is None or value == math.inf or not least <= value <= most:  # type: ignore[operator]
+        what = "a whole number" if convert is int else "a number"
+        limits = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+        raise pytest.UsageError(f"{_BY_NAME[name].flag}: {text!r} is not {what} {limits}")
     return value
+
+
+def _converted(text: str, convert: Callable[[str], T]) -> T | None:
+    try:
+        return convert(text)
+    except ValueError:
+        return None
 
 
 def pairs(texts: Sequence[str] | None, flag: str, form: str) -> list[tuple[str, str]]:

@@ -190,8 +190,8 @@ def _execution_settings(config: pytest.Config) -> ExecutionSettings:
         tolerance=Tolerance(
             rtol=tolerance("rtol"),
             atol=tolerance("atol"),
-            percent_mismatch=tolerance("percent-mismatch"),
-            cosine=options.number(config, "cosine", float, least=-1),
+            percent_mismatch=options.number(config, "percent-mismatch", float, least=0, most=100),
+            cosine=options.number(config, "cosine", float, least=-1, most=1),
             snr_db=options.number(config, "snr-db", float, least=-1000),
             top_k=options.number(config, "top-k", int, least=1),
             second_chance={"on": True, "off": False}.get(options.given(config, "second-chance")),
