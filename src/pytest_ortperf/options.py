@@ -46,10 +46,13 @@ def given(config: pytest.Config, name: str) -> Any:
     """Return what the command line, else the ini file, gives for an option; `None` if neither does.
 
     Raises:
-        pytest.UsageError: If an ini value is none of the option's choices.
+        pytest.UsageError: If the value is empty on the command line, or none of the option's choices in the ini file.
     """
     option = _BY_NAME[name]
     value = getattr(config.option, option.ini, None)
+    if value == "" or (isinstance(value, list) and "" in value):
+        # such as --ortperf-baseline=$BASELINE without that variable
+        raise pytest.UsageError(f"{option.flag} is empty; give it {option.metavar}, or leave it out")
     if value is not None:
         return value
     value = config.getini(option.ini)
