@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -166,4 +167,9 @@ def split_names(texts: Sequence[str] | None) -> list[str]:
 
 def absolute(path: str, config: pytest.Config) -> Path:
     """Return a path of the command line, relative to where pytest was started."""
-    return (config.invocation_params.dir / path).absolute()
+    return normal(config.invocation_params.dir / path)
+
+
+def normal(path: Path) -> Path:
+    """Return a path as pytest writes those of files it collects: absolute, without `..`, links as they are."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - pathlib's keeps `..`

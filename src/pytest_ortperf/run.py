@@ -143,10 +143,10 @@ class Run:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-        if file_path.suffix != ".json":
-            return None
         by_name = file_path.name == "models.json" and not self._sources_given
-        if by_name or file_path in self._sources or parent.session.isinitpath(file_path):
+        # a model is no list: reading it says so
+        named = file_path.suffix in {".json", ".onnx"} and parent.session.isinitpath(file_path)
+        if by_name or named or file_path in self._sources:
             nodeid = source_id(file_path, self.config.rootpath)
             collector = ModelListFile.from_parent(parent, path=file_path, run=self, nodeid=nodeid)
             self._mark_forked(collector)

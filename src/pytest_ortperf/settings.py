@@ -88,7 +88,7 @@ def model_paths(config: pytest.Config) -> tuple[Path, ...]:
         return (config.rootpath / "models.json",)
     if options.on_command_line(config, "models") or config.inipath is None:
         return tuple(options.absolute(text, config) for text in given)
-    return tuple((config.inipath.parent / text).absolute() for text in given)
+    return tuple(options.normal(config.inipath.parent / text) for text in given)
 
 
 def providers(names: Sequence[str]) -> tuple[Provider, ...]:

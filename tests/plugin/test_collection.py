@@ -185,6 +185,21 @@ def test_a_directory_of_models_below_the_root_is_named_by_its_path(project: Proj
     assert project.collect("--ortperf-models=models/zoo") == ["models/zoo::first::validate[cpu]"]
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("../zoo", "zoo::first::validate[cpu]"), ("../lists/two.txt", "lists/two.txt::b::validate[cpu]")],
+)
+def test_a_path_may_go_up_and_a_list_have_any_ending(
+    project: Project, monkeypatch: pytest.MonkeyPatch, path: str, expected: str
+) -> None:
+    project.write("zoo/first/model.onnx", MODEL)
+    project.models("b", name="lists/two.txt")
+    project.write("pytest.ini", "[pytest]\n")
+    (project.path / "sub").mkdir()
+    monkeypatch.chdir(project.path / "sub")
+    assert project.collect(f"--ortperf-models={path}") == [expected]
+
+
 def test_an_inactive_plugin_adds_nothing_and_imports_nothing_heavy(project: Project) -> None:
     project.write(
         "test_foreign.py",

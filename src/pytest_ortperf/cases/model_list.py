@@ -65,6 +65,10 @@ def _read_list(path: Path, base: Path) -> tuple[Model, ...]:
 
 
 def _read_text(path: Path, issues: Issues) -> str:
+    if path.suffix == ".onnx":
+        entry = json.dumps({"name": path.stem, "path": path.name}, ensure_ascii=False)
+        issues.add(f"is a model, not a list of models; write a list such as [{entry}], or name the model's directory")
+        raise issues.error()
     try:
         content = path.read_bytes()
     except FileNotFoundError:
