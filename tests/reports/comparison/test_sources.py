@@ -41,6 +41,16 @@ def test_files_folders_and_run_ids(tmp_path: Path) -> None:
         read_side("20269999", results, tmp_path)
 
 
+def test_run_ids_may_be_many(tmp_path: Path) -> None:
+    runs = [f"202601{day:02}-000000" for day in range(1, 21)]
+    for run in runs:
+        write_run(tmp_path / "result", run, fleet(1))
+    found = read_side(",".join(runs), tmp_path / "result", tmp_path)
+    assert [run.name for run in found.runs] == runs
+    with pytest.raises(ResultsFileError, match=r"a{300}: is no file, no run in "):
+        read_side("a" * 300, tmp_path / "result", tmp_path)
+
+
 def git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), "-c", "user.name=n", "-c", "user.email=e@example.com", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

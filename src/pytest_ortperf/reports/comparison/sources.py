@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ def read_side(text: str, results: Path, root: Path) -> Side:
     Raises:
         ResultsFileError: If it names nothing, or that cannot be read.
     """
-    names = [text] if (root / text).exists() else text.split(",")
+    names = [text] if os.path.exists(root / text) else text.split(",")  # noqa: PTH110 - pathlib's raises on a long list
     parts = [_of_name(name, results, root) for name in names]
     known = [part for part in parts if part is not None]
     if len(known) == len(parts):
@@ -62,9 +63,9 @@ def commit_of(revision: str, root: Path) -> str | None:
 def _of_name(name: str, results: Path, root: Path) -> Side | None:
     """Return the side of one file, folder or run id; `None` if it is neither."""
     path = root / name
-    if not name or not path.exists():
+    if not name or not os.path.exists(path):  # noqa: PTH110
         path = records_path(results, name)
-        return side_of(name, [read_run(path)]) if name and path.is_file() else None
+        return side_of(name, [read_run(path)]) if name and os.path.isfile(path) else None  # noqa: PTH113
     if path.is_dir() and is_script_folder(path):
         return read_script_folder(path)
     if is_pytest_benchmark(path):
