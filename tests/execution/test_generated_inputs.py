@@ -184,6 +184,19 @@ def test_what_cannot_be_generated_is_an_error(type_text: str, rule: InputRule | 
     assert str(caught.value) == f"input 'x': {message}"
 
 
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        (2**44, r"input 'x': there is no memory for it \(Unable to allocate .*\); choose smaller dimensions"),
+        (2**62, rf"input 'x': no array has shape \({2**62},\); choose smaller dimensions"),
+    ],
+)
+def test_dimensions_that_no_memory_holds_are_named(size: int, message: str) -> None:
+    with pytest.raises(CaseError, match=message) as caught:
+        generate(InputMeta(shape=["batch"]), batch=size)
+    assert (caught.value.stage, caught.value.kind) == ("inputs", "input error")
+
+
 def test_a_sequence_has_one_tensor_and_an_optional_a_value() -> None:
     (item,) = generate(InputMeta(type="seq(tensor(int64))", shape=[]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import zlib
 from collections.abc import Mapping, Sequence
 
@@ -15,6 +16,10 @@ from pytest_ortperf.execution.number_ranges import RangeError, floats, integers,
 from pytest_ortperf.execution.tensor_types import Array, Meta, TypeInfo, Value, parse_type
 
 _WORDS = ("a", "an", "apple", "blue", "cat", "dog", "eight", "one", "red", "tree", "two", "zebra")
+_SMALLER = "choose smaller dimensions"
+_MOST_ELEMENTS = sys.maxsize // 16
+"""numpy counts the bytes of an array in a signed integer, and no element has more than 16."""
+
 _SEQUENCE_SHAPE = (2,)
 """Of the one tensor in a generated sequence: ONNX Runtime does not tell the shape of its elements."""
 
@@ -49,6 +54,8 @@ def generate_inputs(metas: Sequence[Meta], *, model: Model, dims: Mapping[str, i
             values[meta.name] = _generate(meta, rule_for(model.inputs, meta.name), dims, rng)
         except RangeError as error:
             raise _error(f"input '{meta.name}': {error}") from error
+        except MemoryError as error:
+            raise _error(f"input '{meta.name}': there is no memory for it ({error}); {_SMALLER}") from error
     return values
 
 
@@ -67,6 +74,8 @@ def _generate(meta: Meta, rule: InputRule, dims: Mapping[str, int], rng: np.rand
 
 def _array(info: TypeInfo, shape: tuple[int, ...], rule: InputRule, rng: np.random.Generator) -> Array:
     element, dtype, count = str(info.element), np.dtype(info.dtype), math.prod(shape)
+    if count > _MOST_ELEMENTS:
+        raise RangeError(f"no array has shape {shape}; {_SMALLER}")
     if element == "string":
         if rule.fill != "uniform":
             raise RangeError(f"no strings for fill '{rule.fill}'; leave it out")
