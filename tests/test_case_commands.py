@@ -104,6 +104,10 @@ def test_bisect_of_what_is_right_finds_nothing(project: Path) -> None:
             ["tiny::validate[cpu]", "--against", "gone.onnx"],
             "ortperf: --against: gone.onnx is no file; give an ONNX model\n",
         ),
+        (
+            ["tiny::validate[cpu]", "--keep", "models.json"],
+            "ortperf: models.json: cannot be made (File exists); name another folder\n",
+        ),
     ],
 )
 def test_what_cannot_be_searched_is_told_with_status_2(project: Path, arguments: list[str], message: str) -> None:

@@ -118,3 +118,14 @@ def test_a_reader_that_stops_early_is_no_error(tmp_path: Path) -> None:
         assert process.stderr is not None
         errors = process.stderr.read()
     assert (process.returncode, errors) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_output_that_cannot_be_written_is_one_message(tmp_path: Path) -> None:
+    write_run(tmp_path / "result")
+    command = [sys.executable, "-m", "pytest_ortperf.cli", "report", str(tmp_path / "result")]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, env=os.environ | ADDED, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (2, "ortperf: No space left on device\n")

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ examples:
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._=-]+")
 _FOUND, _NOT_FOUND = 0, 1
+_WIDTH = 110
+"""Of a description: argparse leaves it as it is where it does so with the examples."""
 
 
 def add_case_commands(commands: Any) -> None:
@@ -69,7 +72,9 @@ def _add(commands: Any, name: str, summary: str, description: str, epilog: str) 
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=summary,
-        description=f"{description} All further options are pytest's, as in the run: --ortperf-..., -c, --rootdir.",
+        description=textwrap.fill(
+            f"{description} All further options are pytest's, as in the run: --ortperf-..., -c, --rootdir.", _WIDTH
+        ),
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -92,7 +97,7 @@ def _bisect(arguments: argparse.Namespace) -> int:
         from pytest_ortperf.execution.bisection.find import bisect
         from pytest_ortperf.reports.bisection_text import bisection_lines
 
-        folder = arguments.keep or _folder(item, "bisect")
+        folder = _made(arguments.keep or _folder(item, "bisect"))
         found = bisect(_search(item, arguments, folder / "smallest"))
         files = write_bisection(found, folder)
         for line in bisection_lines(found, shutil.get_terminal_size((120, 24)).columns):
@@ -107,7 +112,7 @@ def _repro(arguments: argparse.Namespace) -> int:
     def work(item: CaseItem) -> int:
         from pytest_ortperf.execution.bug_report.folder import write_bug_report
 
-        folder = arguments.output or _folder(item, "repro")
+        folder = _made(arguments.output or _folder(item, "repro"))
         report = write_bug_report(_search(item, arguments, folder), smallest=arguments.smallest)
         print(f"{report.text}")
         print(f"wrote {folder}: {', '.join(report.files)}")
@@ -121,7 +126,6 @@ def write_bisection(found: Bisection, folder: Path) -> tuple[Path, Path]:
     from pytest_ortperf.records.codec import as_dict
     from pytest_ortperf.reports.pictures.page import bisection_page
 
-    folder.mkdir(parents=True, exist_ok=True)
     page, data = folder / "bisection.html", folder / "bisection.json"
     page.write_text(bisection_page(found), encoding="utf-8")
     data.write_text(json.dumps(as_dict(found), indent=1) + "\n", encoding="utf-8")
@@ -160,3 +164,12 @@ def _search(item: CaseItem, arguments: argparse.Namespace, folder: Path) -> Sear
 def _folder(item: CaseItem, what: str) -> Path:
     case = item.case
     return item.run.settings.results / _UNSAFE.sub("_", f"{what}_{case.model.name}_{case.variant}")
+
+
+def _made(folder: Path) -> Path:
+    """Return a folder that is there now: one that cannot be made is not to cost a search."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"{folder}: cannot be made ({error.strerror}); name another folder") from error
+    return folder

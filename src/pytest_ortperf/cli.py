@@ -19,14 +19,14 @@ USAGE_ERROR = 2
 
 EXAMPLES = """\
 examples:
-  ortperf report result                          the newest run in the folder result
-  ortperf report result --run 20261123-210146    that run
-  ortperf report records_1.jsonl --output /tmp   one records file, tables to another folder
-  ortperf compare 20261122-180000 20261123-210146 the second run against the first
-  ortperf ab --current-python=new/bin/python      this environment and another, measured in turns
-  ortperf bisect 'bert::validate[cuda-fp16]'     the node whose outputs leave tolerance
-  ortperf repro 'bert::validate[cuda-fp16]'      a folder that shows it with ONNX Runtime alone
-  ortperf schema > models.schema.json            for an editor that completes model lists
+  ortperf report result                            the newest run in the folder result
+  ortperf report result --run 20261123-210146      that run
+  ortperf report records_1.jsonl --output /tmp     one records file, tables to another folder
+  ortperf compare 20261122-180000 20261123-210146  the second run against the first
+  ortperf ab --current-python=new/bin/python       this environment and another, measured in turns
+  ortperf bisect 'bert::validate[cuda-fp16]'       the node whose outputs leave tolerance
+  ortperf repro 'bert::validate[cuda-fp16]'        a folder that shows it with ONNX Runtime alone
+  ortperf schema > models.schema.json              for an editor that completes model lists
 """
 
 
@@ -51,9 +51,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ortperf: {error}", file=sys.stderr)
         return USAGE_ERROR
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:  # of what is printed: files tell of theirs
+        _drop_output()
+        print(f"ortperf: {error.strerror or error}", file=sys.stderr)
+        return USAGE_ERROR
     return status
+
+
+def _drop_output() -> None:
+    """Keep Python from trying once more, at its end, to write what could not be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report(arguments: argparse.Namespace) -> int:

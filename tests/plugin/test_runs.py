@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from plugin.project import Project, tensor
+from plugin.project import PLAIN, Project, tensor
 
 QUICK = (
     "--ortperf-iterations=3",
@@ -291,6 +293,33 @@ def test_breakpoint_and_pdb_work_without_isolation(project: Project, monkeypatch
     result = run_with_input(project, monkeypatch, "p secret\nc\n", "--ortperf-isolation=none")
     assert "'abab'" in result
     assert "1 passed" in result
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("gdb") is None, reason="gdb is not installed")
+def test_gdb_sees_the_crash_of_a_case_without_isolation(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        "import os, signal\n"
+        "def pytest_ortperf_before_first_run(case, session):\n"
+        "    os.kill(os.getpid(), signal.SIGSEGV)\n",
+    )
+    project.models("a")
+    pytest_command = [sys.executable, "-m", "pytest", *PLAIN, "--ortperf-mode=validate", "--ortperf-isolation=none"]
+    done = subprocess.run(
+        ["gdb", "-nx", "-batch", "-ex", "run", "-ex", "bt 3", "--args", *pytest_command],  # noqa: S607
+        cwd=project.path,
+        env={**os.environ, "DEBUGINFOD_URLS": ""},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    if "ptrace: Operation not permitted" in done.stderr:
+        pytest.skip("gdb may not trace processes here")
+    assert "received signal SIGSEGV, Segmentation fault." in done.stdout
+    assert re.search(r"^#0 .* in .*kill", done.stdout, re.MULTILINE)
 
 
 def run_with_input(project: Project, monkeypatch: pytest.MonkeyPatch, text: str, *args: str) -> str:
