@@ -86,6 +86,25 @@ def test_records_are_the_same_with_two_workers(project: Project) -> None:
     assert one.end["exit_status"] == two.end["exit_status"] == 1
 
 
+@pytest.mark.parametrize(
+    ("args", "scheduler"),
+    [
+        ((), "LoadScopeScheduling"),
+        pytest.param(("--dist", "load"), "LoadScheduling", marks=pytest.mark.slow),
+        # a worker that dies takes its scope along
+        pytest.param(("--ortperf-isolation=none",), "LoadScheduling", marks=pytest.mark.slow),
+    ],
+)
+def test_a_worker_takes_all_cases_of_a_model(project: Project, args: tuple[str, ...], scheduler: str) -> None:
+    project.models("a", "b", "c")
+    result = project.run("-n", "2", "-v", *QUICK, *args, mode="both")
+    assert result.counts == {"passed": 6}
+    assert f"scheduling tests via {scheduler}\n" in result.out
+    if scheduler == "LoadScopeScheduling":
+        workers = {(record["model"], record["worker"]) for record in result.records}
+        assert sorted(model for model, _ in workers) == ["a", "b", "c"]
+
+
 def comparable(record: dict[str, object]) -> str:
     """Return what does not depend on time or worker; paths of kept files hold the run's id."""
     left_out = {"started", "duration_ns", "stage_ns", "worker", "session", "kept"}
