@@ -21,14 +21,14 @@ def test_threads_run_at_the_same_time_and_each_has_its_numbers() -> None:
 
         return call
 
-    found = run_concurrently([call_of(0, 0.01), call_of(1, 0.02)], timing="host", window_s=0.2, batch=3)
+    found = run_concurrently([call_of(0, 0.002), call_of(1, 0.05)], timing="host", window_s=0.3, batch=3)
     assert max(together) == 2
     assert found.timing == "host"
     assert found.batch == 3
-    assert 5 <= found.iterations[1] <= 11
-    assert found.iterations[1] < found.iterations[0] <= 21
-    assert 0.01e9 <= found.p50_ns[0] < 0.02e9 <= found.p50_ns[1]
-    assert all(0.2e9 <= taken <= found.wall_ns for taken in found.thread_ns)
+    assert 1 <= found.iterations[1] <= 6
+    assert found.iterations[1] < found.iterations[0] <= 150
+    assert 0.002e9 <= found.p50_ns[0] < 0.05e9 <= found.p50_ns[1]
+    assert all(0.3e9 <= taken <= found.wall_ns for taken in found.thread_ns)
     rates = [count * 1e9 / taken for count, taken in zip(found.iterations, found.thread_ns, strict=True)]
     assert found.iterations_per_s == pytest.approx(sum(rates))
 

@@ -13,8 +13,18 @@ QUICK = ("--ortperf-iterations=30", "--ortperf-warmup=1", "--ortperf-operators=o
 NOTES_ITS_TIME = """
 import pathlib, time
 
+here = pathlib.Path(__file__).parent
+
+def pytest_runtest_setup(item):
+    (here / f"{item.case.model.name}.started").touch()
+
 def pytest_ortperf_before_first_run(case, session):
-    pathlib.Path(f"{case.model.name}.time").write_text(str(time.monotonic_ns()))
+    # the other one has started and waits, however late its worker was
+    end = time.monotonic() + 20
+    while len(list(here.glob("*.started"))) < 2 and time.monotonic() < end:
+        time.sleep(0.01)
+    time.sleep(0.5)
+    (here / f"{case.model.name}.time").write_text(str(time.monotonic_ns()))
 """
 
 
@@ -72,7 +82,7 @@ def test_benchmarks_of_two_workers_do_not_overlap(project: Project) -> None:
     project.write("conftest.py", NOTES_ITS_TIME)
     project.models("a", "b")
     result = project.run(
-        *QUICK, "-n2", "--dist=load", "--ortperf-warmup=20000", "--ortperf-iterations=20000", mode="benchmark"
+        *QUICK, "-n2", "--dist=load", "--ortperf-warmup=5000", "--ortperf-iterations=5000", mode="benchmark"
     )
     assert result.exit_code == 0
     assert {record["worker"] for record in result.records} == {"gw0", "gw1"}
