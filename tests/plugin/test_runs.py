@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -347,6 +348,21 @@ def run_with_input(project: Project, monkeypatch: pytest.MonkeyPatch, text: str,
     command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider", "--ortperf-mode=validate"]
     done = subprocess.run([*command, *args], input=text, capture_output=True, text=True, check=False, timeout=60)
     return done.stdout
+
+
+def test_the_first_line_of_the_records_tells_of_run_and_machine(project: Project) -> None:
+    project.models("a")
+    args = ("--ortperf-seed=7", "--ortperf-label=branch=mine", "--ortperf-label", "who=me")
+    project.run(*args)
+    (path,) = (project.path / "result").glob("records_*.jsonl")
+    header = json.loads(path.read_text(encoding="ascii").partition("\n")[0])
+    assert header["command"][-len(args) :] == list(args)
+    assert header["options"]["seed"] == "7"
+    assert (header["labels"]["branch"], header["labels"]["who"]) == ("mine", "me")
+    environment = header["environment"]
+    assert environment["onnxruntime_distribution"].startswith("onnxruntime")
+    assert [name for name in ("cpu", "memory_byte", "os", "kernel", "python") if not environment[name]] == []
+    assert {"onnx", "numpy", "pytest"} <= environment["packages"].keys()
 
 
 def test_results_go_where_pytest_was_started(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
