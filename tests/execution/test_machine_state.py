@@ -25,6 +25,7 @@ from pytest_ortperf.execution.machine_state import (
 )
 from pytest_ortperf.execution.machine_survey import survey_machine, wait_for_quiet
 from pytest_ortperf.execution.nvml import Gpu, NoGpu
+from pytest_ortperf.execution.provider_options import provider_options
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.records.machine_catalogue import finding
 from pytest_ortperf.records.machine_checks import MachineState
@@ -144,6 +145,23 @@ def test_the_setting_says_whether_a_case_is_watched() -> None:
 )
 def test_a_case_uses_the_gpu_of_its_provider(provider: str, settings: dict[str, Any], device: int | None) -> None:
     assert cuda_device(find_provider(provider), ExecutionSettings(**settings)) == device
+
+
+@pytest.mark.parametrize(
+    ("settings", "device"),
+    [
+        ({}, 3),
+        ({"devices": {"cuda": "1"}}, 3),
+        ({"devices": {"cuda": "1"}, "ep_options": {"cuda": {"device_id": "2"}}}, 2),
+    ],
+)
+def test_the_gpu_that_is_watched_is_the_one_that_the_session_gets(settings: dict[str, Any], device: int) -> None:
+    model = Model(name="m", path=Path("m.onnx"), origin="test", ep_options={"cuda": {"device_id": "3"}})
+    pinned = Case(model=model, mode="benchmark", provider=find_provider("cuda"), precision=None)
+    given = provider_options(pinned, ExecutionSettings(**settings), b"")["CUDAExecutionProvider"]
+    assert given["device_id"] == str(device)
+    with watched_machine(pinned, ExecutionSettings(**settings)) as watch:
+        assert watch.label == f"GPU {device}"
 
 
 def test_an_unfit_machine_ends_benchmarks_in_strict_alone() -> None:

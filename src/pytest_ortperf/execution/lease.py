@@ -13,12 +13,13 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.cases.providers import Provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.facts import Facts, Journal
 from pytest_ortperf.execution.nvml import NoGpu, cuda_uuid, opened_gpu
@@ -131,8 +132,13 @@ def _nvidia_uuid(device: int) -> str | None:
 
 def device_of(case: Case, settings: ExecutionSettings) -> str:
     """Return the device that a case's provider is given, `0` unless somebody chose."""
-    key, name = case.provider.device_option, case.provider.name
-    for options in (settings.ep_options.get(name, {}), case.model.ep_options.get(name, {})):
+    return chosen_device(case.provider, settings, case.model.ep_options)
+
+
+def chosen_device(provider: Provider, settings: ExecutionSettings, of_model: Mapping[str, Mapping[str, str]]) -> str:
+    """Return the device that a provider is given with these options of a model, `0` unless somebody chose."""
+    key, name = provider.device_option, provider.name
+    for options in (settings.ep_options.get(name, {}), of_model.get(name, {})):
         if key and key in options:
             return options[key]
     return settings.devices.get(name, "0")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.cases.model import EMPTY
 from pytest_ortperf.cases.providers import Provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.gpu_checks import own_processes
 from pytest_ortperf.execution.gpu_reading import gpu_changes, is_spoiled, read_gpu
 from pytest_ortperf.execution.host_checks import ROOT, Host, own_cores
 from pytest_ortperf.execution.host_reading import host_changes, read_host
+from pytest_ortperf.execution.lease import chosen_device
 from pytest_ortperf.execution.machine_files import is_virtual
 from pytest_ortperf.execution.nvml import Gpu, NoGpu, cuda_uuid, opened_gpu
 from pytest_ortperf.execution.settings import ExecutionSettings
@@ -132,7 +134,7 @@ def watched_machine(case: Case, settings: ExecutionSettings) -> Iterator[Machine
     if settings.environment == "off":
         yield unwatched()
         return
-    device = cuda_device(case.provider, settings)
+    device = cuda_device(case.provider, settings, case.model.ep_options)
     if device is None:
         yield MachineWatch()
         return
@@ -140,11 +142,19 @@ def watched_machine(case: Case, settings: ExecutionSettings) -> Iterator[Machine
         yield MachineWatch(gpu=gpu, label=f"GPU {device}")
 
 
-def cuda_device(provider: Provider, settings: ExecutionSettings) -> int | None:
-    """Return the CUDA device number that a provider uses; `None` if it uses no NVIDIA GPU."""
+def cuda_device(
+    provider: Provider, settings: ExecutionSettings, of_model: Mapping[str, Mapping[str, str]] = EMPTY
+) -> int | None:
+    """Return the CUDA device number that a provider uses; `None` if it uses no NVIDIA GPU.
+
+    Args:
+        provider: Of a case, or of the run.
+        settings: Device and options of the command line.
+        of_model: Provider options of the case's model, by short name; without them the answer is the run's.
+    """
     if CUDA not in (provider.full_name, *provider.companions) and provider.runner == "onnxruntime":
         return None
-    text = settings.devices.get(provider.name) or settings.ep_options.get(provider.name, {}).get("device_id") or "0"
+    text = chosen_device(provider, settings, of_model)
     return int(text) if text.isdecimal() else None
 
 

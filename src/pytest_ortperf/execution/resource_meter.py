@@ -23,6 +23,7 @@ from pytest_ortperf.execution.device_monitor import (
 from pytest_ortperf.execution.energy import Rapl, energy_of
 from pytest_ortperf.execution.facts import Facts
 from pytest_ortperf.execution.host_memory import HostMemoryMeter, give_back_free_memory
+from pytest_ortperf.execution.lease import device_of
 from pytest_ortperf.execution.nvml import Gpu, NoGpu, cuda_uuid, opened_gpu
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.records.resources import Clocks, Energy, Resources
@@ -58,9 +59,7 @@ def resource_meter(case: Case, settings: ExecutionSettings, facts: Facts) -> Ite
 
 def device_number(case: Case, settings: ExecutionSettings) -> int:
     """Return the number of the CUDA device that a case runs on, as CUDA counts."""
-    name = case.provider.name
-    options = {**case.model.ep_options.get(name, {}), **settings.ep_options.get(name, {})}
-    number = options.get("device_id", settings.devices.get(name, "0"))
+    number = device_of(case, settings)
     return int(number) if number.isdecimal() else 0
 
 
