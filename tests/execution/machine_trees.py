@@ -42,6 +42,8 @@ INTEL: Tree = {
     f"{CPU}/isolated": "\n",
     f"{CPU}/smt/active": "1\n",
     f"{CPU}/intel_pstate/no_turbo": "0\n",
+    **{f"{CPU}/cpu{core}/topology/physical_package_id": "0\n" for core in range(8)},
+    **{f"{CPU}/cpu{core}/topology/core_id": f"{core % 4}\n" for core in range(8)},
     **{f"{CPU}/cpu{core}/cpufreq/scaling_governor": "powersave\n" for core in range(8)},
     **{f"{CPU}/cpu{core}/cpufreq/cpuinfo_max_freq": f"{3900000 - 100000 * (core % 2)}\n" for core in range(8)},
     **{f"{CPU}/cpu{core}/thermal_throttle/core_throttle_count": "2\n" for core in range(8)},

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from pytest_ortperf.records.machine_catalogue import BY_ID
 NOTHING: Tree = {}
 BOARD = "a virtual machine does not see its host's"
 QUOTA = (
-    "warning threads: ONNX Runtime's choice of threads; this process may use 8 of 8 cores, "
+    "warning threads: 8 intra-op threads, ONNX Runtime's choice; this process may use 8 of 8 cores, "
     "the control group's quota is 2 cores"
 )
 
@@ -25,7 +27,7 @@ EXPECTED = {
             "advice turbo: turbo boost is on",
             "advice smt: cores run two or more threads each (SMT is on)",
             "ok isolated-cores: none are isolated",
-            "ok threads: ONNX Runtime's choice of threads; this process may use 8 of 8 cores",
+            "ok threads: 4 intra-op threads, ONNX Runtime's choice; this process may use 8 of 8 cores",
             "ok core-kinds: all cores look alike (kHz 3900000)",
             "advice aslr: randomize_va_space is 2",
             "advice swap: 104 of 2047 MiB are used",
@@ -40,7 +42,7 @@ EXPECTED = {
             "ok turbo: turbo boost is off",
             "ok smt: a core runs one thread (SMT is off)",
             "warning isolated-cores: cores 2-3 are isolated, this process may use 0-3",
-            "ok threads: ONNX Runtime's choice of threads; this process may use 4 of 4 cores",
+            "ok threads: 4 intra-op threads, ONNX Runtime's choice; this process may use 4 of 4 cores",
             "ok core-kinds: all cores look alike (kHz 3000000)",
             "ok aslr: randomize_va_space is 0",
             "ok swap: there is none",
@@ -55,7 +57,7 @@ EXPECTED = {
             "unknown turbo: no turbo setting is shown",
             "unknown smt: no multithreading is shown",
             "ok isolated-cores: none are isolated",
-            "ok threads: ONNX Runtime's choice of threads; this process may use 6 of 6 cores",
+            "ok threads: 6 intra-op threads, ONNX Runtime's choice; this process may use 6 of 6 cores",
             "warning core-kinds: cores 4-5 are faster than 0-3 (capacity 1024 and 485)",
             "unknown aslr: the kernel does not tell",
             "unknown swap: the kernel does not tell",
@@ -85,7 +87,7 @@ EXPECTED = {
             f"unknown turbo: no turbo setting is shown; {BOARD}",
             f"unknown smt: no multithreading is shown; {BOARD}",
             "ok isolated-cores: none are isolated",
-            "ok threads: ONNX Runtime's choice of threads; this process may use 2 of 2 cores",
+            "ok threads: 2 intra-op threads, ONNX Runtime's choice; this process may use 2 of 2 cores",
             "unknown core-kinds: all cores look alike (capacity 1024)",
             "advice aslr: randomize_va_space is 2",
             "ok swap: there is none",
@@ -150,6 +152,9 @@ def test_a_file_that_is_a_folder_is_unknown(tmp_path: Path) -> None:
         (CONTAINER_V1, 4, None, "warning", "--ortperf-threads=1"),
         (INTEL, 4, 5, "warning", "--ortperf-threads=4"),
         (INTEL, 4, 4, "ok", None),
+        (INTEL, 4, None, "ok", None),
+        (INTEL, 3, None, "warning", "--ortperf-threads=3"),
+        (AMD, 2, None, "warning", "--ortperf-threads=2"),
     ],
 )
 def test_threads_are_held_against_affinity_and_quota(  # noqa: PLR0913, PLR0917 - a row each
@@ -160,6 +165,23 @@ def test_threads_are_held_against_affinity_and_quota(  # noqa: PLR0913, PLR0917 
     assert (found.level, found.advice) == (level, advice)
 
 
+COUNT_THREADS = """
+import os
+import onnxruntime
+from pytest_ortperf.execution.probe import tiny_model
+
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+before = len(os.listdir("/proc/self/task"))
+session = onnxruntime.InferenceSession(tiny_model(), providers=["CPUExecutionProvider"])
+print(1 + len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+def test_onnx_runtime_s_own_choice_of_threads_knows_no_affinity() -> None:
+    done = subprocess.run([sys.executable, "-c", COUNT_THREADS], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == Host(cores=own_cores()).default_threads
+
+
 def test_a_process_on_big_cores_alone_is_fine(tmp_path: Path) -> None:
     host = Host(root=plant(tmp_path, ARM), cores=frozenset({4, 5}))
     assert "ok core-kinds: all cores look alike (capacity 1024)" in told(host)
@@ -168,7 +190,7 @@ def test_a_process_on_big_cores_alone_is_fine(tmp_path: Path) -> None:
 
 def test_big_cores_are_named_in_the_advice(tmp_path: Path) -> None:
     found = host_findings(Host(root=plant(tmp_path, ARM), cores=frozenset(range(6))))[5]
-    assert found.advice == "taskset -c 4-5 pytest ..."
+    assert found.advice == "taskset -c 4-5 pytest --ortperf-threads=2 ..."
     assert found.why == "Which kind a thread gets is chance, and all wait for the slowest"
 
 

@@ -20,7 +20,7 @@ from pytest_ortperf.execution.machine_files import (
 from pytest_ortperf.records.host import read_quota
 from pytest_ortperf.records.libraries import read_text
 from pytest_ortperf.records.machine_catalogue import finding
-from pytest_ortperf.records.machine_checks import Finding
+from pytest_ortperf.records.machine_checks import Finding, Level
 
 ROOT = Path("/")
 LOAD_WARNING = 1 / 8
@@ -51,6 +51,14 @@ class Host:
     def online(self) -> frozenset[int]:
         """Cores that are switched on; those of this process where the kernel does not tell."""
         return read_list(self.root / CPU / "online") or self.cores
+
+    @property
+    def default_threads(self) -> int:
+        """Threads that ONNX Runtime makes by itself: one for each core of the machine, whatever this process may use.
+
+        A core that runs two threads counts once, where the kernel tells which do.
+        """
+        return len(physical_cores(self.root, self.online))
 
     @property
     def virtual_text(self) -> str:
@@ -114,13 +122,17 @@ def isolated_cores(host: Host) -> Finding:
 
 
 def threads(host: Host) -> Finding:
-    """Check intra-op threads against the cores that are left."""
+    """Check intra-op threads against the cores that are left.
+
+    ONNX Runtime's own choice of them knows neither affinity nor quota, and puts each thread on a core of its own,
+    outside the affinity too: seen with 1.32, where `taskset -c 0` on two cores gave a thread on core 1.
+    """
     quota = read_quota(host.root)
     left = min(float(len(host.cores)), quota if quota is not None else float("inf"))
     if not left:
         return finding("threads", "unknown", "the system does not tell which cores this process may use")
-    asked = host.threads or len(host.cores)
-    whose = f"{asked} intra-op threads" if host.threads else "ONNX Runtime's choice of threads"
+    asked = host.threads or host.default_threads
+    whose = f"{asked} intra-op threads" + ("" if host.threads else ", ONNX Runtime's choice")
     limit = f", the control group's quota is {quota:g} cores" if quota is not None else ""
     text = f"{whose}; this process may use {len(host.cores)} of {len(host.online)} cores{limit}"
     fits = asked <= left
@@ -132,18 +144,32 @@ def core_kinds(host: Host) -> Finding:
     for name, unit in (("cpu_capacity", "capacity"), ("cpufreq/cpuinfo_max_freq", "kHz")):
         values = {core: number for core in host.cores if (number := read_number(host.of_core(core, name)))}
         if values:
-            return _kinds(values, unit, virtual=bool(is_virtual(host.root)))
+            return _kinds(values, unit, host)
     return finding("core-kinds", "unknown", f"neither capacity nor clock of the cores is shown{host.virtual_text}")
 
 
-def _kinds(values: dict[int, int], unit: str, *, virtual: bool) -> Finding:
+def _kinds(values: dict[int, int], unit: str, host: Host) -> Finding:
     fastest = max(values.values())
     slow = {core for core, value in values.items() if value < SLOWER * fastest}
     if not slow:
-        return finding("core-kinds", "unknown" if virtual else "ok", f"all cores look alike ({unit} {fastest})")
-    fast = cores_text(values.keys() - slow)
-    text = f"cores {fast} are faster than {cores_text(slow)} ({unit} {fastest} and {min(values.values())})"
-    return finding("core-kinds", "warning", text, advice=f"taskset -c {fast} pytest ...")
+        level: Level = "unknown" if is_virtual(host.root) else "ok"
+        return finding("core-kinds", level, f"all cores look alike ({unit} {fastest})")
+    fast = frozenset(values.keys() - slow)
+    text = f"cores {cores_text(fast)} are faster than {cores_text(slow)} ({unit} {fastest} and {min(values.values())})"
+    # without the number ONNX Runtime puts its threads on the slow ones too
+    number = len(physical_cores(host.root, fast))
+    advice = f"taskset -c {cores_text(fast)} pytest --ortperf-threads={number} ..."
+    return finding("core-kinds", "warning", text, advice=advice)
+
+
+def physical_cores(root: Path, cores: frozenset[int]) -> frozenset[tuple[int, ...]]:
+    """Return the physical cores behind some; each is one of its own where the kernel does not tell."""
+    found: set[tuple[int, ...]] = set()
+    for core in cores:
+        place = [read_number(root / CPU / f"cpu{core}/topology/{name}") for name in ("physical_package_id", "core_id")]
+        known = [number for number in place if number is not None]
+        found.add(tuple(known) if len(known) == len(place) else (core,))
+    return frozenset(found)
 
 
 def aslr(host: Host) -> Finding:

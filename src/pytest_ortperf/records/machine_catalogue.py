@@ -64,7 +64,8 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "threads",
         "run",
-        "intra-op threads beside the cores that affinity and control group leave",
+        "intra-op threads (those asked for, else ONNX Runtime's choice: one for each core of the machine) beside the "
+        "cores that affinity and control group leave",
         "warning: more threads than cores",
         "Threads wait for each other's turn on a core, which adds milliseconds at random",
         "--ortperf-threads=N with N at most the cores that are left",
@@ -75,7 +76,7 @@ CHECKS: tuple[Check, ...] = (
         "fast and slow cores (Intel P and E, ARM big and LITTLE) among those this process may use",
         "warning: more than one kind",
         "Which kind a thread gets is chance, and all wait for the slowest",
-        "bind to one kind: taskset -c CORES pytest ...",
+        "bind to one kind: taskset -c CORES pytest --ortperf-threads=N ...",
     ),
     Check(
         "aslr",
