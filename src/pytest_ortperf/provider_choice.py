@@ -12,12 +12,13 @@ import pytest
 
 from pytest_ortperf import options
 from pytest_ortperf.cases.providers import PROVIDERS, Provider
+from pytest_ortperf.device_choice import device_choices
 from pytest_ortperf.execution.plugin_packages import PluginError, installed_plugins, plugin_library
 from pytest_ortperf.execution.probe import Question, Verdict, compiled_in, probe
 from pytest_ortperf.execution.trtexec.tool import NAME as TRTEXEC
 from pytest_ortperf.execution.trtexec.tool import ToolError, find_tool
 from pytest_ortperf.records.host import onnxruntime_distributions
-from pytest_ortperf.settings import TRTEXEC_TOOL, device_choices, ep_options, providers, targets
+from pytest_ortperf.settings import TRTEXEC_TOOL, ep_options, providers, targets
 
 left_out_key = pytest.StashKey[dict[str, str]]()
 """Under `auto`: short name -> why it is left out. Known in the controller alone."""

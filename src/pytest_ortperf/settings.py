@@ -15,7 +15,8 @@ from pytest_ortperf import options
 from pytest_ortperf.cases.matrix import MODES, Axes
 from pytest_ortperf.cases.model import Tolerance
 from pytest_ortperf.cases.provider_options import check_option, installed_onnxruntime
-from pytest_ortperf.cases.providers import GROUPS, PROVIDERS, Provider, Target, find_provider, find_target
+from pytest_ortperf.cases.providers import GROUPS, Provider, Target, find_target
+from pytest_ortperf.device_choice import device_choices, named_provider, settled_plugins
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.trtexec.tool import tool_of_builtins
@@ -72,7 +73,7 @@ def read_settings(config: pytest.Config) -> RunSettings:
             named=named_precisions(targets(names), precisions),
         ),
         execution=_execution_settings(config),
-        reference_ep=None if reference is None else _provider(reference, "--ortperf-reference-ep").name,
+        reference_ep=None if reference is None else named_provider(reference, "--ortperf-reference-ep").name,
         isolation=isolation(config),
         timeout_s=options.number(config, "timeout", float, least=0.001) or DEFAULT_TIMEOUT_S,
         results=options.absolute(options.given(config, "results") or "result", config),
@@ -136,13 +137,6 @@ def isolation(config: pytest.Config) -> str:
     return "none" if config.getoption("usepdb", default=False) else "forked"
 
 
-def _provider(name: str, flag: str) -> Provider:
-    try:
-        return find_provider(name)
-    except SettingsError as error:
-        raise pytest.UsageError(str(error).replace("--ortperf-ep", flag, 1)) from error
-
-
 def _execution_settings(config: pytest.Config) -> ExecutionSettings:
     def tolerance(name: str) -> float | None:
         return options.number(config, name, float, least=0)
@@ -203,9 +197,7 @@ def _execution_settings(config: pytest.Config) -> ExecutionSettings:
         custom_op_libraries=tuple(
             str(options.absolute(path, config)) for path in options.given(config, "custom-op-library") or ()
         ),
-        plugins=dict(
-            options.pairs(options.given(config, "plugin-ep"), "--ortperf-plugin-ep", "NAME=LIBRARY_OR_MODULE")
-        ),
+        plugins=settled_plugins(config),
         devices=device_choices(config),
         unusable=options.handed_on(config, "unusable", {}),
         keep=_keep(options.given(config, "keep")),
@@ -226,7 +218,7 @@ def ep_options(config: pytest.Config) -> Mapping[str, Mapping[str, str]]:
         provider, dot, key = name.partition(".")
         if not dot or not key:
             raise pytest.UsageError(f"{flag}: {name + '=' + value!r} is not of the form {form}")
-        row = _provider(provider, flag)
+        row = named_provider(provider, flag)
         try:
             found.setdefault(row.name, {})[key] = check_option(row.name, key, value, installed_onnxruntime())
         except SettingsError as error:
@@ -244,24 +236,6 @@ def run_cache_folder(config: pytest.Config) -> Path | None:
     token = options.handed_on(config, _RUN_CACHE, "") or secrets.token_hex(8)  # nobody else can have made it before
     options.hand_on(config, _RUN_CACHE, token)
     return Path(tempfile.gettempdir()) / f"ortperf-tensorrt-{token}"
-
-
-def device_choices(config: pytest.Config) -> Mapping[str, str]:
-    """Return the device chosen for each provider, by short name.
-
-    Raises:
-        pytest.UsageError: If the provider is unknown or takes no device.
-    """
-    found: dict[str, str] = {}
-    for text in options.given(config, "device") or ():
-        name, sign, value = text.rpartition("=")
-        if not sign:
-            found.update({row.name: value for row in PROVIDERS if row.device_option == "device_id"})
-        elif not name or not value:
-            raise pytest.UsageError(f"--ortperf-device: {text!r} is not of the form [EP=]DEVICE, such as cuda=1")
-        else:
-            found[_provider(name, "--ortperf-device").name] = value
-    return found
 
 
 def _share(percent: float | None) -> float | None:

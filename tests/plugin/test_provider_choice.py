@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import onnxruntime
@@ -9,6 +10,7 @@ import pytest
 
 from plugin.project import Project
 from pytest_ortperf.cases.providers import find_provider
+from pytest_ortperf.device_choice import device_choices
 from pytest_ortperf.provider_choice import device_option
 
 CPU_WHEEL_ALONE = pytest.mark.skipif(
@@ -136,6 +138,59 @@ def test_device_is_an_option_of_built_in_providers_that_have_one(
 ) -> None:
     assert device_option(find_provider(name), {name: "1"}, plugins) == option
     assert device_option(find_provider(name), {}, plugins) == {}
+
+
+NOT_OF_THE_FORM = "--ortperf-device: {!r} is not of the form [EP=]DEVICE, such as cuda=1, or 1"
+NO_DEVICE = (
+    "--ortperf-device: {0} is no plugin provider, and takes no device that this project knows of. If it has an option "
+    "for it, give that: --ortperf-ep-option={0}.KEY=VALUE"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cpu=1", NO_DEVICE.format("cpu")),
+        ("qnn=npu", NO_DEVICE.format("qnn")),
+        ("PlugExecutionProvider=1", NO_DEVICE.format("PlugExecutionProvider")),
+        ("gpu", NOT_OF_THE_FORM.format("gpu")),
+        ("cuda=", NOT_OF_THE_FORM.format("cuda=")),
+        ("=1", NOT_OF_THE_FORM.format("=1")),
+    ],
+)
+def test_a_device_that_nothing_would_take_is_refused(text: str, message: str) -> None:
+    with pytest.raises(pytest.UsageError) as caught:
+        device_choices(config(device=[text]))
+
+    assert str(caught.value) == message
+
+
+def test_devices_are_chosen_by_provider_or_for_all_that_take_a_number() -> None:
+    plugin = "PlugExecutionProvider=/p.so"
+    chosen = device_choices(config(device=["1", "cuda=2", "ov=GPU", "PlugExecutionProvider=npu"], plugin_ep=[plugin]))
+
+    assert {name: chosen[name] for name in ("cuda", "tensorrt", "openvino", "PlugExecutionProvider")} == {
+        "cuda": "2",
+        "tensorrt": "1",
+        "openvino": "GPU",
+        "PlugExecutionProvider": "npu",
+    }
+    assert "cpu" not in chosen
+
+
+def test_a_device_that_nothing_would_take_ends_the_run(project: Project) -> None:
+    project.models("m")
+
+    result = project.run("--ortperf-device=cpu=1")
+
+    assert result.exit_code == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: {NO_DEVICE.format('cpu')}" in result.err.splitlines()
+
+
+def config(**given: list[str]) -> Any:
+    """Return a configuration with these options and no ini file."""
+    found = {f"ortperf_{name}": value for name, value in given.items()}
+    return SimpleNamespace(option=SimpleNamespace(**found), getini=lambda _: None)
 
 
 def test_workers_take_over_what_the_controller_settled(project: Project) -> None:
