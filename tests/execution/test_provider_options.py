@@ -210,6 +210,8 @@ def test_cache_of_a_run_is_one_folder_a_case_and_ends_with_the_run(tmp_path: Pat
 
     assert first == cache_options(b"", benchmark, settings, {"trt_fp16_enable": "True"})
     assert first["trt_engine_cache_path"] != other["trt_engine_cache_path"]
+    elsewhere = cache_options(b"", make_case("tensorrt", origin="test_models.py::test_bert"), settings, {})
+    assert first["trt_engine_cache_path"] != elsewhere["trt_engine_cache_path"]
     folder = Path(first["trt_engine_cache_path"])
     assert first == {
         "trt_engine_cache_enable": "True",

@@ -102,7 +102,8 @@ def engine_folders(
         return _persistent(source, case, settings, options, tensorrt)
     if settings.trt_cache == "off" or settings.trt_cache_folder is None:
         return None
-    folder = settings.trt_cache_folder / _hash(case.case_id)
+    # two lists, and two tests of a user's own, may each have a case of this id
+    folder = settings.trt_cache_folder / _hash([case.model.origin, case.case_id])
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder, folder
 

@@ -15,9 +15,6 @@ from pytest_ortperf.execution.tensorrt import ENGINE, is_ep_context
 
 LFS_MARK = b"version https://git-lfs"
 
-INSPECT_LIMIT_BYTE = 512 * 2**20
-"""Larger files are not parsed a second time only to name their precision."""
-
 _FLOATS = {
     onnx.TensorProto.FLOAT: "fp32",
     onnx.TensorProto.FLOAT16: "fp16",
@@ -53,18 +50,18 @@ def inspect_precision(path: Path, size: int) -> str | None:
 
     A quantised model is `int8`, one with parts that a provider compiled before is `engine`.
 
+    However large the file is: tolerances and what tables say of TF32 and fp16 depend on it.
+
     Args:
         path: The model; its external data is not read.
         size: Of the file, in bytes.
 
     Returns:
-        `None` for a model without float weights, and for one of more than 512 MiB.
+        `None` for a model without float weights.
 
     Raises:
         CaseError: Stage `model`, if the file is no ONNX model.
     """
-    if size > INSPECT_LIMIT_BYTE:
-        return None
     try:
         model = onnx.load_model(path, load_external_data=False)
     except DecodeError as error:
