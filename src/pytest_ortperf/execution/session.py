@@ -36,6 +36,12 @@ _THREADS_SLEEP = {"session.intra_op.allow_spinning": "0", "session.inter_op.allo
 """For validations: a thread that waits for work by spinning answers sooner, which nobody measures there, and takes a
 core from the process that the next case starts in. What is computed is the same."""
 
+_UNKNOWN_OPERATOR = "is not a registered function/op"
+_CUSTOM = (
+    "; if it is a custom operator, name its library with --ortperf-custom-op-library, or as custom_op_libraries of "
+    "'session' in the model list"
+)
+
 
 class SessionHooks(Protocol):
     """Where users act on a session."""
@@ -175,7 +181,8 @@ def make_session(
         missing = loader_reason([*str(error).splitlines(), *log()])
         raise CaseError(
             f"no session on {asked}: {type(error).__name__}: {text}"
-            + (f" ({missing})" if missing and missing not in text else ""),
+            + (f" ({missing})" if missing and missing not in text else "")
+            + (_CUSTOM if _UNKNOWN_OPERATOR in text else ""),
             stage="session",
             kind="provider unavailable" if missing else "session error",
         ) from error
