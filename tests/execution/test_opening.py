@@ -119,6 +119,21 @@ def test_provider_that_the_run_found_unusable_makes_no_session(model: Path, fact
     assert (facts.session, facts.placement) == (None, None)
 
 
+@pytest.mark.parametrize(("of_list", "of_run", "is_tried"), [({"a": "1"}, {}, True), ({"a": "1"}, {"a": "2"}, False)])
+def test_options_of_the_model_list_may_make_an_unusable_provider_usable(
+    model: Path, facts: Facts, of_list: dict[str, str], of_run: dict[str, str], *, is_tried: bool
+) -> None:
+    plain = case(model)
+    pinned = dataclasses.replace(plain, model=dataclasses.replace(plain.model, ep_options={"cpu": of_list}))
+    settings = ExecutionSettings(unusable={"cpu": "needs an option"}, ep_options={"cpu": of_run})
+
+    if is_tried:
+        assert open_session(str(model), pinned, settings, facts, NoHooks()).get_providers() == [CPU]
+    else:
+        with pytest.raises(CaseError, match="cannot be used here: needs an option"):
+            open_session(str(model), pinned, settings, facts, NoHooks())
+
+
 def test_older_runtime_tells_placement_by_a_profile_that_is_not_left_behind(
     model: Path, facts: Facts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -66,8 +66,11 @@ def _note_precision(case: Case, facts: Facts, session: SessionFact) -> None:
 
 
 def _require_usable(case: Case, settings: ExecutionSettings) -> None:
-    problem = settings.unusable.get(case.provider.name)
-    if problem is not None:
+    name = case.provider.name
+    problem = settings.unusable.get(name)
+    # it was tried with the options of the command line alone: those of the model list may be what it needs
+    has_more_options = bool(case.model.ep_options.get(name, {}).keys() - settings.ep_options.get(name, {}).keys())
+    if problem is not None and not has_more_options:
         raise CaseError(
             f"{case.provider.full_name} cannot be used here: {problem}", stage="session", kind="provider unavailable"
         )
