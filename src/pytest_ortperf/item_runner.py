@@ -7,6 +7,7 @@ CUDA context does not survive a fork.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator
 
 import pytest
@@ -44,9 +45,11 @@ class Runner:
     def begin(self, item: CaseItem) -> None:
         """Make ready for one item, in the process that will watch it."""
         if not self._ready:
-            from pytest_ortperf.execution.warm_process import prepare_process
+            # what cannot be imported here is the failure of each item, with its reason
+            with contextlib.suppress(ImportError):
+                from pytest_ortperf.execution.warm_process import prepare_process
 
-            prepare_process(uses_cuda=uses_cuda(self.run))
+                prepare_process(uses_cuda=uses_cuda(self.run))
             self._ready = True
         self.run.journal.reset()
         self.validations.instruct(item)

@@ -133,11 +133,15 @@ class CaseItem(pytest.Item):
             self.run.journal.catch_faults()
 
     def runtest(self) -> None:
-        from pytest_ortperf.execution.execute import execute
+        from pytest_ortperf.execution.probe import import_problem
         from pytest_ortperf.outcome import require_limits
 
         if self.facts is None:
             raise RuntimeError(f"{self.nodeid}: runtest without setup")
+        try:
+            from pytest_ortperf.execution.execute import execute
+        except ImportError as error:
+            raise CaseError(import_problem(error), stage="settings", kind="environment") from error
         try:
             execute(self.case, self.run.settings.execution, self.facts, self.hooks, validate_first=self.validate_first)
         except CaseSkipped as error:

@@ -13,6 +13,7 @@ import pytest
 from pytest_ortperf import options
 from pytest_ortperf.cases.providers import PROVIDERS, Provider
 from pytest_ortperf.device_choice import device_choices
+from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.execution.plugin_packages import PluginError, installed_plugins, plugin_library
 from pytest_ortperf.execution.probe import Question, Verdict, compiled_in, probe
 from pytest_ortperf.execution.trtexec.tool import NAME as TRTEXEC
@@ -31,7 +32,7 @@ def settle_providers(config: pytest.Config) -> None:
     """Replace `auto` by what is usable here, and find out why what was asked for by name is not.
 
     Raises:
-        pytest.UsageError: If a provider, plugin or device is named that cannot be.
+        pytest.UsageError: If a provider, plugin or device is named that cannot be, or none can be asked for.
     """
     plugins = settle_plugins(config)
     names = options.split_names(options.given(config, "ep")) or ["auto"]
@@ -93,7 +94,10 @@ def _candidates(plugins: Mapping[str, str]) -> tuple[Provider, ...]:
     if set(onnxruntime_distributions()) == {"onnxruntime"} and sys.platform == "linux" and not plugins:
         return providers(["cpu"])  # that wheel holds no other provider of nodes: no need to ask in a child
     order = {row.full_name: position for position, row in enumerate(PROVIDERS)}
-    names = {*compiled_in(), *plugins}
+    try:
+        names = {*compiled_in(), *plugins}
+    except SettingsError as error:
+        raise pytest.UsageError(str(error)) from error
     return providers(sorted(names, key=lambda name: (order.get(name, len(order)), name)))
 
 

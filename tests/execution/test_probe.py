@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
+from pathlib import Path
 from typing import NoReturn
 
 import onnxruntime
 import pytest
 from ort_models import AZURE, CPU
 
+from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.execution import probe as probing
 from pytest_ortperf.execution.probe import Question, Verdict, compiled_in, probe, try_provider
 
@@ -80,3 +83,35 @@ def test_hang_of_a_provider_is_its_reason(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_providers_that_never_take_nodes_are_not_listed() -> None:
     assert compiled_in() == [name for name in onnxruntime.get_available_providers() if name != AZURE]
+
+
+BROKEN = "libmissing.so.1: cannot open shared object file"
+CANNOT_IMPORT = (
+    f"ONNX Runtime cannot be imported: ImportError: {BROKEN}; see it with python -c 'import onnx, onnxruntime'"
+)
+
+
+@pytest.fixture
+def broken_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the package `onnxruntime` be one that cannot be imported."""
+    (tmp_path / "onnxruntime.py").write_text(f"raise ImportError({BROKEN!r})\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "onnxruntime")
+
+
+@pytest.mark.usefixtures("broken_onnxruntime")
+def test_an_onnx_runtime_that_cannot_be_imported_is_told_with_its_reason() -> None:
+    with pytest.raises(SettingsError) as caught:
+        compiled_in()
+    verdict = probe([question(CPU)])[CPU]
+
+    assert str(caught.value).startswith(CANNOT_IMPORT)
+    assert not verdict.usable
+    assert verdict.reason.startswith(CANNOT_IMPORT)
+
+
+def test_an_onnx_runtime_that_ends_the_process_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "_list_providers", lambda _: os._exit(3))
+
+    with pytest.raises(SettingsError, match=r"cannot be asked for its providers: exit status 3; see it with python -c"):
+        compiled_in()

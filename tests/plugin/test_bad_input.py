@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -230,3 +231,21 @@ def test_a_full_disk_stops_the_run_and_keeps_what_was_written(
     assert "Make room or give another folder with --ortperf-results=DIR." in result.out.replace("\n", " ")
     assert " passed in " in result.out
     assert "= ortperf =" in result.out
+
+
+@pytest.mark.parametrize("more", [(), ("-n", "2"), ("--ortperf-isolation=none",)], ids=["forked", "xdist", "none"])
+def test_an_onnx_runtime_that_cannot_be_imported_fails_each_item_with_its_reason(
+    project: Project, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    project.models("a", "b")
+    project.write("broken/onnxruntime.py", "raise ImportError('libmissing.so.1: cannot open shared object file')")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(project.path / "broken"), *sys.path]))
+
+    result = project.run("--ortperf-ep=cpu", *more)
+
+    assert result.exit_code == pytest.ExitCode.TESTS_FAILED, result.out + result.err
+    assert_no_traceback(result)
+    assert {record["failure"]["kind"] for record in result.by_model.values()} == {"environment"}
+    assert {record["failure"]["message"].partition(";")[0] for record in result.records} == {
+        "ONNX Runtime cannot be imported: ImportError: libmissing.so.1: cannot open shared object file"
+    }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.execution.child import Child, ChildEnd
 
 if TYPE_CHECKING:
@@ -17,6 +18,11 @@ TIMEOUT_S = 120.0
 
 NO_NODES = frozenset({"AzureExecutionProvider"})
 """Compiled into every wheel, takes no ordinary node."""
+
+_SEE = (
+    "see it with python -c 'import onnx, onnxruntime', and install what is missing, or a distribution of ONNX Runtime "
+    "that fits this system, Python and numpy"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +65,22 @@ class Verdict:
 
 
 def compiled_in() -> list[str]:
-    """Return the providers of nodes that the installed ONNX Runtime has, by full name, best first."""
+    """Return the providers of nodes that the installed ONNX Runtime has, by full name, best first.
+
+    Raises:
+        SettingsError: If it cannot be imported.
+    """
     answer = _in_child(_list_providers, "all")
-    return [] if isinstance(answer, ChildEnd) else [name for name in answer if name not in NO_NODES]
+    if isinstance(answer, ChildEnd):
+        raise SettingsError(f"ONNX Runtime cannot be asked for its providers: {_how(answer)}; {_SEE}")
+    if isinstance(answer, str):
+        raise SettingsError(answer)
+    return [name for name in answer if name not in NO_NODES]
+
+
+def import_problem(error: ImportError) -> str:
+    """Return what to say where ONNX Runtime, or what runs cases with it, cannot be imported."""
+    return f"ONNX Runtime cannot be imported: {type(error).__name__}: {error}; {_SEE}"
 
 
 def probe(questions: Sequence[Question]) -> dict[str, Verdict]:
@@ -76,8 +95,13 @@ def _probe(question: Question) -> Verdict:
         return verdict
     if answer.timed_out:
         return Verdict(problem=f"no session within {TIMEOUT_S:g} s", takes_nodes=False)
-    how = f"signal {answer.signal}" if answer.signal else f"exit status {answer.exit_code}"
-    return Verdict(problem=f"making a session ended its process ({how})", takes_nodes=False)
+    return Verdict(problem=f"making a session ended its process ({_how(answer)})", takes_nodes=False)
+
+
+def _how(end: ChildEnd) -> str:
+    if end.timed_out:
+        return f"no answer within {TIMEOUT_S:g} s"
+    return f"signal {end.signal}" if end.signal else f"exit status {end.exit_code}"
 
 
 def _in_child(serve: Callable[[Any], Any], request: Any) -> Any:
@@ -88,9 +112,12 @@ def _in_child(serve: Callable[[Any], Any], request: Any) -> Any:
         child.end()
 
 
-def _list_providers(_: str) -> list[str]:
-    import onnxruntime
-
+def _list_providers(_: str) -> list[str] | str:
+    """Return their names, or why nothing can be asked."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        return import_problem(error)
     return list(onnxruntime.get_available_providers())
 
 
@@ -107,6 +134,8 @@ def try_provider(question: Question) -> Verdict:
         return Verdict(problem=None, takes_nodes=landed, logged=reason(journal.log_tail()))
     except CaseError as error:
         return Verdict(problem=str(error), takes_nodes=False)
+    except ImportError as error:
+        return Verdict(problem=import_problem(error), takes_nodes=False)
     finally:
         journal.close()
 
