@@ -29,6 +29,7 @@ from pytest_ortperf.execution.provider_options import provider_options
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.records.machine_catalogue import finding
 from pytest_ortperf.records.machine_checks import MachineState
+from pytest_ortperf.records.resources import Clocks
 
 
 class Machine:
@@ -112,6 +113,36 @@ def test_a_gpu_that_nvml_does_not_open_is_unknown(tmp_path: Path) -> None:
     watch.take("host", lambda: 1, lambda: None)
     assert ("unknown", "gpu-driver") in {(found.level, found.check) for found in state_of(watch).findings}
     assert state_of(watch).spans[0].before.gpu is None
+
+
+@pytest.mark.parametrize(
+    ("clocks", "told"),
+    [
+        (Clocks(mean_sm_mhz=1980, min_sm_mhz=1881, max_sm_mhz=1980, samples=90), None),
+        (
+            Clocks(mean_sm_mhz=1700, min_sm_mhz=1500, max_sm_mhz=1980, samples=90),
+            ("warning", "GPU 0: 1500 to 1980 MHz in 90 samples"),
+        ),
+        (
+            "the GPU was busy in 3 of 90 samples, 30 are needed",
+            ("unknown", "GPU 0: the GPU was busy in 3 of 90 samples, 30 are needed"),
+        ),
+    ],
+)
+def test_a_clock_that_moved_under_the_same_work_is_told(
+    machine: Machine, clocks: Clocks | str, told: tuple[str, str] | None
+) -> None:
+    machine.watch.take("bound", lambda: 1, lambda: None)
+    machine.watch.note_clocks(clocks)
+    found = {it.check: (it.level, it.seen) for it in state_of(machine.watch).findings}
+    assert found.get("gpu-clock-spread") == told
+
+
+def test_without_a_gpu_no_clock_is_judged(tmp_path: Path) -> None:
+    for watch in (unwatched(), MachineWatch(root=plant(tmp_path, AMD), cores=frozenset({0}), own=frozenset({1}))):
+        watch.take("host", lambda: 1, lambda: None)
+        watch.note_clocks("NVML tells nothing")
+        assert "gpu-clock-spread" not in {it.check for it in (watch.state.findings if watch.state else ())}
 
 
 def test_off_reads_nothing() -> None:

@@ -15,6 +15,7 @@ from pytest_ortperf.execution.host_checks import ROOT
 from pytest_ortperf.execution.nvml import Gpu
 from pytest_ortperf.records.machine_catalogue import finding
 from pytest_ortperf.records.machine_checks import Finding, GpuReading, Level
+from pytest_ortperf.records.resources import Clocks
 
 IDLE, APPLICATION_CLOCKS, POWER_CAP = 0x1, 0x2, 0x4
 REASONS: Mapping[int, str] = {
@@ -42,6 +43,7 @@ driver to the next: 251 to 253 mean these to some, and power smoothing to others
 """
 
 LEAST_CLOCK = 0.75
+MOST_SPREAD = 0.05
 POWER_CAP_SHARE = 0.01
 NEAR_SLOWDOWN_C = 5
 LONGEST_HEAT_NS = 1_000_000
@@ -106,6 +108,15 @@ def gpu_changes(label: str, before: GpuReading, after: GpuReading, elapsed_ns: i
     yield _judge_pcie(label, before, after)
     known = [others for others in (before.other_processes, after.other_processes) if others is not None]
     yield judge_processes(label, sorted({word for others in known for word in others}) if known else None)
+
+
+def judge_spread(label: str, clocks: Clocks | str) -> Finding:
+    """Return what the clocks of iterations that were watched tell; a text is why they are not known."""
+    if isinstance(clocks, str):
+        return finding("gpu-clock-spread", "unknown", f"{label}: {clocks}")
+    text = f"{label}: {clocks.min_sm_mhz} to {clocks.max_sm_mhz} MHz in {clocks.samples} samples"
+    moved = clocks.max_sm_mhz - clocks.min_sm_mhz > MOST_SPREAD * clocks.max_sm_mhz
+    return finding("gpu-clock-spread", "warning" if moved else "ok", text)
 
 
 def is_spoiled(reading: GpuReading) -> bool:

@@ -14,7 +14,7 @@ from pytest_ortperf.cases.model import EMPTY
 from pytest_ortperf.cases.providers import Provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.gpu_checks import own_processes
-from pytest_ortperf.execution.gpu_reading import gpu_changes, is_spoiled, read_gpu
+from pytest_ortperf.execution.gpu_reading import gpu_changes, is_spoiled, judge_spread, read_gpu
 from pytest_ortperf.execution.host_checks import ROOT, Host, own_cores
 from pytest_ortperf.execution.host_reading import host_changes, read_host
 from pytest_ortperf.execution.lease import chosen_device
@@ -23,6 +23,7 @@ from pytest_ortperf.execution.nvml import Gpu, NoGpu, cuda_uuid, opened_gpu
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.records.machine_catalogue import finding
 from pytest_ortperf.records.machine_checks import Finding, MachineState, Reading, Span, merged
+from pytest_ortperf.records.resources import Clocks
 
 T = TypeVar("T")
 
@@ -93,6 +94,11 @@ class MachineWatch:
         self._spans.append(Span(timing=timing, before=before, after=after, discarded=discarded))
         self._findings += findings
         return result
+
+    def note_clocks(self, clocks: Clocks | str) -> None:
+        """Judge the GPU's clock in iterations that were watched and not timed; a text is why it is not known."""
+        if self.on and isinstance(self.gpu, Gpu):
+            self._findings.append(judge_spread(self.label, clocks))
 
     def read(self) -> Reading:
         """Return the machine now."""

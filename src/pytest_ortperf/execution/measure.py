@@ -129,6 +129,9 @@ def _watch(stand: Stand, bench: Bench) -> None:
     with bench.facts.entering("resources"), running(bench.facts):
         call, _ = stand.call(timing)
         bench.meter.window(call, timing)
+    found = bench.facts.resources
+    if found is not None:
+        bench.watch.note_clocks(found.clocks or found.absent.get("clocks", "it was not looked at"))
 
 
 def _measured_graph(stand: Stand, bench: Bench) -> Latency | None:

@@ -231,6 +231,15 @@ CHECKS: tuple[Check, ...] = (
         "look for the reason: nvidia-smi --query --display=PERFORMANCE,CLOCK",
     ),
     Check(
+        "gpu-clock-spread",
+        "benchmark",
+        "lowest and highest SM clock in the second of iterations after the timed ones, where that is taken "
+        "(`--ortperf-track-memory`)",
+        "warning: more than 5 % apart",
+        "The clock moved under the same work, so iterations of one benchmark are not alike",
+        "fix the clock: sudo nvidia-smi --lock-gpu-clocks=MHZ",
+    ),
+    Check(
         "gpu-temperature",
         "benchmark",
         "temperature beside where the hardware slows down",
