@@ -76,8 +76,9 @@ def test_a_limit_on_what_is_not_known_is_a_failure_that_says_why() -> None:
         "  p50_ms, median latency: cannot be held against its limit of 1 ms: timing 'graph' was not measured: "
         "needs CUDA\n"
         "  p50_ms, median latency: cannot be held against its limit of 1 ms: timing 'bound' was not measured, only host\n"
-        "  throughput, inferences per second: cannot be held against its limit of 1 per s: the batch is unknown, because "
-        "the inputs do not agree on their leading dimension"
+        "  throughput, inferences per second: cannot be held against its limit of 1 per s: the batch is unknown: no "
+        "dimension of the inputs calls itself one, and they do not agree on the leading one; name it as batch_dim in the "
+        "model list"
     )
 
 

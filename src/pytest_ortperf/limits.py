@@ -84,7 +84,10 @@ def _latency_value(record: Record, name: str, timing: str | None) -> _Measured:
 
 def _unsupported(name: str, latency: Latency) -> str:
     if name == "throughput":
-        return "the batch is unknown, because the inputs do not agree on their leading dimension"
+        return (
+            "the batch is unknown: no dimension of the inputs calls itself one, and they do not agree on the leading "
+            "one; name it as batch_dim in the model list"
+        )
     percent = int(name.removeprefix("p").removesuffix("_ms"))
     return (
         f"{SAMPLES_NEEDED[percent]} iterations are needed to state it, there are {summarize(latency).count}; "

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,28 @@ class Session:
 def test_the_batch_is_the_leading_dimension_that_all_agree_on(shapes: Any, expected: int | None) -> None:
     inputs = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
     assert batch_of(Session(*shapes), inputs) == expected
+
+
+@pytest.mark.parametrize(
+    ("declared", "fed", "batch_dim", "expected"),
+    [
+        ({"x": ["sequence", "batch", 24]}, {"x": (7, 2, 24)}, None, 2),
+        ({"x": ["sequence", "N", 24]}, {"x": (7, 2, 24)}, None, 7),
+        ({"x": ["sequence", "N", 24]}, {"x": (7, 2, 24)}, "N", 2),
+        ({"x": ["sequence", "batch", 24]}, {"x": (7, 2, 24)}, "sequence", 7),
+        ({"x": ["batch_size", 3], "kv": [2, "batch_size", 4]}, {"x": (5, 3), "kv": (2, 5, 4)}, None, 5),
+        ({"x": ["batch", 3], "kv": ["batch*heads", 4]}, {"x": (5, 3), "kv": (10, 4)}, None, None),
+        ({"x": ["Batch", 3], "ids": ["tokens", 4]}, {"x": (5, 3), "ids": (10, 4)}, None, 5),
+        ({"x": ["rows"]}, {"x": (5,)}, "rows", 5),
+        ({"x": ["sequence", "batch", 24]}, {"x": (7, 2, 24)}, "", 2),
+    ],
+)
+def test_a_dimension_that_calls_itself_a_batch_is_the_batch_wherever_it_stands(
+    declared: Any, fed: Any, batch_dim: str | None, expected: int | None
+) -> None:
+    session: Any = SimpleNamespace(get_inputs=lambda: [Meta(name, shape=shape) for name, shape in declared.items()])
+    inputs = {name: np.zeros(shape, np.float32) for name, shape in fed.items()}
+    assert batch_of(session, inputs, batch_dim) == expected
 
 
 def test_facts_of_inputs_name_type_shape_and_origin() -> None:

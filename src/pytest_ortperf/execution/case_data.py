@@ -136,16 +136,28 @@ def tensor_facts(data: CaseData) -> tuple[TensorFact, ...]:
     )
 
 
-def batch_of(session: onnxruntime.InferenceSession, inputs: Mapping[str, Value]) -> int | None:
-    """Return the leading dimension of the inputs, where all with one agree; `None` if unknown.
+def batch_of(
+    session: onnxruntime.InferenceSession, inputs: Mapping[str, Value], batch_dim: str | None = None
+) -> int | None:
+    """Return the size of the dimension that calls itself a batch, wherever it stands; else the leading dimension.
 
-    A model without a symbolic leading dimension counts too: its leading dimension is its batch by convention.
+    The leading dimension counts where all inputs with more than one dimension agree on it, by convention, whether it
+    has a name or not. `None` is unknown.
+
+    Args:
+        session: Of the case.
+        inputs: As fed.
+        batch_dim: Name that the model list gives the batch; otherwise a name that begins with `batch`.
     """
-    sizes = {
-        value.shape[0]
-        for meta in session.get_inputs()
-        if isinstance(value := inputs.get(meta.name), np.ndarray) and value.ndim > 1
+    arrays = {name: value for name, value in inputs.items() if isinstance(value, np.ndarray)}
+    known = [(meta, arrays[meta.name].shape) for meta in session.get_inputs() if meta.name in arrays]
+    named = {
+        size
+        for meta, shape in known
+        for dim, size in zip(meta.shape or (), shape, strict=False)
+        if isinstance(dim, str) and (dim == batch_dim if batch_dim else dim.lower().startswith("batch"))
     }
+    sizes = named if len(named) == 1 else {shape[0] for _, shape in known if len(shape) > 1}
     return int(sizes.pop()) if len(sizes) == 1 else None
 
 

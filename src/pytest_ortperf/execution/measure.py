@@ -102,7 +102,7 @@ def first_run(bench: Bench) -> Stand:
         runner=runner,
         feeds=data.inputs,
         shapes=runner.shapes(outputs),
-        batch=batch_of(session, data.inputs),
+        batch=batch_of(session, data.inputs, bench.case.model.batch_dim),
         provider=bench.case.provider,
         rotate=bench.settings.rotate_inputs,
     )

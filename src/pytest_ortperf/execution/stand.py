@@ -36,7 +36,7 @@ class Stand:
     Attributes:
         feeds: Inputs by name.
         shapes: Of the outputs, by name.
-        batch: Leading dimension of the inputs; `None` if unknown.
+        batch: Of the inputs; `None` if unknown.
     """
 
     def __init__(  # noqa: PLR0913 - named at the one place that makes it

@@ -89,7 +89,7 @@ class Latency:
     """Whether the warm-up ended because two windows of it agreed; `None` if that was not looked at."""
 
     batch: int | None = None
-    """Leading dimension of the inputs where they agree; `None` if unknown."""
+    """Dimension of the inputs that calls itself a batch, else the leading one where they agree; `None` if unknown."""
 
     block_iterations: int | None = None
     """Iterations in a block, whose medians the interval of the median comes from; `None` if not sampled in blocks."""

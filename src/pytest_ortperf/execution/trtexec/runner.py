@@ -167,7 +167,7 @@ class TrtexecExecution(Execution):
     def _measure(self, data: CaseData, engine: Engine, started: Started, watch: MachineWatch) -> None:
         with self.facts.entering("inputs"):
             signature: Any = self._signature
-            batch = batch_of(signature, data.inputs)
+            batch = batch_of(signature, data.inputs, self.case.model.batch_dim)
             task = Task(tool=self._tool, engine=engine.path, fed=self._fed(data, started), batch=batch)
         for timing in self.settings.timing or DEFAULT_TIMINGS:
             if timing not in TIMINGS:
