@@ -33,11 +33,10 @@ def test_the_precision_is_that_of_most_weights_else_of_inputs(model: onnx.ModelP
     assert weights_precision(model) == expected
 
 
-@pytest.mark.slow
 def test_a_large_model_has_a_precision_too(tmp_path: Path) -> None:
     path = tmp_path / "large.onnx"
-    path.write_bytes(model_with(np.zeros(300 * 2**20, np.float16)).SerializeToString())
-    assert inspect_precision(path, path.stat().st_size) == "fp16"
+    path.write_bytes(model_with(np.zeros(3, np.float16)).SerializeToString())
+    assert inspect_precision(path, 2**31 - 1) == "fp16"
 
 
 def test_a_model_with_integer_kernels_is_int8(tmp_path: Path) -> None:
