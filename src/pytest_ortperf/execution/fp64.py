@@ -16,7 +16,7 @@ LARGEST_BYTE = (1 << 31) - (1 << 20)
 """Of a model in float64: one protobuf message holds less than 2 GiB, and casts are added to it."""
 
 _DOUBLE = TensorProto.DOUBLE
-_NARROW = {TensorProto.FLOAT: 4, TensorProto.FLOAT16: 2, TensorProto.BFLOAT16: 2}
+_NARROW: dict[int, int] = {TensorProto.FLOAT: 4, TensorProto.FLOAT16: 2, TensorProto.BFLOAT16: 2}
 """Types -> bytes of an element."""
 
 _FLOAT_INPUTS = {"Resize": (2,), "Upsample": (1,), "NonMaxSuppression": (0, 1, 3, 4)}
