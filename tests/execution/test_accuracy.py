@@ -511,3 +511,32 @@ def test_the_tolerance_that_is_named_would_pass(data: st.DataObject, rtol: float
     assert compare_one(a, b, Tolerance(rtol=rtol, atol=accuracy.needed_atol)).within_tolerance
     if accuracy.needed_rtol is not None:
         assert compare_one(a, b, Tolerance(rtol=accuracy.needed_rtol, atol=atol)).within_tolerance
+
+
+def test_where_places_count_no_default_bounds_sizes() -> None:
+    model = model_with(
+        ToleranceRule(tolerance=Tolerance(top_k=1), output="class"),
+        ToleranceRule(tolerance=Tolerance(top_k=1, cosine=0.5), output="both"),
+    )
+    reference, output = np.array([[0.1, 0.7, 0.2]], np.float32), np.array([[0.3, 0.4, 0.35]], np.float32)
+
+    def found(name: str, precision: str, values: np.ndarray) -> OutputAccuracy:
+        tolerance = choose_tolerance(model, precision=precision, provider="cpu", output=name, command_line=Tolerance())
+        return compare_one(values, reference, tolerance)
+
+    for precision in ("fp32", "fp16", "bf16", "int8"):
+        assert found("class", precision, output).within_tolerance
+        assert not found("class", precision, np.roll(reference, 1)).within_tolerance
+        assert (found("class", precision, output).cosine_least, found("both", precision, output).cosine_least) == (
+            None,
+            0.5,
+        )
+
+
+def test_nan_is_not_counted_where_nothing_is() -> None:
+    reference, output = np.ones(4, np.float32), np.full(4, math.nan, np.float32)
+    vectors = Tolerance(cosine=0.99, snr_db=20.0, nan_pattern="counted")
+
+    assert told(compare_one(output, reference, vectors)) == (
+        "NaN or infinity differs in 4 elements, worst at (0,): nan instead of 1, rtol=0, atol=0"
+    )

@@ -83,31 +83,54 @@ def difference_of(
     return _difference(value, references[name], _limits(tolerance, value, any_float=any_float))
 
 
+def effective(tolerance: Tolerance, value: Value) -> Tolerance:
+    """Return what of a tolerance counts for a value: integers and bools have no rtol, floats alone a cosine.
+
+    Args:
+        tolerance: As chosen for an output.
+        value: The output, or its reference.
+
+    Returns:
+        With `percent_mismatch` given: 100 where elements are not bounded.
+    """
+    limits, is_float = _limits(tolerance, value, any_float=False), _is_float(value)
+    return dataclasses.replace(
+        tolerance,
+        rtol=limits.rtol,
+        atol=limits.atol,
+        percent_mismatch=_allowed(tolerance, is_float=is_float),
+        cosine=tolerance.cosine if is_float else None,
+        snr_db=tolerance.snr_db if is_float else None,
+        peak_percent=tolerance.peak_percent if is_float else None,
+        top_k=limits.top_k,
+        nan_pattern="exact" if _nan_exact(tolerance) else "counted",
+    )
+
+
 def _compare_one(
     name: str, outputs: Mapping[str, Value], references: Mapping[str, Value], tolerance: Tolerance, *, any_float: bool
 ) -> OutputAccuracy:
     value = outputs.get(name, references.get(name))
-    limits = _limits(tolerance, value, any_float=any_float)
+    limits = effective(tolerance, value)
     difference = difference_of(name, outputs, references, tolerance, any_float=any_float)
-    is_float = _is_float(value)
     worst, moments = difference.worst, difference.moments
     found = OutputAccuracy(
         name=name,
         dtype=type_text(value),
         shape=shape_of(value),
         within_tolerance=True,
-        rtol=limits.rtol,
-        atol=limits.atol,
-        percent_mismatch_allowed=_allowed(tolerance, is_float=is_float),
+        rtol=limits.rtol or 0.0,
+        atol=limits.atol or 0.0,
+        percent_mismatch_allowed=limits.percent_mismatch or 0.0,
         percent_mismatch=_percent(difference),
         max_abs_error=difference.max_abs_error,
         max_rel_error=difference.max_rel_error,
         cosine=moments.cosine,
-        cosine_least=tolerance.cosine if is_float else None,
+        cosine_least=limits.cosine,
         snr_db=moments.snr_db,
-        snr_db_least=tolerance.snr_db if is_float else None,
+        snr_db_least=limits.snr_db,
         peak_percent=_peak(difference),
-        peak_percent_allowed=tolerance.peak_percent if is_float else None,
+        peak_percent_allowed=limits.peak_percent,
         nonfinite_mismatches=None if difference.structure else difference.nonfinite,
         worst_index=worst.index if worst else None,
         worst_output=worst.output if worst else None,
@@ -116,7 +139,7 @@ def _compare_one(
         needed_rtol=difference.needed_rtol,
         top_k=limits.top_k,
     )
-    message = failure_text(found, difference, nan_exact=tolerance.nan_pattern != "counted")
+    message = failure_text(found, difference, nan_exact=limits.nan_pattern == "exact")
     return found if message is None else dataclasses.replace(found, within_tolerance=False, message=message)
 
 
@@ -136,6 +159,11 @@ def _allowed(tolerance: Tolerance, *, is_float: bool) -> float:
         return float(tolerance.percent_mismatch)
     elsewise = is_float and (tolerance.cosine is not None or tolerance.snr_db is not None)
     return 100.0 if elsewise else 0.0
+
+
+def _nan_exact(tolerance: Tolerance) -> bool:
+    # where no share of elements is bounded, counting them would bound nothing
+    return tolerance.nan_pattern != "counted" or tolerance.percent_mismatch is None
 
 
 def _is_float(value: Value) -> bool:

@@ -21,7 +21,9 @@ _DEFAULTS = {
 }
 _ALWAYS = Tolerance(nan_pattern="exact", repeat="within", second_chance=True)
 
-_ELEMENTS = ("rtol", "atol", "percent_mismatch")
+_COUNTED = ("rtol", "atol", "percent_mismatch", "top_k")
+"""Whatever asks for elements or rows to be counted."""
+
 _FIELDS = tuple(field.name for field in dataclasses.fields(Tolerance))
 
 
@@ -42,7 +44,7 @@ def choose_tolerance(
     provider may compute in TF32, which has float16's mantissa, as fp16. Of these no element may lie outside.
     bf16 and int8 have no bound on each element by its own size, for one step of theirs is large, but a cosine
     of 0.99, an SNR of 20 dB, and a largest error of 2 or 8 % of the largest reference; a rule or option with
-    rtol, atol or percent_mismatch gives them one.
+    rtol, atol or percent_mismatch gives them one. Where top_k is asked for, no default bounds sizes.
 
     Args:
         model: Has the rules.
@@ -65,9 +67,12 @@ def choose_tolerance(
         and (rule.output is None or fnmatch.fnmatchcase(output, rule.output))
     ]
     chosen = _first_given(command_line, *rules)
-    elements_asked = any(getattr(chosen, name) is not None for name in _ELEMENTS)
-    fallback = Tolerance(percent_mismatch=0.0) if elements_asked else Tolerance()
-    return _first_given(chosen, fallback, _DEFAULTS.get(precision or "", SINGLE), _ALWAYS)
+    counted = any(getattr(chosen, name) is not None for name in _COUNTED)
+    fallback = Tolerance(percent_mismatch=0.0) if counted else Tolerance()
+    default = _DEFAULTS.get(precision or "", SINGLE)
+    if chosen.top_k is not None:  # places count, and sizes only where somebody asks for them
+        default = dataclasses.replace(default, cosine=None, snr_db=None, peak_percent=None)
+    return _first_given(chosen, fallback, default, _ALWAYS)
 
 
 def tolerance_precision(storage: str | None, compute: str | None) -> str | None:
