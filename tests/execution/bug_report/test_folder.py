@@ -15,10 +15,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.cases.model import Model
+from pytest_ortperf.cases.model import Model, Tolerance
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.accuracy import compare, effective
 from pytest_ortperf.execution.bisection.find import Search, bisect
+from pytest_ortperf.execution.bug_report import folder
+from pytest_ortperf.execution.bug_report import run as script
 from pytest_ortperf.execution.bug_report.folder import write_bug_report
 from pytest_ortperf.execution.settings import ExecutionSettings, GivenData
 
@@ -163,3 +166,72 @@ def test_a_real_crash_is_found_and_shown(tmp_path: Path) -> None:
     assert report.text.splitlines()[-1] == "ended by signal 11 (SIGSEGV)"
     assert run(tmp_path / "bug").returncode == -11
     assert run(tmp_path / "bug", "--graph-optimization", "disable").stdout.splitlines()[-1].startswith("right: ")
+
+
+HALF = Tolerance(rtol=1e-2, atol=1e-3, percent_mismatch=0.0, cosine=0.999, peak_percent=1.0)
+EIGHT_BITS = Tolerance(rtol=1e-3, atol=1e-5, cosine=0.99, snr_db=20.0, peak_percent=8.0)
+FLAT = np.full((1, 1000), 1e-3, np.float32)
+ROWS = np.array([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2]], np.float32)
+
+
+def changed(array: np.ndarray, index: Any, value: Any) -> np.ndarray:
+    found = array.copy()
+    found[index] = value
+    return found
+
+
+@pytest.mark.parametrize(
+    ("output", "reference", "given"),
+    [
+        (FLAT, FLAT, HALF),
+        (changed(FLAT, (0, 7), 1.1e-3), FLAT, HALF),  # all within atol, and 10 % of the largest
+        (np.array([1000, 1001]), np.array([1000, 1000]), HALF),  # integers have no rtol
+        (np.array([2**62 + 1]), np.array([2**62]), HALF),
+        (np.array([2**62 + 1]), np.array([2**62]), Tolerance(atol=1.0)),
+        (np.array([100, 101]), np.array([100, 100]), EIGHT_BITS),  # nor a cosine
+        (np.array([True]), np.array([False]), EIGHT_BITS),
+        (np.float32([1, 2, 100.5]), np.float32([1, 2.4, 100]), EIGHT_BITS),
+        (np.float32([1, 2, 110]), np.float32([1, 2, 100]), EIGHT_BITS),
+        (np.float32([1, np.nan, 100]), np.float32([1, 2, 100]), EIGHT_BITS),
+        (np.float32([1, np.nan, 1]), np.ones(3, np.float32), Tolerance(percent_mismatch=50.0)),
+        (np.float32([1, np.nan, 1]), np.ones(3, np.float32), Tolerance(percent_mismatch=50.0, nan_pattern="counted")),
+        (np.float32([np.nan, np.inf]), np.float32([np.nan, np.inf]), HALF),
+        (np.float32([1e-3]), np.float32([0]), EIGHT_BITS),
+        (np.ones(2), np.ones(2, np.float32), HALF),
+        (ROWS[:, ::-1].copy(), ROWS, Tolerance(top_k=1)),
+        (ROWS / 2, ROWS, Tolerance(top_k=2)),
+        (np.array([[3, 7, 9]]), np.array([[7, 3, 5]]), Tolerance(top_k=2)),
+        (np.array([[3, 7, 9]]), np.array([[7, 3, 5]]), Tolerance(top_k=3)),
+        ([{"cat": 0.5, "dog": 0.25}], [{"dog": 0.25, "cat": 0.75}], HALF),
+        ([{"cat": 0.5, "dog": 0.25}], [{"dog": 0.25, "cat": 0.5}], HALF),
+        ({1: 0.5}, {2: 0.5}, HALF),
+        ([np.ones(2, np.float32)], [np.ones(3, np.float32)], HALF),
+        (np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32), HALF),
+        (np.array(1.5), np.array(1.0), HALF),
+        (np.array([1 + 2j]), np.array([1 + 2.5j]), HALF),
+        (None, None, HALF),
+        (None, np.ones(1), HALF),
+    ],
+)
+def test_the_script_decides_as_a_validation_does(output: Any, reference: Any, given: Tolerance) -> None:
+    (found,) = compare({"y": output}, {"y": reference}, lambda _: given)
+    limits = {**folder._limits(effective(given, output)), "any_float": False}  # noqa: SLF001 - as case.json has them
+    problem = script.compare(output, reference, None, limits)
+
+    assert (problem is None) == found.within_tolerance, problem
+
+
+def test_an_output_whose_largest_error_alone_is_wrong_is_shown(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Add", ["x", "w"], ["y"])]
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1000]) for name in "xw"]
+    path = write(tmp_path / "m.onnx", nodes, inputs, "y")
+    other = changed(FLAT, (0, 7), 1.1e-3)
+    given = GivenData(inputs={"x": other, "w": np.zeros_like(FLAT)}, references={"y": FLAT})
+    asked = search(path, tmp_path / "bug", given=given, tolerance=Tolerance(peak_percent=1.0, atol=1e-3))
+
+    report = write_bug_report(asked)
+
+    assert report.shows_it
+    assert report.text.splitlines()[1] == (
+        "WRONG: 'y': largest error 10 % of the largest value (allowed 1 %); worst at (0, 7): 0.0011 instead of 0.001"
+    )

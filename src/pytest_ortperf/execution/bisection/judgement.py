@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pytest_ortperf.cases.model import Tolerance
-from pytest_ortperf.execution.accuracy import compare
+from pytest_ortperf.execution.accuracy import compare, effective
 from pytest_ortperf.execution.tensor_types import Array, Value, element_name
 from pytest_ortperf.records.bisection import ValueFact
 
@@ -81,10 +81,9 @@ class Judge:
             atol=found.atol,
         )
 
-    def limits(self, name: str, reference: Value) -> tuple[float, float]:
-        """Return rtol and atol of a value."""
-        tolerance = self._chosen(name, reference)
-        return tolerance.rtol or 0.0, tolerance.atol or 0.0
+    def limits(self, name: str, reference: Value) -> Tolerance:
+        """Return all that a value is held to."""
+        return effective(self._chosen(name, reference), reference)
 
     def _chosen(self, name: str, reference: Value) -> Tolerance:
         tolerance = self._tolerance(name)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pytest_ortperf.cases.model import Tolerance
 from pytest_ortperf.execution.bisection.ending import wrong_outputs
 from pytest_ortperf.execution.bisection.graph import save
 from pytest_ortperf.execution.bisection.judgement import Judge, Judgement
@@ -28,8 +29,8 @@ class Part:
     expected: Mapping[str, Value]
     """Of the reference, in the types that the model gives."""
 
-    limits: Mapping[str, tuple[float, float]]
-    """rtol and atol of what is expected."""
+    limits: Mapping[str, Tolerance]
+    """What values are held to against what is expected."""
 
     answer: Answer
     complaint: str

@@ -16,6 +16,7 @@ import onnx
 
 from pytest_ortperf.cases.model import Tolerance
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.accuracy import effective
 from pytest_ortperf.execution.bisection.ending import ending_of, wrong_outputs
 from pytest_ortperf.execution.bisection.find import Search, find_part, reference_name
 from pytest_ortperf.execution.bisection.judgement import Judge
@@ -55,6 +56,9 @@ class _Content:
     inputs: Mapping[str, Value]
     expected: Mapping[str, Value]
     tolerances: Mapping[str, Tolerance]
+    any_float: bool
+    """Whether floats of another precision are the type that is expected."""
+
     told: Told
 
 
@@ -98,7 +102,10 @@ def _whole(search: Search, prepared: PreparedModel) -> _Content:
     return _Content(
         inputs=ending.data.inputs,
         expected=expected,
-        tolerances={name: tolerance(name) for name in expected},
+        tolerances={
+            name: effective(tolerance(name), ending.outputs.get(name, value)) for name, value in expected.items()
+        },
+        any_float=search.case.precision is not None,
         told=_told(search, prepared, symptom, origin),
     )
 
@@ -109,22 +116,12 @@ def _smallest(search: Search, prepared: PreparedModel) -> _Content:
         raise CaseError(found.conclusion, stage="comparison", kind="result accuracy issue")
     # the script reads files of its own
     shutil.rmtree(search.folder / "test_data_set_0", ignore_errors=True)
-    tolerance = case_tolerance(search.case, search.settings, prepared)
-    limits = {
-        name: Tolerance(
-            rtol=found_limit[0],
-            atol=found_limit[1],
-            percent_mismatch=tolerance(name).percent_mismatch,
-            cosine=tolerance(name).cosine,
-            snr_db=tolerance(name).snr_db,
-        )
-        for name, found_limit in part.limits.items()
-    }
     place = f"; {found.suspect.name} ({found.suspect.op_type})" if found.suspect else ""
     return _Content(
         inputs=part.inputs,
         expected=part.expected,
-        tolerances=limits,
+        tolerances=part.limits,
+        any_float=True,
         told=_told(search, prepared, f"{part.complaint}{place}", found.reference),
     )
 
@@ -158,6 +155,7 @@ def _write_data(search: Search, content: _Content, prepared: PreparedModel) -> N
         **_session(search, prepared),
         "inputs": [[name, writer.write(value)] for name, value in content.inputs.items()],
         "expected": [[name, writer.write(value)] for name, value in content.expected.items()],
+        "any_float": content.any_float,
         "tolerances": {name: _limits(given) for name, given in content.tolerances.items()},
     }
     (search.folder / "case.json").write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
@@ -183,14 +181,9 @@ def _session(search: Search, prepared: PreparedModel) -> dict[str, Any]:
     }
 
 
-def _limits(given: Tolerance) -> dict[str, float | None]:
-    return {
-        "rtol": given.rtol or 0.0,
-        "atol": given.atol or 0.0,
-        "percent_mismatch": given.percent_mismatch,
-        "cosine": given.cosine,
-        "snr_db": given.snr_db,
-    }
+def _limits(given: Tolerance) -> dict[str, float | str | None]:
+    names = ("rtol", "atol", "percent_mismatch", "cosine", "snr_db", "peak_percent", "top_k", "nan_pattern")
+    return {name: getattr(given, name) for name in names}
 
 
 def _try(search: Search) -> tuple[int, str]:

@@ -136,71 +136,106 @@ def verdict(case: dict[str, Any], values: dict[str, Any]) -> int:
     """Print how the outputs stand to what is expected."""
     wrong = 0
     for name, described in case["expected"]:
-        element = (described or {}).get("element")
-        problem = compare(values[name], read(described), element, case["tolerances"][name])
+        limits = {**case["tolerances"][name], "any_float": case["any_float"]}
+        problem = compare(values[name], read(described), (described or {}).get("element"), limits)
         print(f"{'WRONG' if problem else 'right'}: '{name}'{': ' + problem if problem else ''}")
         wrong += bool(problem)
     return WRONG if wrong else AS_EXPECTED
 
 
-def compare(output: Any, expected: Any, element: str | None, tolerance: dict[str, Any]) -> str | None:
+def compare(output: Any, expected: Any, element: str | None, limits: dict[str, Any]) -> str | None:
     """Return what is wrong with an output; None if nothing."""
     if isinstance(expected, list) and isinstance(output, list):
         if len(output) != len(expected):
             return f"{len(output)} elements instead of {len(expected)}"
-        found = (compare(*pair, element, tolerance) for pair in zip(output, expected))
+        found = (compare(*pair, element, limits) for pair in zip(output, expected))
         return next((problem for problem in found if problem), None)
-    if expected is None or isinstance(expected, dict):
-        return None if (output is None) == (expected is None) else "a value where none is expected, or none"
-    out, ref = np.asarray(output), np.asarray(expected)
+    if isinstance(expected, dict) and isinstance(output, dict):
+        if set(output) != set(expected):
+            return f"the keys {sorted(output)} instead of {sorted(expected)}"
+        got, wanted = (np.array([np.asarray(it[key]).item() for key in sorted(expected)]) for it in (output, expected))
+        return compare_tensors(got, wanted, None, limits)
+    if expected is None or output is None:
+        return None if output is expected else "a value where none is expected, or none"
+    return compare_tensors(np.asarray(output), np.asarray(expected), element, limits)
+
+
+def compare_tensors(out: Array, ref: Array, element: str | None, limits: dict[str, Any]) -> str | None:
+    """Return what is wrong with a tensor; None if nothing."""
     if out.shape != ref.shape:
         return f"shape {out.shape} instead of {ref.shape}"
     if out.dtype.kind in "OSU":
         return None if bool(np.all(out == ref)) else "strings differ"
-    return compare_numbers(wide(out, element), wide(ref, element), tolerance)
+    if out.dtype != ref.dtype and not (limits["any_float"] and {out.dtype.kind, ref.dtype.kind} == {"f"}):
+        return f"{out.dtype} instead of {ref.dtype}"
+    return compare_numbers(out, ref, element, limits)
 
 
 def wide(array: Array, element: str | None) -> Array:
-    """Return numbers in a type that holds them all."""
+    """Return numbers in a type that holds them all; on most machines a long double holds 64-bit integers."""
     if element == "bfloat16":
         array = (array.astype(np.uint32) << 16).view(np.float32)
-    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+    return array.astype({"c": np.complex128, "i": np.longdouble, "u": np.longdouble}.get(array.dtype.kind, np.float64))
 
 
-def compare_numbers(out: Array, ref: Array, tolerance: dict[str, Any]) -> str | None:
-    """Return how many elements lie outside atol + rtol * abs(expected), and the worst; None if few enough do."""
-    if not ref.size:
+def compare_numbers(output: Array, expected: Array, element: str | None, limits: dict[str, Any]) -> str | None:
+    """Return which limits the numbers break, and the worst of them; None if they break none."""
+    if not expected.size:
         return None
-    if tolerance["percent_mismatch"] is None:
-        return compare_as_vectors(out, ref, tolerance)
+    out, ref = wide(output, element), wide(expected, element)
+    finite = np.isfinite(out) & np.isfinite(ref)
     with np.errstate(all="ignore"):
-        error = np.abs(out - ref)
         same = (out == ref) | (np.isnan(out) & np.isnan(ref))
-        finite = np.isfinite(out) & np.isfinite(ref)
-        over = np.where(finite, error - tolerance["atol"] - tolerance["rtol"] * np.abs(ref), np.inf)
+        over = np.where(finite, np.abs(out - ref) - limits["atol"] - limits["rtol"] * np.abs(ref), np.inf)
     over = np.where(same, -np.inf, over)
-    percent = 100 * float(np.mean(over > 0))
-    if percent <= tolerance["percent_mismatch"]:
+    whole, top_k = output.dtype.kind in "iub" and element not in NUMBERS, limits["top_k"]
+    outside = over > 0 if top_k is None else other_rows(out, ref, top_k, whole)
+    percent = 100 * float(np.mean(outside))
+    broken = []
+    if percent > limits["percent_mismatch"]:
+        rows = f"rows with another {'first' if whole else 'largest'} {top_k}"
+        limit = f"elements outside rtol={limits['rtol']:g}, atol={limits['atol']:g}"
+        broken.append(f"{percent:.4g} % of {rows if top_k else limit}")
+    if limits["nan_pattern"] == "exact" and np.any(~finite & ~same):
+        broken.append(f"NaN or infinity differs in {int(np.sum(~finite & ~same))} elements")
+    broken += broken_as_vectors(out[finite], ref[finite], limits)
+    if not broken:
         return None
     at = tuple(int(i) for i in np.unravel_index(int(over.argmax()), ref.shape))
-    return (
-        f"{percent:.4g} % of elements outside rtol={tolerance['rtol']:g}, atol={tolerance['atol']:g}; worst at {at}: "
-        f"{out[at]:.7g} instead of {ref[at]:.7g}"
-    )
+    values = (str(int(it[at])) if whole else f"{it[at]:.7g}" for it in (out, ref))
+    return f"{'; '.join(broken)}; worst at {at}: {' instead of '.join(values)}"
 
 
-def compare_as_vectors(out: Array, ref: Array, tolerance: dict[str, Any]) -> str | None:
-    """Return how cosine or signal-to-noise ratio fall short; None if they do not."""
-    if np.any(np.isfinite(out) != np.isfinite(ref)):
-        return f"{int(np.sum(np.isfinite(out) != np.isfinite(ref)))} elements finite on one side only"
-    both = np.isfinite(out) & np.isfinite(ref)
-    o, r = out[both], ref[both]
-    sizes, noise = float(np.linalg.norm(o) * np.linalg.norm(r)), float(np.sum((o - r) ** 2))
-    cosine = float(np.sum(o * r)) / sizes if sizes else 1.0
-    snr_db = 10 * float(np.log10(np.sum(r * r) / noise)) if noise and np.any(r) else np.inf
-    if cosine < (tolerance["cosine"] or -1) or snr_db < (tolerance["snr_db"] or -np.inf):
-        return f"cosine {cosine:.6g} (least {tolerance['cosine']}), SNR {snr_db:.4g} dB (least {tolerance['snr_db']})"
-    return None
+def other_rows(out: Array, ref: Array, k: int, whole: bool) -> Array:  # noqa: FBT001 - one caller
+    """Return of each row along the last axis whether its k largest stand elsewhere; of integers, its first k differ."""
+    out, ref = (array.reshape(-1, array.shape[-1] if array.ndim else 1) for array in (out, ref))
+    k = min(k, ref.shape[1])
+    if whole:
+        return np.any(np.sort(out[:, :k], axis=1) != np.sort(ref[:, :k], axis=1), axis=1)
+    largest, least = np.argsort(out, axis=1)[:, -k:], np.sort(ref, axis=1)[:, -k]
+    return np.any(np.take_along_axis(ref, largest, axis=1) < least[:, None], axis=1)
+
+
+def broken_as_vectors(out: Array, ref: Array, limits: dict[str, Any]) -> list[str]:
+    """Return which limits finite numbers break as a whole."""
+    if not ref.size:
+        return []
+    noise, power = float(np.sum(np.abs(out - ref) ** 2)), float(np.sum(np.abs(ref) ** 2))
+    sizes = float(np.linalg.norm(out) * np.linalg.norm(ref))
+    cosine = float(np.vdot(ref, out).real) / sizes if sizes else 1.0
+    snr_db = 10 * float(np.log10(power / noise)) if noise and power else np.inf
+    largest, peak = float(np.max(np.abs(out - ref))), float(np.max(np.abs(ref)))
+    percent = 100 * largest / peak if peak and largest > limits["atol"] / 1000 else 0.0
+    broken = []
+    if limits["cosine"] is not None and cosine < limits["cosine"]:
+        broken.append(f"cosine {cosine:.6g} (at least {limits['cosine']:g})")
+    if limits["snr_db"] is not None and snr_db < limits["snr_db"]:
+        broken.append(f"SNR {snr_db:.4g} dB (at least {limits['snr_db']:g})")
+    if limits["peak_percent"] is not None and percent > limits["peak_percent"]:
+        broken.append(f"largest error {percent:.3g} % of the largest value (allowed {limits['peak_percent']:g} %)")
+    if not sizes and largest > limits["atol"] and limits["percent_mismatch"] >= 100:  # noqa: PLR2004 - percent
+        broken.append("one side is all zeros")
+    return broken
 
 
 if __name__ == "__main__":
