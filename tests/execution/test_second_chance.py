@@ -1,5 +1,6 @@
 """The rule itself on numbers, then whole cases: an fp16 model off by what fp16 is off by, and one that is not."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,16 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Model, Tolerance
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution import second_chance
+from pytest_ortperf.execution.accuracy import compare
 from pytest_ortperf.execution.array_difference import array_difference
+from pytest_ortperf.execution.case_data import CaseData
 from pytest_ortperf.execution.execute import execute
 from pytest_ortperf.execution.facts import Facts, Journal
-from pytest_ortperf.execution.second_chance import ErrorPair, judged
+from pytest_ortperf.execution.model_file import inspect_precision
+from pytest_ortperf.execution.precision import prepare_model
+from pytest_ortperf.execution.reference import NotAvailable, Reference
+from pytest_ortperf.execution.second_chance import Compared, ErrorPair, judged, with_second_chance
 from pytest_ortperf.execution.settings import ExecutionSettings
 
 
@@ -135,3 +142,58 @@ def test_stored_outputs_that_the_model_does_not_give_in_fp32_are_no_matter_of_pr
 
     with pytest.raises(CaseError, match=r"no second chance: CPU fp64 does not give the stored outputs: at \("):
         execute(half_case(tmp_path, test_data=data.parent), ExecutionSettings(cache=tmp_path / "c"), facts, Hooks())
+
+
+def compared_of(folder: Path, precision: str, golden: Any, monkeypatch: pytest.MonkeyPatch) -> Compared:
+    """Return an output of three ones beside references of twos; the CPU gives other arrays: golden, then a baseline."""
+    case = dataclasses.replace(half_case(folder), precision=None)
+    settings = ExecutionSettings(cache=folder / "cache")
+    answers = iter([golden, golden])
+    monkeypatch.setattr(
+        second_chance, "_cpu", lambda *_: Reference(outputs={"y": np.asarray(next(answers), np.float64)}, name="CPU")
+    )
+    return Compared(
+        case=case,
+        settings=settings,
+        hooks=Hooks(),
+        prepared=prepare_model(case, settings),
+        precision=precision,
+        data=CaseData(name="generated (seed 0)", origin="generated", inputs={}, references=None),
+        outputs={"y": np.ones(3, np.float32)},
+        references={"y": np.full(3, 2, np.float32)},
+        tolerances=lambda _: Tolerance(rtol=1e-2, atol=1e-3, percent_mismatch=0.0, second_chance=True),
+    )
+
+
+@pytest.mark.parametrize(
+    ("golden", "message"),
+    [
+        ([1.0, 1.0], "no second chance: beside CPU fp64 it is float (3,) instead of double (2,)"),
+        (
+            [1.0, 1.0, np.nan],
+            "no second chance: beside CPU fp64 it has NaN or infinity elsewhere, at (2,): 1 instead of nan",
+        ),
+    ],
+)
+def test_a_golden_output_of_another_shape_or_pattern_excuses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, golden: list[float], message: str
+) -> None:
+    compared = compared_of(tmp_path, "fp16", golden, monkeypatch)
+    found = compare(compared.outputs, compared.references, compared.tolerances)
+
+    (output,) = with_second_chance(found, compared)
+
+    assert (output.verdict, output.relative and output.relative.note) == ("fail", message)
+
+
+def test_an_fp32_model_that_the_provider_lowers_is_held_to_its_fp16_twin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = compared_of(tmp_path, "fp16", [1.0], monkeypatch)
+
+    twin = second_chance._same_precision(compared)  # noqa: SLF001 - what the CPU is to compute has no other name
+
+    assert inspect_precision(twin, twin.stat().st_size) == "fp16"
+    assert second_chance._same_precision(dataclasses.replace(compared, precision="fp32")) == compared.case.model.path  # noqa: SLF001
+    with pytest.raises(NotAvailable, match="there is no bf16 variant of the model for the CPU"):
+        second_chance._same_precision(dataclasses.replace(compared, precision="bf16"))  # noqa: SLF001

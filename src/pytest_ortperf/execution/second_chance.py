@@ -38,6 +38,7 @@ LEAST_COSINE = 0.99
 
 _SHARE_OF_TOLERANCE = 0.1
 _FP64 = "CPU fp64"
+_FP32 = "fp32"
 _TF32 = "tf32"
 
 Outputs = Mapping[str, Value]
@@ -169,6 +170,9 @@ def _judged(
     wrong = _not_reproduced(accuracy, golden, compared)
     if wrong:
         return pair.relative(f"no second chance: {pair.golden} does not give the stored outputs: {wrong}")
+    if pair.own.structure or pair.own.nonfinite:
+        beside = pair.own.structure or f"has NaN or infinity elsewhere, {pair.own.worst}"
+        return pair.relative(f"no second chance: beside {pair.golden} it {beside}")
     if pair.theirs.structure or pair.theirs.nonfinite:
         what = pair.theirs.structure or pair.theirs.worst
         return pair.relative(f"no second chance: {pair.baseline} gives {what}")
@@ -226,7 +230,7 @@ def _golden(compared: Compared) -> tuple[Reference, str]:
     try:
         return _cpu(path, compared, "fp64"), _FP64
     except NotAvailable as error:
-        if compared.case.precision is None and compared.precision != _TF32:
+        if compared.case.precision is None and compared.prepared.fact.precision != _FP32:
             raise NotAvailable(f"the CPU cannot compute the model in fp64 ({error})") from error
     return _cpu(path, compared, "own"), "CPU fp32"
 
@@ -236,9 +240,19 @@ def _given_path(compared: Compared) -> Path:
 
 
 def _same_precision(compared: Compared) -> Path:
+    """Return the model in the precision that counted: as it ran, or where the provider lowered it, converted.
+
+    Raises:
+        NotAvailable: If the provider computed in a precision that nothing converts to here.
+    """
     prepared, case, settings = compared.prepared, compared.case, compared.settings
-    if prepared.fact.fp16_from != BY_OPTION and compared.precision != _TF32:
+    lowered = prepared.fact.fp16_from == BY_OPTION or (
+        case.precision is None and compared.precision != prepared.fact.precision
+    )
+    if not lowered:
         return Path(prepared.source)
+    if compared.precision not in {"fp16", _TF32}:
+        raise NotAvailable(f"there is no {compared.precision} variant of the model for the CPU")
     rule = dataclasses.replace(case.model.fp16, io=settings.fp16_io or case.model.fp16.io)
     twin = fp16_model(prepared.given, rule, cache_of(settings))
     return twin.model if twin.model.exists() else prepared.given
