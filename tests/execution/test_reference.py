@@ -14,7 +14,7 @@ from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_data import CaseData
-from pytest_ortperf.execution.reference import NotAvailable, OnCpu, Reference, cpu_outputs, cpu_reference
+from pytest_ortperf.execution.reference import NotAvailable, OnCpu, Reference, _processor, cpu_outputs, cpu_reference
 from pytest_ortperf.execution.settings import ExecutionSettings
 
 
@@ -142,3 +142,16 @@ def test_an_operator_without_a_float64_kernel_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(NotAvailable, match=r"Could not find an implementation for Conv"):
         cpu_outputs(asked)
+
+
+def test_another_processor_has_references_of_its_own(tmp_path: Path) -> None:
+    def told(name: str, flags: str) -> tuple[str, ...]:
+        root = tmp_path / f"{name} {flags}"
+        (root / "proc").mkdir(parents=True)
+        one = f"processor : 0\nmodel name\t: {name}\ncpu MHz : 2000\nflags\t\t: {flags}\n"
+        (root / "proc/cpuinfo").write_text(one + one.replace("2000", "2100"), encoding="utf-8")
+        return _processor(root)
+
+    assert told("AMD EPYC", "sse avx2") == ("AMD EPYC", "sse avx2")
+    assert len({told("AMD EPYC", "avx2 avx512"), told("AMD EPYC", "avx2"), told("other", "avx2")}) == 3
+    assert _processor(tmp_path) == ()

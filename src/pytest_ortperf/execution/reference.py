@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import platform
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +30,13 @@ from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.tensor_types import Value
 from pytest_ortperf.execution.value_files import ValueWriter, read_value, values_hash
 from pytest_ortperf.execution.values import Runner
+from pytest_ortperf.records.libraries import read_text
 
 Width = Literal["own", "fp64"]
 """Floats as the model has them, or as float64."""
 
 _NAME = "CPU, graph optimisation off"
+_CHOOSES_KERNELS = re.compile(r"^(?:model name|flags|CPU part|Features)\s*:\s*(.*)$", re.MULTILINE)
 _VERSION = 1
 """Of what is kept: a change of how it is computed or written counts it up."""
 
@@ -173,5 +177,11 @@ def _key(asked: OnCpu) -> dict[str, Any]:
         "threads": [knobs.intra_op_threads, knobs.execution_mode],
         "onnxruntime": onnxruntime.__version__,
         # another processor takes other kernels, whose last bits differ
-        "machine": [platform.machine(), platform.processor(), os.cpu_count()],
+        "machine": [platform.machine(), *_processor(Path("/")), os.cpu_count()],
     }
+
+
+@functools.cache
+def _processor(root: Path) -> tuple[str, ...]:
+    """Return what chooses among kernels: the processor's name and its instruction sets."""
+    return tuple(sorted(set(_CHOOSES_KERNELS.findall(read_text(root / "proc/cpuinfo")))))
