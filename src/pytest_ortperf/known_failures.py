@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import importlib.util
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -54,14 +55,19 @@ _SHOWN = 200
 
 
 def validation_key(item: CaseItem) -> str | None:
-    """Return the hash of everything that a verdict on an item's outputs holds for; `None` if a file is gone.
+    """Return the hash of everything that a verdict on an item's outputs holds for.
 
-    That is the content of the model files, the entry, the stored data, the options, the versions and the hardware;
-    the mode is not among it.
+    That is the content of the model files, the entry, the stored data, the options, the versions, the native libraries
+    and the hardware; the mode is not among it.
+
+    Returns:
+        `None` if a file is gone, or a hook configures sessions, of which nobody knows whether it does the same again.
     """
     settings = item.run.settings.execution
+    if item.hooks.changes_sessions:
+        return None
     try:
-        content = _content(item.case)
+        content = [*_content(item.case), *_libraries(item.case, settings)]
     except OSError:
         return None
     facts = {
@@ -154,10 +160,28 @@ def _content(case: Case) -> list[str]:
     found = [text for path in paths for text in file_hashes(path)]
     folders = [folder for folder in (model.test_data, model.test_data_fp16) if folder is not None]
     stored = [*model.stored_outputs, *(path for folder in folders for path in sorted(folder.rglob("*.pb")))]
-    for path in stored:
-        status = path.stat()
-        found.append(f"{path} {status.st_size} {status.st_mtime_ns}")
-    return found
+    return [*found, *map(_state, stored)]
+
+
+def _libraries(case: Case, settings: ExecutionSettings) -> list[str]:
+    """Return the state of the native code that computes: a build of one's own keeps its version."""
+    from pytest_ortperf.execution.session_knobs import knobs_of
+
+    named = (*settings.plugins.values(), *knobs_of(case, settings).custom_op_libraries)
+    return [*map(_state, map(Path, named)), *_runtime_libraries()]
+
+
+@functools.cache
+def _runtime_libraries() -> tuple[str, ...]:
+    found = importlib.util.find_spec("onnxruntime")
+    folders = found.submodule_search_locations if found else None
+    paths = sorted(path for folder in folders or () for path in Path(folder, "capi").glob("*.so*"))
+    return tuple(map(_state, paths))
+
+
+def _state(path: Path) -> str:
+    status = path.stat()
+    return f"{path} {status.st_size} {status.st_mtime_ns}"
 
 
 @functools.cache

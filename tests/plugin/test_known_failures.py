@@ -8,6 +8,11 @@ import pytest
 from onnx import numpy_helper
 
 from plugin.project import Project, Result
+from pytest_ortperf import known_failures
+from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.cases.model import Model
+from pytest_ortperf.cases.providers import find_provider
+from pytest_ortperf.execution.settings import ExecutionSettings
 
 QUICK = (
     "--ortperf-ep=cpu",
@@ -123,3 +128,28 @@ def test_whoever_ran_the_validation_the_failure_is_known(project: Project, isola
 
     result = project.run(*QUICK, mode="benchmark")
     assert result.outcomes == {"m::benchmark[cpu]": "skipped"}
+
+
+@pytest.mark.slow
+def test_where_a_hook_changes_sessions_nothing_is_remembered(project: Project, failed: Run) -> None:
+    # it may change what it does, and then the failure stands for nothing
+    project.write("conftest.py", "def pytest_ortperf_configure_session(case, session_options):\n    pass\n")
+    assert failed(mode="validate").outcomes == {"m::validate[cpu]": "failed"}
+
+    assert failed().outcomes == {"m::benchmark[cpu]": "passed"}
+
+
+def test_native_libraries_are_known_by_their_files(tmp_path: Path) -> None:
+    plugin, operators = tmp_path / "ep.so", tmp_path / "ops.so"
+    for path in (plugin, operators):
+        path.write_bytes(b"one")
+    model = Model(name="m", path=tmp_path / "m.onnx", origin="models.json")
+    case = Case(model=model, mode="benchmark", provider=find_provider("cpu"), precision=None)
+    settings = ExecutionSettings(plugins={"EP": str(plugin)}, custom_op_libraries=(str(operators),))
+    before = known_failures._libraries(case, settings)  # noqa: SLF001 - one part of a hash, which tells nothing
+
+    operators.write_bytes(b"another")
+
+    after = known_failures._libraries(case, settings)  # noqa: SLF001
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True, False, *[True] * (len(after) - 2)]
+    assert any("onnxruntime/capi/" in text for text in after[2:])
