@@ -120,3 +120,43 @@ def test_a_model_whose_outputs_have_no_batch_is_left_alone() -> None:
     found = check_batch({"x": np.ones((1, 2))}, [Meta("y", 2)], "batch", lambda _: {}, lambda _: CLOSE)
 
     assert (found.outcome, found.note) == ("not made", "no output begins with the dimension 'batch'")
+
+
+def padded(x: Any) -> Any:
+    """Return each row up to the longest of them, as a tokeniser pads."""
+    longest = int(np.abs(x[:, 0]).max())
+    return np.stack([np.pad(np.full(int(abs(row[0])), row[0]), (0, longest - int(abs(row[0])))) for row in x])
+
+
+def test_a_size_that_depends_on_the_other_rows_is_no_fault() -> None:
+    inputs = {"x": np.array([[1.0], [2.0], [3.0]])}
+    open_size, fixed_size, plain = Meta("y", "batch", "length"), Meta("y", "batch", 3), Meta("z", "batch", 1)
+
+    def run(given: Mapping[str, Any]) -> dict[str, Any]:
+        return {"y": padded(given["x"]), "z": given["x"]}
+
+    alone, both, wrong = (
+        check_batch(inputs, metas, "batch", run, lambda _: CLOSE)
+        for metas in ([open_size], [open_size, plain], [fixed_size])
+    )
+
+    assert (alone.outcome, alone.note) == ("not made", "the size of 'y' depends on the other rows")
+    assert both.outcome == "same"
+    assert both.note == (
+        "3 rows of dimension 'batch', together and one by one (without 'y', whose size depends on the other rows): "
+        "the same bits"
+    )
+    assert (wrong.outcome, wrong.fails) == ("broken", True)
+
+
+def test_inputs_without_a_row_make_no_batch() -> None:
+    found = check_batch({"x": np.ones((0, 2))}, [Meta("y", "batch", 2)], "batch", dict, lambda _: CLOSE)
+
+    assert (found.outcome, found.note) == ("not made", "the inputs have no row")
+
+
+def test_outputs_that_nobody_asked_for_are_left_alone() -> None:
+    metas = [Meta("y", "batch", 2), Meta("unwanted", "batch", 2)]
+    found = check_batch({"x": np.ones((1, 2))}, metas, "batch", lambda it: {"y": it["x"]}, lambda _: CLOSE)
+
+    assert found.outcome == "same"

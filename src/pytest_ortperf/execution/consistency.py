@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,32 +70,52 @@ def check_batch(
 
     Args:
         inputs: Arrays that begin with the batch dimension.
-        output_metas: Outputs whose shape begins with it too are compared.
+        output_metas: Computed outputs whose shape begins with it too are compared.
         dimension: Its name.
         compute: Runs the session.
         tolerances: By output name.
     """
+    if not all(np.asarray(value).shape[0] for value in inputs.values()):
+        return _not_made("the inputs have no row")
     rows = list(_rows({name: np.asarray(value) for name, value in inputs.items()}))
     batch = {name: np.concatenate([row[name] for row in rows]) for name in inputs}
-    names = [meta.name for meta in output_metas if meta.shape and meta.shape[0] == dimension]
-    if not names:
-        return _not_made(f"no output begins with the dimension '{dimension}'")
     together = compute(batch)
-    wrong, largest, is_same = [], 0.0, True
+    with_batch = (meta for meta in output_metas if meta.name in together and meta.shape)
+    shapes = {meta.name: meta.shape for meta in with_batch if meta.shape[0] == dimension}
+    if not shapes:
+        return _not_made(f"no output begins with the dimension '{dimension}'")
+    wrong, largest, is_same, unlike = [], 0.0, True, dict[str, None]()
     for number, row in enumerate(rows):
-        alone = compute(row)
-        part = {name: np.asarray(together[name])[number : number + 1] for name in names}
-        found = compare(part, {name: alone[name] for name in names}, tolerances)
+        alone = {name: np.asarray(value) for name, value in compute(row).items() if name in shapes}
+        part = {name: np.asarray(together[name])[number : number + 1] for name in shapes}
+        unlike |= {name: None for name in shapes if _has_open_size(shapes[name], part[name].shape, alone[name].shape)}
+        names = [name for name in shapes if name not in unlike]
+        found = compare({name: part[name] for name in names}, {name: alone[name] for name in names}, tolerances)
         wrong += [f"row {number} of output '{it.name}': {it.message}" for it in found if not it.within_tolerance]
         largest = max(largest, _largest(it.max_abs_error for it in found) or 0.0)
         is_same = is_same and all(same_bits(part[name], alone[name]) for name in names)
+    if len(unlike) == len(shapes):
+        return _not_made(f"the size of {_listed(unlike)} depends on the other rows")
     text = f"{len(rows)} rows of dimension '{dimension}', together and one by one"
+    text += f" (without {_listed(unlike)}, whose size depends on the other rows)" if unlike else ""
     if wrong:
         note = f"{text}: {'; '.join(wrong)}"
         return ConsistencyCheck(name="batch", outcome="broken", fails=True, max_abs_error=largest, note=note)
     outcome = "same" if is_same else "within"
     note = f"{text}: {'the same bits' if is_same else f'differ by up to {largest:.4g}'}"
     return ConsistencyCheck(name="batch", outcome=outcome, max_abs_error=largest, note=note)
+
+
+def _has_open_size(declared: Sequence[Any], one: Sequence[int], other: Sequence[int]) -> bool:
+    """Return whether two shapes differ behind the batch in a size that the model leaves open, as by padding."""
+    if len(one) != len(other):
+        return False
+    sizes = zip(declared, one, other, strict=False)
+    return any(size != twin and not isinstance(known, int) for known, size, twin in list(sizes)[1:])
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
 
 
 def not_made(name: str, why: str) -> ConsistencyCheck:
