@@ -217,3 +217,20 @@ def test_what_a_failed_case_found_stays_in_its_facts(case_of: Callable[..., Case
     assert facts.session
     assert facts.session.active_providers == ("CPUExecutionProvider",)
     assert facts.accuracy == ()
+
+
+def test_an_output_that_nothing_is_stored_for_is_named(facts: Facts, tmp_path: Path) -> None:
+    x, y, z = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3]) for name in "xyz")
+    nodes = [helper.make_node("Abs", ["x"], ["y"]), helper.make_node("Neg", ["x"], ["z"])]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", [x], [y, z]), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
+    (tmp_path / "two.onnx").write_bytes(model.SerializeToString())
+    for number in range(2):
+        store(tmp_path / "data", number, [[-1, 2, 3]], [[1, 2, 3]])
+    listed = Model(name="two", path=tmp_path / "two.onnx", origin="models.json", test_data=tmp_path / "data")
+
+    execute(Case(model=listed, mode="validate", provider=find_provider("cpu"), precision=None), QUICK, facts, Hooks())
+
+    assert [[output.name for output in each.outputs] for each in facts.accuracy] == [["y"], ["y"]]
+    assert facts.reason == "not compared, for want of a stored output: 'z'"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -80,6 +80,7 @@ class Comparison:
         with self.facts.entering("comparison"):
             any_float = self.case.precision is not None
             found = compare(outputs, references, self.tolerance, subset=True, any_float=any_float)
+            self._note_uncompared([name for name in outputs if name not in references])
         if not all(each.within_tolerance for each in found):
             with self.facts.entering("reference"):
                 found = with_second_chance(found, self._compared(data, outputs, references))
@@ -107,8 +108,17 @@ class Comparison:
             for output in data_set.outputs
             if output.verdict == "pass-relative" and output.relative is not None
         ]
-        if told:
-            self.facts.reason = "; ".join([*([self.facts.reason] if self.facts.reason else []), *told])
+        self._note(*told)
+
+    def _note_uncompared(self, names: Sequence[str]) -> None:
+        if names:
+            self._note(f"not compared, for want of a stored output: {', '.join(map(repr, names))}")
+
+    def _note(self, *texts: str) -> None:
+        known = self.facts.reason
+        new = [text for text in texts if text not in (known or "")]
+        if new:
+            self.facts.reason = "; ".join([*([known] if known else []), *new])
 
 
 def _require_within_tolerance(accuracy: Iterable[DataSetAccuracy], checks: Iterable[ConsistencyCheck]) -> None:
