@@ -169,6 +169,9 @@ def test_names_are_taken_apart() -> None:
         "--ortperf-dim=batch=2",
         "--ortperf-dim=length=128",
     ]
+    odd = read_case_name("models.json::a:b::validate[cpu-batch-size=2-length=128]")
+    assert (odd.models, odd.case_id) == ("models.json", "a:b::validate[cpu-batch-size=2-length=128]")
+    assert (odd.fp16, odd.dims) == (False, ("batch-size=2", "length=128"))
     with pytest.raises(SettingsError, match="is no case: give an id as pytest prints it"):
         read_case_name("models.json::bert")
 

@@ -13,8 +13,10 @@ from pytest_ortperf.errors import OrtPerfError, SettingsError
 from pytest_ortperf.nodes import CaseItem
 
 _CASE = re.compile(
-    r"(?:(?P<list>.+)::)?(?P<model>[^:]+)::(?:validate|benchmark)\[(?P<provider>[^\]-]+)(?:-(?P<rest>[^\]]*))?\]"
+    r"(?:(?P<list>.+)::)?(?P<model>(?:(?!::).)+)::(?:validate|benchmark)\[(?P<provider>[^\]-]+)(?:-(?P<rest>[^\]]*))?\]"
 )
+_DIM = re.compile(r"([^=]+)=(\d+)(?:-|$)")
+"""Names may hold hyphens, such as `batch-size=8-length=128`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,16 +58,13 @@ def read_case_name(text: str) -> CaseName:
             f"{text!r} is no case: give an id as pytest prints it, such as 'models.json::bert::validate[cuda-fp16]', "
             f"or without the list, 'bert::validate[cuda-fp16]'"
         )
-    first, *others = (match["rest"] or "").split("-")
-    fp16 = first == "fp16"
-    dims = [part for part in (others if fp16 else [first, *others]) if part]
-    variant = "-".join([match["provider"], *(["fp16"] if fp16 else []), *dims])
+    rest = match["rest"] or ""
     return CaseName(
         models=match["list"],
-        case_id=f"{match['model']}::validate[{variant}]",
+        case_id=f"{match['model']}::validate[{'-'.join(filter(None, (match['provider'], rest)))}]",
         provider=match["provider"],
-        fp16=fp16,
-        dims=tuple(dims),
+        fp16=rest.partition("-")[0] == "fp16",
+        dims=tuple(f"{name}={size}" for name, size in _DIM.findall(rest.removeprefix("fp16-"))),
     )
 
 

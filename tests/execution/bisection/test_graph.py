@@ -10,7 +10,7 @@ from long_graphs import NODES, long_model
 from onnx import TensorProto, helper, numpy_helper
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.bisection.graph import Graph, save, value_info
+from pytest_ortperf.execution.bisection.graph import Graph, remove, save, value_info
 
 
 @pytest.fixture
@@ -109,3 +109,28 @@ def test_what_is_no_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"\xff\xff\xff")
     with pytest.raises(CaseError, match="is no ONNX model, or is cut short"):
         Graph(tmp_path / "m.onnx")
+
+
+def test_a_part_for_two_files_leaves_none_of_them_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_ortperf.execution.bisection.graph.LARGEST_BYTE", 0)
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    weight = numpy_helper.from_array(np.ones((64, 64), np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 64])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 64])],
+        [weight],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    sizes = []
+    for _ in range(2):
+        again = onnx.ModelProto()
+        again.CopyFrom(model)
+        save(again, folder / "p.onnx")
+        sizes.append((folder / "p.onnx.data").stat().st_size)
+
+    assert sizes[0] == sizes[1] >= 64 * 64 * 4
+    remove(folder / "p.onnx")
+    assert list(folder.iterdir()) == []

@@ -199,9 +199,20 @@ class Graph:
 
 
 def save(model: onnx.ModelProto, path: Path) -> None:
-    """Write a model to a file, and beside it its data where one file cannot hold them."""
+    """Write a model to a file, and beside it its data where one file cannot hold them; what was there goes."""
+    remove(path)
     large = sum(tensor.ByteSize() for tensor in model.graph.initializer) > LARGEST_BYTE
-    onnx.save_model(model, path, save_as_external_data=large, location=f"{path.name}.data" if large else None)
+    onnx.save_model(model, path, save_as_external_data=large, location=_data_path(path).name if large else None)
+
+
+def remove(path: Path) -> None:
+    """Remove what `save` has written, if it has."""
+    path.unlink(missing_ok=True)
+    _data_path(path).unlink(missing_ok=True)
+
+
+def _data_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.data")
 
 
 def value_info(name: str, value: Value) -> onnx.ValueInfoProto:

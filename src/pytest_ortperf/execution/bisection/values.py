@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from pytest_ortperf.execution.bisection.graph import Graph, save
+from pytest_ortperf.execution.bisection.graph import Graph, remove, save
 from pytest_ortperf.execution.bisection.sessions import Answer, Sessions
 from pytest_ortperf.execution.tensor_types import Value
 
@@ -53,7 +53,7 @@ class GraphValues:
         if lacking:
             path = self._write(self.reference, self.reference.ancestors(lacking), lacking)
             self._known.update(self._sessions.reference(path, self.inputs, lacking))
-            path.unlink()
+            remove(path)
         return {name: self._known[name] if name in self._known else self.inputs[name] for name in wanted}
 
     def knows(self, names: Iterable[str]) -> bool:
@@ -73,7 +73,7 @@ class GraphValues:
         """Return values as the provider computes them from the model's inputs, and no more than they need."""
         path = self._write(self.candidate, self.candidate.ancestors(names), names)
         answer = self._sessions.candidate(path, self.inputs, names)
-        path.unlink()
+        remove(path)
         return answer
 
     def _write(self, graph: Graph, positions: Sequence[int], outputs: Sequence[str]) -> Path:
