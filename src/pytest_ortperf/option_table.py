@@ -95,7 +95,8 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "cache",
-        "folder of converted models; they are found again by content, and never written beside yours",
+        "folder of converted models and reference outputs; they are found again by content, and never written beside "
+        "your models",
         "DIR",
         default_text="$XDG_CACHE_HOME/pytest-ortperf, else ~/.cache/pytest-ortperf",
     ),
@@ -193,7 +194,7 @@ OPTIONS: tuple[Option, ...] = (
         "percent-mismatch",
         "share of an output's elements, in percent, that may be outside the tolerance",
         "PERCENT",
-        default_text="0",
+        default_text="by precision: 0, bf16 and int8 any",
     ),
     Option(
         "cosine",
@@ -242,7 +243,12 @@ OPTIONS: tuple[Option, ...] = (
         default_text="all",
     ),
     Option("threads", "intra-op threads of a session", "N", default_text="ONNX Runtime's choice"),
-    Option("inter-op-threads", "threads that run operators at once, in parallel mode", "N", default_text="as above"),
+    Option(
+        "inter-op-threads",
+        "threads that run operators at once, in parallel mode",
+        "N",
+        default_text="ONNX Runtime's choice",
+    ),
     Option(
         "execution-mode",
         "run operators one after another, or several at once",
