@@ -131,6 +131,63 @@ def test_an_fp16_overflow_is_found_where_it_begins_against_the_fp32_model(tmp_pa
     assert found.sessions <= found.sessions_allowed
 
 
+def looping_model(folder: Path, change: str | None = None) -> Path:
+    """Write a model with external data, a `Loop` that reads an outer weight, and a node of two outputs."""
+    random = np.random.default_rng(0)
+    weights = {name: random.normal(0, 0.3, (16, 16)).astype(np.float32) for name in ("first", "inner", "last")}
+    weights |= {"times": np.array(3), "always": np.array(True), "sizes": np.array([4, 12])}  # noqa: FBT003 - a tensor
+    if change == "loop":
+        weights["inner"][3, 3] *= -3
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["goes_on"], ["goes_on_out"]),
+            helper.make_node("MatMul", ["state", "inner"], ["product"]),
+            helper.make_node("Tanh", ["product"], ["state_out"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info(name, kind, shape)
+            for name, kind, shape in (
+                ("i", TensorProto.INT64, []),
+                ("goes_on", TensorProto.BOOL, []),
+                ("state", TensorProto.FLOAT, None),
+            )
+        ],
+        [
+            helper.make_tensor_value_info("goes_on_out", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("state_out", TensorProto.FLOAT, None),
+        ],
+    )
+    nodes = [
+        helper.make_node("MatMul", ["x", "first"], ["p"], name="before"),
+        helper.make_node("Loop", ["times", "always", "p"], ["l"], name="loop", body=body),
+        helper.make_node("Split", ["l", "sizes"], ["a", "b"], axis=1, name="split"),
+        helper.make_node("Tanh", ["a"], ["c"], name="tanh"),
+        helper.make_node("Concat", ["b", "c"], ["d"], axis=1, name="joined"),
+        helper.make_node("MatMul", ["d", "last"], ["y"], name="after"),
+    ]
+    if change == "split":
+        nodes[2].input[1] = "other"
+        weights["other"] = np.array([12, 4])
+    path = chain(folder / "model.onnx", nodes, weights, ["batch", 16])
+    onnx.save_model(onnx.load(path), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    return path
+
+
+@pytest.mark.parametrize("node", ["loop", "split"])
+def test_a_loop_and_a_node_of_several_outputs_are_found_in_a_model_with_external_data(
+    tmp_path: Path, node: str
+) -> None:
+    folders = [tmp_path / "sound", tmp_path / "faulty"]
+    for folder in folders:
+        folder.mkdir()
+    sound, faulty = looping_model(folders[0]), looping_model(folders[1], node)
+    found = bisect(search(faulty, against=sound))
+    assert (found.suspect.name if found.suspect else None, found.fails_alone) == (node, True)
+    assert [part.name for part in found.part] == [node]
+    assert found.sessions <= found.sessions_allowed
+
+
 def test_a_fault_within_tolerance_is_followed_back_from_where_it_leaves_it(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Abs", ["x"], ["p"], name="positive"),
