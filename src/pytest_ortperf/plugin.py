@@ -60,12 +60,15 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> None:
     if file_path.name != "models.json" or options.given(parent.config, "mode") is not None:
         return
     if parent.session.isinitpath(file_path):
-        parent.config.stash[hinted_key] = str(file_path)
+        parent.config.stash[hinted_key] = f"{file_path} looks like a model list; collect it with"
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and options.flags(session.config, without=frozenset()):
+        session.config.stash.setdefault(hinted_key, "no model list is collected without")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    path = config.stash.get(hinted_key, None)
-    if path is not None:
-        config.get_terminal_writer().line(
-            f"hint: {path} looks like a model list; collect it with --ortperf-mode=validate, benchmark or both"
-        )
+    hint = config.stash.get(hinted_key, None)
+    if hint is not None and options.given(config, "mode") is None:
+        config.get_terminal_writer().line(f"hint: {hint} --ortperf-mode=validate, benchmark or both")

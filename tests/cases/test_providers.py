@@ -44,13 +44,21 @@ def test_full_name_that_is_not_known_is_a_provider_of_its_own() -> None:
     assert short_name("MyPluginExecutionProvider") == "MyPluginExecutionProvider"
 
 
-@pytest.mark.parametrize("text", ["cudda", "", "my-ExecutionProvider", "cuda "])
-def test_unknown_name_lists_the_known(text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("cudda", "; did you mean 'cuda'?"),
+        ("", "."),
+        ("my-ExecutionProvider", "."),
+        ("cuda ", "; did you mean 'cuda'?"),
+    ],
+)
+def test_unknown_name_lists_the_known(text: str, near: str) -> None:
     with pytest.raises(SettingsError) as caught:
         find_provider(text)
 
     assert str(caught.value) == (
-        f"--ortperf-ep: unknown execution provider {text!r}. Known names: auto, acl, armnn, cann, coreml, "
+        f"--ortperf-ep: unknown execution provider {text!r}{near} Known names: auto, acl, armnn, cann, coreml, "
         "cpu, cuda, cuda_trt, dml, dnnl, migraphx, nvtensorrtrtx, openvino, qnn, rocm, tensorrt, trtexec, "
         "trtexec-fp16, vitisai, webgpu, xnnpack; or give a full name that ends in ExecutionProvider."
     )

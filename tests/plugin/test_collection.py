@@ -140,6 +140,13 @@ def test_a_list_without_a_mode_gets_a_hint(two: Project) -> None:
     assert result.exit_code != 0
 
 
+def test_options_without_a_mode_get_a_hint_where_nothing_is_collected(two: Project) -> None:
+    hint = "hint: no model list is collected without --ortperf-mode=validate, benchmark or both"
+    assert hint in two.run("--ortperf-ep=cpu", mode=None).out
+    assert "hint: " not in two.run(mode=None).out
+    assert "hint: " not in two.run("--ortperf-ep=cpu", "-k", "nothing").out
+
+
 def test_a_list_outside_the_root_directory_has_an_id_of_its_own(
     project: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

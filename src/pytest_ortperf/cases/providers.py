@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -159,9 +160,11 @@ def find_provider(text: str) -> Provider:
         return row
     if text.endswith("ExecutionProvider") and text.isidentifier():
         return Provider(text, text, "any")
-    known = ", ".join(sorted({*_BY_NAME, *(f"{row.name}{FP16_SUFFIX}" for row in _PROGRAMS), *GROUPS}))
+    known = sorted({*_BY_NAME, *(f"{row.name}{FP16_SUFFIX}" for row in _PROGRAMS), *GROUPS})
+    near = difflib.get_close_matches(text.lower(), known, n=1)
+    meant = f"; did you mean {near[0]!r}?" if near else "."
     msg = (
-        f"--ortperf-ep: unknown execution provider {text!r}. Known names: auto, {known}; "
+        f"--ortperf-ep: unknown execution provider {text!r}{meant} Known names: auto, {', '.join(known)}; "
         f"or give a full name that ends in ExecutionProvider."
     )
     raise SettingsError(msg)
