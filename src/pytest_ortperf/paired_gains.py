@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ortperf import options
+from pytest_ortperf.activation import is_worker
 from pytest_ortperf.errors import OrtPerfError
 from pytest_ortperf.records.pairs import Pair
 from pytest_ortperf.records.pairs_file import PairsFile, pairs_path
@@ -51,6 +52,13 @@ class _Contest:
 
     reference: str
     provider: str
+
+
+def register(config: pytest.Config) -> None:
+    """Register it in the process that sees all results."""
+    if not is_worker(config) and not config.option.collectonly:
+        run: Any = config.pluginmanager.getplugin("ortperf-run")
+        config.pluginmanager.register(PairedGains(run), "ortperf-paired")
 
 
 class PairedGains:

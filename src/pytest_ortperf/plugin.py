@@ -40,6 +40,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_ortperf.run import start
 
         start(config)
+        if options.given(config, "paired"):
+            from pytest_ortperf import paired_gains
+
+            paired_gains.register(config)
     config.pluginmanager.register(LazyRecording(config), "ortperf-lazy-recording")
     if options.given(config, "baseline") is not None or options.given(config, "fail-on") is not None:
         from pytest_ortperf import baseline_gate

@@ -56,10 +56,6 @@ def start(config: pytest.Config) -> None:
         config.pluginmanager.register(MachineGate(run), "ortperf-machine")
         config.pluginmanager.register(Recorder(run), "ortperf-recorder")
         config.pluginmanager.register(DimensionCheck(config, run.settings.axes.dims), "ortperf-dimension-check")
-        if options.given(config, "paired"):
-            from pytest_ortperf.paired_gains import PairedGains
-
-            config.pluginmanager.register(PairedGains(run), "ortperf-paired")
     config.pluginmanager.register(runner_for(run), "ortperf-isolation")
 
 
