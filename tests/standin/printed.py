@@ -8,8 +8,9 @@ from pathlib import Path
 
 DATA = Path(__file__).parent.parent / "data" / "trtexec"
 STAMP = "[07/07/2026-02:10:45]"
-HEADS = {8: "v8600_04.txt", 10: "v101601_01.txt", 11: "v101601_01.txt"}
-"""Recorded logs whose option section is printed."""
+HEADS = {8: "v8600_04.txt", 10: "v101601_01.txt", 11: "../trtexec_more/v110000_run_exportprofile.txt"}
+HEADS_OF_BUILDS = {11: "../trtexec_more/v110000_build_skipinference.txt"}
+"""Recorded logs whose option section is printed; from 11 on a run of an engine lists no options of a build."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Log:
             if self.version.numbers[0] > 10
             else "FP32",
         }
-        for text in self._recorded_head():
+        for text in self._recorded_head(HEADS | HEADS_OF_BUILDS if "onnx" in given else HEADS):
             name = text.partition(":")[0]
             self.line("I", f"{name}: {here[name]}" if name in here else text)
         self.line("I", f"TensorRT version: {self.version.text}")
@@ -82,8 +83,8 @@ class Log:
         graph, transfers, spin = ("Enabled" if state else "Disabled" for state in states)
         return graph, transfers, spin
 
-    def _recorded_head(self) -> list[str]:
-        lines = (DATA / HEADS[self.version.numbers[0]]).read_text(encoding="utf-8").splitlines()
+    def _recorded_head(self, heads: dict[int, str]) -> list[str]:
+        lines = (DATA / heads[self.version.numbers[0]]).read_text(encoding="utf-8").splitlines()
         texts = [line.partition("] [I] ")[2] for line in lines if "] [I] " in line]
         return texts[texts.index("=== Model Options ===") : texts.index("=== Device Information ===")]
 

@@ -1,4 +1,4 @@
-"""The parser of trtexec's logs, against 88 real ones and what was read from them independently."""
+"""The parser of trtexec's logs, against 92 real ones and what was read from them independently."""
 
 from __future__ import annotations
 
@@ -374,8 +374,9 @@ def test_causes_that_others_print(text: str) -> None:
     assert cause == (UNTAGGED[text] or text)
 
 
-FUZZED = sorted(set(TRUTH) - {"v84_two_summaries_without_banners_cut.txt"})
-"""All but one, of whose first summary the ground truth says nothing."""
+OF_THE_LAST = {"v84_two_summaries_without_banners_cut.txt", "v110000_three_stream_counts_grepped.txt"}
+FUZZED = sorted(set(TRUTH) - OF_THE_LAST)
+"""All but those of whose earlier summaries the ground truth says nothing."""
 
 
 def told_by(name: str) -> set[tuple[str, str, float]]:

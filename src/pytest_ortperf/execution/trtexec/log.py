@@ -1,6 +1,6 @@
 """What trtexec printed: numbers by their name, never by position; what is cut or missing is absent.
 
-Written against logs of TensorRT 7.x to 10.16. A number counts only with its unit behind it, so that a log that
+Written against logs of TensorRT 7.x to 11.0. A number counts only with its unit behind it, so that a log that
 ends inside one gives nothing instead of fewer digits.
 """
 
