@@ -111,6 +111,7 @@ def test_nodes_of_one_name_in_a_graph_and_in_a_loop_are_two() -> None:
     [
         ("TRTKernel_graph_mxnet_converted_model_1163447892624144653_1_0", "TRTKernel_graph"),
         ("OpenVINO-EP-subgraph_12", "OpenVINO-EP-subgraph"),
+        ("QNNExecutionProvider_3952030913023288507_1", "QNNExecutionProvider"),
         ("DmlFusedNode_0", "DmlFusedNode"),
         ("QNN_9876543210_1", "QNN"),
         ("MatMulNBits", "MatMulNBits"),

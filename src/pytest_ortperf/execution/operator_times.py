@@ -22,10 +22,12 @@ MOST_BYTE = 2**28
 """Of a profile that is read: about 300,000 calls of nodes."""
 
 _COMPILED = re.compile(
-    r"(?P<name>TRTKernel_graph|MGXKernel_graph|OpenVINO-EP-subgraph|DmlFusedNode|QNN|NNAPI)_.*",
+    r"(?P<name>TRTKernel_graph|MGXKernel_graph|OpenVINO-EP-subgraph|DmlFusedNode|QNN|NNAPI)_.*"
+    r"|(?P<plugin>\w+ExecutionProvider)_\d+_\d+",
     re.DOTALL,
 )
-"""Names of subgraphs that a provider compiled, with a hash or number of this process behind."""
+"""Names of subgraphs that a provider compiled, with a hash or number of this process behind; those of a plugin have its
+own name."""
 
 Key = tuple[str, str]
 """Full provider name and operator type."""
@@ -124,7 +126,7 @@ def _key(node: NodeKey) -> Key:
 def type_name(op_type: str) -> str:
     """Return an operator type, and of a compiled subgraph what is the same in each process."""
     match = _COMPILED.fullmatch(op_type)
-    return match["name"] if match else op_type
+    return match["name"] or match["plugin"] if match else op_type
 
 
 def _kernels(runs: Sequence[ProfiledRun], times: dict[Key, float]) -> tuple[dict[Key, int], tuple[str, ...]]:
