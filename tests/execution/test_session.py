@@ -148,6 +148,26 @@ def test_users_hook_changes_the_options() -> None:
     assert session.get_session_options().logid == "mine"
 
 
+RECORDS = "session.record_ep_graph_assignment_info"
+
+
+class SwitchesOff(NoHooks):
+    def configure_session(self, session_options: onnxruntime.SessionOptions) -> None:
+        session_options.add_session_config_entry(RECORDS, "0")
+
+
+@pytest.mark.parametrize(
+    ("settings", "hooks"),
+    [(ExecutionSettings(session_config={RECORDS: "0"}), NoHooks()), (ExecutionSettings(), SwitchesOff())],
+    ids=["option", "hook"],
+)
+def test_what_shows_where_nodes_ran_cannot_be_switched_off(settings: ExecutionSettings, hooks: NoHooks) -> None:
+    with pytest.raises(CaseError, match=f"config entry {RECORDS} has been switched off; .* leave it out of") as raised:
+        create_session(add_relu(), case(), settings, hooks)
+
+    assert (raised.value.stage, raised.value.kind) == ("session", "session error")
+
+
 @pytest.mark.parametrize(
     ("mode", "given", "seen"),
     [

@@ -17,6 +17,7 @@ FOLDED = "the graph folded to constants: no node is left to run on any provider"
 """Reason of a validation that passes and shows nothing of its provider, and of a benchmark with nothing to time."""
 
 _SHOWN = 6
+_RECORDS = "session.record_ep_graph_assignment_info"
 
 
 def has_assignment_info() -> bool:
@@ -26,7 +27,22 @@ def has_assignment_info() -> bool:
 
 def record_placement(options: onnxruntime.SessionOptions) -> None:
     """Have a session keep what `read_placement` returns."""
-    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    options.add_session_config_entry(_RECORDS, "1")
+
+
+def require_recorded(options: onnxruntime.SessionOptions) -> None:
+    """Refuse options in which somebody has switched off what `record_placement` switched on.
+
+    Raises:
+        CaseError: Stage `session`.
+    """
+    if options.get_session_config_entry(_RECORDS) != "1":
+        raise CaseError(
+            f"the session config entry {_RECORDS} has been switched off; it shows where nodes ran, and no result is "
+            f"given without: leave it out of options, model list and hooks",
+            stage="session",
+            kind="session error",
+        )
 
 
 def read_placement(session: onnxruntime.InferenceSession) -> Placement:

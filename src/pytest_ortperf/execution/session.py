@@ -14,7 +14,7 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.dimensions import fix_dimensions
 from pytest_ortperf.execution.ep_registry import providers_argument
-from pytest_ortperf.execution.placement import record_placement
+from pytest_ortperf.execution.placement import record_placement, require_recorded
 from pytest_ortperf.execution.provider_options import provider_options
 from pytest_ortperf.execution.runtime_log import loader_reason, reason, shortened
 from pytest_ortperf.execution.session_knobs import Knobs, knobs_of
@@ -88,6 +88,7 @@ def create_session(
     options = session_options(knobs)
     fix_dimensions(options, case, settings)
     hooks.configure_session(options)
+    require_recorded(options)
     wanted = requested_providers(source, case, settings)
     if case.provider.name == TENSORRT and settings.workspace is not None:
         preload_tensorrt(settings.workspace)
