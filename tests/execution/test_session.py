@@ -148,6 +148,13 @@ def test_users_hook_changes_the_options() -> None:
     assert session.get_session_options().logid == "mine"
 
 
+def test_entry_that_the_runtime_refuses_beside_the_cpu_has_an_option_that_does_the_same() -> None:
+    settings = ExecutionSettings(session_config={"session.disable_cpu_ep_fallback": "1"})
+
+    with pytest.raises(CaseError, match=r"; --ortperf-fallback=fail refuses nodes on the CPU instead$"):
+        create_session(add_relu(), case(), settings, NoHooks())
+
+
 RECORDS = "session.record_ep_graph_assignment_info"
 
 

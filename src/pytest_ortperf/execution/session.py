@@ -36,11 +36,14 @@ _THREADS_SLEEP = {"session.intra_op.allow_spinning": "0", "session.inter_op.allo
 """For validations: a thread that waits for work by spinning answers sooner, which nobody measures there, and takes a
 core from the process that the next case starts in. What is computed is the same."""
 
-_UNKNOWN_OPERATOR = "is not a registered function/op"
-_CUSTOM = (
-    "; if it is a custom operator, name its library with --ortperf-custom-op-library, or as custom_op_libraries of "
-    "'session' in the model list"
-)
+_WAYS_OUT = {
+    "is not a registered function/op": (
+        "if it is a custom operator, name its library with --ortperf-custom-op-library, or as custom_op_libraries of "
+        "'session' in the model list"
+    ),
+    "disabled fallback to the CPU EP": "--ortperf-fallback=fail refuses nodes on the CPU instead",
+}
+"""By words of ONNX Runtime's messages."""
 
 
 class SessionHooks(Protocol):
@@ -183,7 +186,7 @@ def make_session(
         raise CaseError(
             f"no session on {asked}: {type(error).__name__}: {text}"
             + (f" ({missing})" if missing and missing not in text else "")
-            + (_CUSTOM if _UNKNOWN_OPERATOR in text else ""),
+            + "".join(f"; {way_out}" for words, way_out in _WAYS_OUT.items() if words in text),
             stage="session",
             kind="provider unavailable" if missing else "session error",
         ) from error
