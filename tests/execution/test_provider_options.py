@@ -288,6 +288,7 @@ def test_engine_of_other_versions_gpu_model_or_options_is_never_found() -> None:
         engine_key(model, dataclasses.replace(BUILDER, driver="581"), options),
         engine_key(model, dataclasses.replace(BUILDER, gpus=("NVIDIA H100",)), options),
         engine_key(model, dataclasses.replace(BUILDER, visible="1"), options),
+        engine_key(model, dataclasses.replace(BUILDER, tf32_override="0"), options),
         engine_key(model, BUILDER, {**options, "trt_fp16_enable": "True"}),
         engine_key(model, BUILDER, {**options, "trt_profile_max_shapes": "x:8"}),
         engine_key(model, BUILDER, {**options, "option_of_a_later_version": "1"}),
@@ -319,7 +320,9 @@ def test_model_key_is_content_external_data_and_what_changes_the_graph(tmp_path:
     assert sorted(key) == ["external m.data", "fixed dimensions", "graph optimisation", "model"]
 
 
-def test_builder_here_is_what_the_environment_says(tmp_path: Path) -> None:
+def test_builder_here_is_what_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
     builder = engine_cache.this_builder(tmp_path)
 
+    assert builder.tf32_override == "0"
     assert "onnxruntime" in str(builder.onnxruntime)

@@ -59,6 +59,9 @@ class Builder:
     visible: str | None
     """`CUDA_VISIBLE_DEVICES`: it decides which GPU a device id means."""
 
+    tf32_override: str | None = None
+    """`NVIDIA_TF32_OVERRIDE`: it decides whether kernels of TF32 may be chosen."""
+
 
 def cache_options(
     source: str | bytes, case: Case, settings: ExecutionSettings, options: Mapping[str, str]
@@ -162,6 +165,7 @@ def this_builder(workspace: Path | None) -> Builder:
         driver=environment.driver,
         gpus=tuple(gpu.name for gpu in environment.gpus),
         visible=os.environ.get("CUDA_VISIBLE_DEVICES"),
+        tf32_override=os.environ.get("NVIDIA_TF32_OVERRIDE"),
     )
 
 
