@@ -135,11 +135,16 @@ def _kept(key: Mapping[str, Any], compute: Callable[[], dict[str, Value]], setti
 def _computed(asked: OnCpu) -> dict[str, Value]:
     source = _source(asked)
     try:
-        session = create_session(source, asked.plain_case, asked.plain_settings, asked.hooks).session
-    except CaseError as error:
+        return _run(source, asked)
+    except Exception as error:
         if asked.width == "own":
             raise
+        # most operators lack a kernel when the session is created, some, such as LSTM, when it runs
         raise NotAvailable(str(error.__cause__ or error).strip().partition("\n")[0]) from error
+
+
+def _run(source: str | bytes, asked: OnCpu) -> dict[str, Value]:
+    session = create_session(source, asked.plain_case, asked.plain_settings, asked.hooks).session
     inputs = cast_floats(asked.data.inputs, session.get_inputs())
     runner = Runner(session, list(asked.case.model.outputs) or None, inputs)
     return dict(zip(runner.output_names, runner.run(), strict=True))
