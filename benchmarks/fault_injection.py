@@ -11,6 +11,7 @@ Exit status: 1 if less than 80 faults were planted, or a clean output was refuse
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from pytest_ortperf.cases.model import Fp16Rule, Model, Tolerance
 from pytest_ortperf.cases.model_list import read_models
 from pytest_ortperf.execution.accuracy import compare, difference_of
 from pytest_ortperf.execution.fp16_graph import convert
+from pytest_ortperf.execution.fp64 import fp64_model
 from pytest_ortperf.execution.generated_inputs import generate_inputs
 from pytest_ortperf.execution.policy import RELATIVE, choose_tolerance
 from pytest_ortperf.execution.second_chance import FACTOR, LARGEST_FACTOR, ErrorPair, judged
@@ -62,7 +64,7 @@ class Judge:
 
     subject: Subject
     noisy: Mapping[str, Outputs]
-    """Outputs of the clean model as each precision gives them."""
+    """Outputs of the clean model as each precision gives them; for fp32, what it would give without rounding."""
 
     def verdict(self, precision: str, outputs: Outputs) -> Verdict:
         """Return what the defaults of a precision say to wrong outputs."""
@@ -158,9 +160,7 @@ def judge_of(subject: Subject) -> Judge:
 
 def _noisy(subject: Subject, precision: str) -> Outputs:
     if precision == "fp32":
-        session = onnxruntime.InferenceSession(subject.model.SerializeToString(), providers=["CPUExecutionProvider"])
-        names = [output.name for output in session.get_outputs()]
-        return dict(zip(names, session.run(names, dict(subject.inputs)), strict=True))
+        return _unrounded(subject) or _optimised(subject)
     if precision == "fp16":
         half = convert(onnx.shape_inference.infer_shapes(subject.model), Fp16Rule())[0]
         return run_model(half, subject.inputs)
@@ -173,6 +173,32 @@ def _noisy(subject: Subject, precision: str) -> Outputs:
     inputs = {name: rounding(value) if value.dtype == np.float32 else value for name, value in subject.inputs.items()}
     outputs = run_model(model, inputs)
     return {name: rounding(it) if getattr(it, "dtype", None) == np.float32 else it for name, it in outputs.items()}
+
+
+def _unrounded(subject: Subject) -> Outputs | None:
+    """Return the outputs computed in float64 and rounded once; `None` where the CPU has no such kernels."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        onnx.save_model(subject.model, path)
+        model = fp64_model(path)
+    wide = {
+        name: value.astype(np.float64) if value.dtype == np.float32 else value for name, value in subject.inputs.items()
+    }
+    try:
+        found = run_model(model, wide) if model else None
+    except Exception:  # noqa: BLE001 - ONNX Runtime's have no common base, and say here that a kernel is lacking
+        return None
+    return found and {name: _like(value, subject.clean[name]) for name, value in found.items()}
+
+
+def _like(value: Any, other: Any) -> Any:
+    return value.astype(other.dtype) if isinstance(value, np.ndarray) and value.dtype == np.float64 else value
+
+
+def _optimised(subject: Subject) -> Outputs:
+    session = onnxruntime.InferenceSession(subject.model.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, dict(subject.inputs)), strict=True))
 
 
 def _to_int8(values: Array) -> Array:
