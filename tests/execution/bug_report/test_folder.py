@@ -235,3 +235,9 @@ def test_an_output_whose_largest_error_alone_is_wrong_is_shown(tmp_path: Path) -
     assert report.text.splitlines()[1] == (
         "WRONG: 'y': largest error 10 % of the largest value (allowed 1 %); worst at (0, 7): 0.0011 instead of 0.001"
     )
+    title, symptom, *_ = (tmp_path / "bug/README.md").read_text("utf-8").split("\n\n")
+    assert title == (
+        "# CPUExecutionProvider: 'y': largest error 10 % of the largest reference (allowed 1 %), worst at (0, 7): "
+        "0.0011 instead of 0.001"
+    )
+    assert symptom.startswith(f"{title.partition(': ')[2]}, rtol=0.001, atol=0.001; max abs error 0.0001, ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 
 from pytest_ortperf.records.environment import Environment
@@ -46,8 +47,10 @@ class Told:
 def readme(told: Told, environment: Environment) -> str:
     """Return the text, in Markdown."""
     model = f"`model.onnx` is {told.converted}." if told.converted else ""
+    title = _title(told.symptom)
     paragraphs = [
-        f"# {told.provider}: {_first_line(told.symptom)}",
+        f"# {told.provider}: {title}",
+        *([told.symptom] if told.symptom != title else []),
         f"Expected: {told.reference}. {model}".strip(),
         "Run it; only `onnxruntime` and `numpy` are needed:",
         _RUN,
@@ -78,5 +81,6 @@ def _versions(environment: Environment) -> list[tuple[str, str]]:
     return [(name, value) for name, value in known.items() if value]
 
 
-def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0]
+def _title(text: str) -> str:
+    """Return the beginning of a symptom, up to the measures of an error."""
+    return re.split(r"\n|, rtol=|; max abs error", text.strip(), maxsplit=1)[0]
