@@ -55,7 +55,7 @@ def require_dimensions(case: Case, path: Path) -> None:
         has = f"have {listed(known)}" if known else "have no symbolic dimension"
         raise CaseError(
             f"dims: no input has the dimension {listed(wrong)}; the model's inputs {has}: "
-            f'correct "dims" in the model list, or leave it out',
+            f'correct "dims", or leave it out',
             stage="inputs",
             kind="input error",
         )

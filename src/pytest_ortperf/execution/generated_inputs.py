@@ -98,8 +98,8 @@ def _check_dims(metas: Sequence[Meta], dims: Mapping[str, int]) -> None:
     if unknown:
         has = f"have {_listed(known)}" if known else "have no symbolic dimension"
         raise _error(
-            f'dims: no input has the dimension {_listed(unknown)}; the model\'s inputs {has}: correct "dims" '
-            "in the model list, or leave it out"
+            f'dims: no input has the dimension {_listed(unknown)}; the model\'s inputs {has}: correct "dims", '
+            "or leave it out"
         )
 
 
