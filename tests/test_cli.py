@@ -89,7 +89,7 @@ def test_help_shows_commands_and_an_example() -> None:
     done = ortperf("--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert "    report    write the CSV files of a run again and print its summary\n" in done.stdout
-    assert "  ortperf report result                          the newest run in the folder result\n" in done.stdout
+    assert "  ortperf report result                            the newest run in the folder result\n" in done.stdout
 
 
 def test_version_is_printed() -> None:
