@@ -78,7 +78,7 @@ ROWS: dict[str, tuple[str, Read, object]] = {
     "label": ("branch=main", lambda settings: settings.labels, ("branch=main",)),
 }
 
-READ_ELSEWHERE = {"progress": "off", "baseline": "20260101-000000", "fail-on": "failures"}
+READ_ELSEWHERE = {"progress": "off", "baseline": "20260101-000000", "fail-on": "failures", "paired": True}
 """By the part of the plugin that they are for."""
 
 
@@ -98,7 +98,7 @@ def test_an_option_fills_its_setting(pytester: pytest.Pytester, pytestconfig: py
 
 
 @pytest.mark.parametrize(("name", "value"), READ_ELSEWHERE.items())
-def test_an_option_is_read_from_the_ini_file_too(pytester: pytest.Pytester, name: str, value: str) -> None:
+def test_an_option_is_read_from_the_ini_file_too(pytester: pytest.Pytester, name: str, value: object) -> None:
     def given() -> Any:
         return options.given(pytester.parseconfig(), name)
 
