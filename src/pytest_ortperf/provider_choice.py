@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from pytest_ortperf import options
-from pytest_ortperf.cases.providers import PROVIDERS, Provider
+from pytest_ortperf.cases.providers import PROVIDERS, Provider, find_provider
 from pytest_ortperf.device_choice import device_choices
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.execution.plugin_packages import PluginError, installed_plugins, plugin_library
@@ -82,9 +82,11 @@ def _plugins(config: pytest.Config) -> dict[str, str]:
     flag, form = "--ortperf-plugin-ep", "NAME=LIBRARY_OR_MODULE"
     found = installed_plugins()
     for name, target in options.pairs(options.given(config, "plugin-ep"), flag, form):
-        full_name = providers([name])[0].full_name
         try:
+            full_name = find_provider(name).full_name
             found[full_name] = plugin_library(target)
+        except SettingsError as error:
+            raise pytest.UsageError(str(error).replace("--ortperf-ep", flag, 1)) from error
         except PluginError as error:
             raise pytest.UsageError(f"{flag}: {name}={target}: {error}") from error
     return found

@@ -124,6 +124,15 @@ def test_plugin_that_is_none_ends_the_run(project: Project, args: list[str], mes
     assert result.records == []
 
 
+def test_plugin_of_an_unknown_provider_ends_the_run(project: Project) -> None:
+    project.models("m")
+
+    result = project.run("--ortperf-plugin-ep=plug=a.so")
+
+    assert result.exit_code == pytest.ExitCode.USAGE_ERROR
+    assert result.err.startswith("ERROR: --ortperf-plugin-ep: unknown execution provider 'plug'")
+
+
 @pytest.mark.parametrize(
     ("name", "plugins", "option"),
     [
