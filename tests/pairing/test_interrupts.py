@@ -110,13 +110,13 @@ def test_a_case_that_hangs_is_killed_at_its_deadline_and_is_a_failure(project: A
 
 def test_a_budget_ends_a_run_without_an_error(project: AbProject) -> None:
     project.models("a")
-    done = project.ab(CURRENT, *QUICK, "--budget=0.001")
+    done = project.ab(CURRENT, *QUICK, "--budget=1e-9")
     assert done.returncode == 0, done.stderr
     name = project.files[0].name
     assert told(done) == [
         "starting both sides",
         f"1 case on both sides; pairs go to result/{name}",
-        "the budget of 0.001 s is spent; --resume goes on",
+        "the budget of 1e-09 s is spent; --resume goes on",
     ]
     assert done.stdout.splitlines()[-4:] == [
         "differs  --ortperf-threads absent -> 3",
