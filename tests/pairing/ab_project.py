@@ -15,7 +15,7 @@ from plugin.test_interrupts import is_alive, wait_for
 from pytest_ortperf.records.pairs import Pair
 from pytest_ortperf.records.pairs_file import StoredPairs, read_pairs
 
-TIMEOUT_S = 60
+TIMEOUT_S = 240
 CURRENT = "--current-option=--ortperf-threads=3"
 """What `CONFTEST` knows the current side by."""
 
