@@ -31,6 +31,10 @@ FOLDER_VARIABLE = "ORTPERF_LOCKS"
 """Environment variable: the folder of the locks, such as one that several containers share."""
 
 
+class Busy(Exception):  # noqa: N818 - a fact about hardware, for who does not wait for it
+    """Somebody else holds what was claimed; the text is its name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What a case needs of one piece of hardware."""
@@ -66,17 +70,28 @@ def claims_of(case: Case, settings: ExecutionSettings) -> tuple[Claim, ...]:
 
 
 @contextmanager
-def holding(folder: Path, claim: Claim, journal: Journal) -> Iterator[None]:
+def holding(folder: Path, claim: Claim, journal: Journal, *, waits: bool = True) -> Iterator[None]:
     """Hold one claim; the journal is told while it waits.
 
     Whoever waits for it alone stands at a gate that those who would share it have to pass too: they cannot keep it
     waiting for ever.
+
+    Args:
+        folder: Of the locks.
+        claim: What.
+        journal: Told of a wait.
+        waits: Whether to wait at all.
+
+    Raises:
+        Busy: If it is not free at once, and nobody waits for it.
     """
     with ExitStack() as files:
         descriptors = {name: _opened(folder / f"{claim.name}.{name}", files) for name in ("gate", "lock")}
         kind = fcntl.LOCK_SH if claim.shared else fcntl.LOCK_EX
         wanted = ((descriptors["gate"], fcntl.LOCK_EX), (descriptors["lock"], kind))
         if not all(_taken_at_once(*each) for each in wanted):
+            if not waits:
+                raise Busy(claim.name)
             with _waiting(journal):
                 for descriptor, how in wanted:
                     fcntl.flock(descriptor, how)

@@ -130,17 +130,16 @@ def measure_pair(sides: tuple[SideProcess, SideProcess], job: Job, rng: random.R
 
 
 def _measured(sides: tuple[SideProcess, SideProcess], job: Job, rng: random.Random) -> Outcome:
-    halves: dict[int, _Half] = {}
-    records: list[SideRecord] = []
-    ids = (job.match.base_id, job.match.current_id)
-    held: list[str] = []
-    for index in rng.sample((0, 1), 2):
-        answer = sides[index].ask("open", case_id=ids[index], timing=job.match.timing, held=held)
-        records.append(_record(sides[index], job, answer))
-        # where one side fails, the other is opened all the same: is the failure new, or on both?
-        if "opened" in answer:
-            held += answer["held"]
-            halves[index] = _Half(sides[index], answer["opened"], [], [])
+    opening = rng.sample((0, 1), 2)
+    while (answers := _opened(sides, job, opening)) is None:
+        for side in sides:
+            side.close_case()
+        # now who found its hardware busy waits for it first, while nothing is held
+        opening.reverse()
+    records = [_record(sides[index], job, answer) for index, answer in answers.items()]
+    halves = {
+        index: _Half(sides[index], answer["opened"], [], []) for index, answer in answers.items() if "opened" in answer
+    }
     if len(halves) < len(sides):
         return Outcome(records=tuple(records), pair=None)
     order, failed = _turns(halves[0], halves[1], job, rng.random)
@@ -149,6 +148,21 @@ def _measured(sides: tuple[SideProcess, SideProcess], job: Job, rng: random.Rand
         records.append(_record(sides[index], job, answer))
         return Outcome(records=tuple(records), pair=None)
     return Outcome(records=tuple(records), pair=_pair(job, halves[0], halves[1], order))
+
+
+def _opened(sides: tuple[SideProcess, SideProcess], job: Job, opening: list[int]) -> dict[int, Message] | None:
+    """Return the answers of both sides; `None` if hardware of the second is busy, while the first one holds its own."""
+    ids = (job.match.base_id, job.match.current_id)
+    held: list[str] = []
+    answers: dict[int, Message] = {}
+    for index in opening:
+        answer = sides[index].ask("open", case_id=ids[index], timing=job.match.timing, held=held)
+        if "busy" in answer:
+            return None
+        # where one side fails, the other is opened all the same: is the failure new, or on both?
+        answers[index] = answer
+        held += answer.get("held", [])
+    return answers
 
 
 def log_ratios(base: list[float], current: list[float]) -> list[float]:

@@ -21,7 +21,7 @@ from pytest_ortperf import options
 from pytest_ortperf.errors import CaseError, CaseSkipped, OrtPerfError
 from pytest_ortperf.execution.child import Child, ChildEnd, die_with_parent
 from pytest_ortperf.execution.devices import nvml_gpus
-from pytest_ortperf.execution.lease import claims_of, holding, lock_folder, waited_s
+from pytest_ortperf.execution.lease import Busy, claims_of, holding, lock_folder, waited_s
 from pytest_ortperf.execution.timing_modes import modes_of
 from pytest_ortperf.execution.turns import TurnTaker
 from pytest_ortperf.execution.warm_process import prepare_process
@@ -172,6 +172,8 @@ class _OpenCase:
         with self._item.run.journal.capture_output():
             try:
                 return self._opened() if what == "open" else self._turned(*arguments)
+            except Busy as busy:
+                return {"busy": str(busy)}
             except CaseSkipped as error:
                 record = record_of(self._item, "skipped", reason=str(error))
             except Exception as error:  # noqa: BLE001 - whatever it is, the record tells it
@@ -205,7 +207,9 @@ class _OpenCase:
             folder = lock_folder()
             for claim in claims_of(item.case, settings):
                 if claim.name not in self._others:
-                    self._leases.enter_context(holding(folder, claim, item.facts.journal))
+                    # who waits with something in hand keeps others waiting, and they may have what it waits for
+                    waits = not self._others
+                    self._leases.enter_context(holding(folder, claim, item.facts.journal, waits=waits))
                     found.append(claim.name)
         return found
 
