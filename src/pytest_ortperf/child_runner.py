@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
 import pytest
@@ -12,11 +13,14 @@ from pytest_ortperf.execution.lease import waited_s
 from pytest_ortperf.item_runner import Runner, end_programs
 from pytest_ortperf.nodes import CaseItem
 from pytest_ortperf.outcome import crash_of
-from pytest_ortperf.reporting import crash_reports
+from pytest_ortperf.reporting import RECORD, crash_reports
 from pytest_ortperf.run import Run
 
 LINGER_BYTE = 1 << 29
 """A child with more memory than this has given it back before the next case starts."""
+
+REFUSED = "session error"
+"""Kind of failure: ONNX Runtime threw while it made a session."""
 
 _BETWEEN = (
     "pytest_runtest_protocol",
@@ -30,13 +34,15 @@ _BETWEEN = (
 class ChildRunner(Runner):
     """A child takes one item, or with `pool` validations until one fails.
 
-    While a child validates, the one for the next validation is forked already, and a child that has answered is not
-    waited for: on a second core, both cost no time. A benchmark never runs beside either.
+    What is done ahead costs no time on a second core. While a child validates, the one for the next validation is
+    forked already, and a child that has answered is not waited for. With `pool`, the child has the next validation
+    while the reports of one that passed are taken care of here. A benchmark never runs beside any of them.
     """
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self._child: Child | None = None
+        self._given: CaseItem | None = None
         self._spare: Child | None = None
         self._leaving: list[Child] = []
         self._items: dict[str, CaseItem] = {}
@@ -47,10 +53,11 @@ class ChildRunner(Runner):
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
         if not self.serves(item):
+            self._end_unasked(item)
             self._be_alone()
             return None
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        for report in self._reports(item, ahead=self._may_fork_ahead(item, nextitem)):
+        for report in self._reports(item, nextitem):
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
@@ -63,34 +70,58 @@ class ChildRunner(Runner):
         """Whether an item is run by a child of ours."""
         return isinstance(item, CaseItem) and self.run.runner_of(item) in {"own runner", "pool"}
 
-    def _may_fork_ahead(self, item: CaseItem, following: pytest.Item | None) -> bool:
-        return (
-            self.run.runner_of(item) == "own runner"
-            and self.serves(following)
-            and item.case.mode == following.case.mode == "validate"
-            and not acts_between(following)
-        )
+    def _next(self, item: CaseItem, following: pytest.Item | None) -> CaseItem | None:
+        """Return the following item if a child may be made ready for it, or begin with it, before its turn."""
+        if not self.serves(following) or acts_between(following):
+            return None
+        return following if item.case.mode == following.case.mode == "validate" else None
 
-    def _reports(self, item: CaseItem, *, ahead: bool) -> list[pytest.TestReport]:
+    def _reports(self, item: CaseItem, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
+        following = self._next(item, nextitem)
+        shared = self.run.runner_of(item) == "pool" and item.case.mode == "validate"
+        child = self._child_at_work(item, shared=shared)
+        keeps = False
+        try:
+            if following is not None and not shared:
+                self._fork_spare()
+            answer = child.answer()
+            if isinstance(answer, ChildEnd):
+                return list(crash_reports(item, crash_of(item, answer, self.run.journal)))
+            keeps = shared and leaves_intact(item, answer)
+        finally:
+            self._given = None
+            if not keeps:
+                self._end_child(may_linger=following is not None and item.case.provider.device == "cpu")
+            end_programs(item)
+        if keeps and following is not None and not _failed(answer):
+            # after a failure pytest may end the run
+            self.start(following)
+            self._give(child, following)
+        return [self._report_from(data) for data in answer]
+
+    def _child_at_work(self, item: CaseItem, *, shared: bool) -> Child:
+        """Return the child that has the item; it may have been given it ahead."""
+        self._end_unasked(item)
+        if self._child is not None and self._given is item:
+            self.validations.instruct(item)
+            return self._child
         self.begin(item)
-        shared = self.run.runner == "pool" and item.case.mode == "validate"
         if not shared:
             self._end_child()
         if item.case.mode != "validate":
             self._be_alone()
-        child = self._child = self._child or self._forked_child()
-        intact = False
-        try:
-            request = (item.nodeid, item.validate_first)
-            answer = child.ask(request, item.timeout_s, meanwhile=self._fork_spare if ahead else None)
-            if isinstance(answer, ChildEnd):
-                return list(crash_reports(item, crash_of(item, answer, self.run.journal)))
-            intact = all(data["outcome"] != "failed" for data in answer)
-            return [self._report_from(data) for data in answer]
-        finally:
-            if not (shared and intact):
-                self._end_child(may_linger=ahead and item.case.provider.device == "cpu")
-            end_programs(item)
+        self._child = self._child or self._forked_child()
+        self._give(self._child, item)
+        return self._child
+
+    def _give(self, child: Child, item: CaseItem) -> None:
+        self._given = item
+        child.give((item.nodeid, item.validate_first), item.timeout_s)
+
+    def _end_unasked(self, item: pytest.Item) -> None:
+        """End a child that was given an item ahead whose turn did not come."""
+        if self._given is not None and self._given is not item:
+            self._end_child()
 
     def _report_from(self, data: dict[str, Any]) -> pytest.TestReport:
         hook = self.run.config.hook
@@ -116,13 +147,12 @@ class ChildRunner(Runner):
         return Child(self._serve, lambda: waited_s(self.run.journal))
 
     def _fork_spare(self) -> None:
-        self._leaving = [child for child in self._leaving if not child.dead()]
         # where no process can be had now, the next item tries again and tells of it
         with contextlib.suppress(OSError):
             self._spare = self._spare or self._new_child()
 
     def _end_child(self, *, may_linger: bool = False) -> None:
-        child, self._child = self._child, None
+        child, self._child, self._given = self._child, None, None
         if child is None:
             return
         memory = child.memory_byte() if may_linger else None
@@ -130,7 +160,7 @@ class ChildRunner(Runner):
             child.end()
         else:
             child.kill()
-            self._leaving.append(child)
+            self._leaving = [child, *(each for each in self._leaving if not each.dead())]
 
     def _be_alone(self) -> None:
         """End every child that is not at work, and wait until it has ended."""
@@ -138,6 +168,26 @@ class ChildRunner(Runner):
         for child in idle:
             if child is not None:
                 child.end()
+
+
+def leaves_intact(item: CaseItem, answer: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a child that has answered may take another validation.
+
+    After a failure, only if ONNX Runtime refused to make a session on the CPU provider and said so: nothing of the
+    model ran, and there is no device whose state could be spoiled.
+    """
+    if not _failed(answer):
+        return True
+    failures = [data[RECORD]["failure"] for data in answer if RECORD in data]
+    return (
+        item.case.provider.name == "cpu"
+        and bool(failures)
+        and all(each and each["kind"] == REFUSED for each in failures)
+    )
+
+
+def _failed(answer: Iterable[Mapping[str, Any]]) -> bool:
+    return any(data["outcome"] == "failed" for data in answer)
 
 
 def acts_between(item: pytest.Item) -> bool:

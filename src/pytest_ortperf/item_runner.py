@@ -51,8 +51,12 @@ class Runner:
 
                 prepare_process(uses_cuda=uses_cuda(self.run))
             self._ready = True
-        self.run.journal.reset()
         self.validations.instruct(item)
+        self.start(item)
+
+    def start(self, item: CaseItem) -> None:
+        """Start the clock of an item, with an empty journal."""
+        self.run.journal.reset()
         item.start()
 
 

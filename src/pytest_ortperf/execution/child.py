@@ -53,27 +53,32 @@ class Child:
         request_read, self._request_write = os.pipe()
         self._answer_read, answer_write = os.pipe()
         self._status: int | None = None
+        self._deadline = 0.0
         _parent_ends.update((self._request_write, self._answer_read))
         self.pid = fork(lambda: _serve_forever(serve, request_read, answer_write))
         os.close(request_read)
         os.close(answer_write)
 
-    def ask(self, request: Any, timeout_s: float, meanwhile: Callable[[], object] | None = None) -> Any | ChildEnd:
+    def ask(self, request: Any, timeout_s: float) -> Any | ChildEnd:
         """Return the child's answer, or how it ended instead; at the deadline it is killed.
 
         Args:
             request: Anything but `None`, which is how the child sees the end of its work.
             timeout_s: The deadline, from now.
-            meanwhile: Called once while the child works. Its time counts towards the deadline.
         """
-        deadline = time.monotonic() + timeout_s
-        try:
+        self.give(request, timeout_s)
+        return self.answer()
+
+    def give(self, request: Any, timeout_s: float) -> None:
+        """Let the child begin with a request; what `answer` waits for. The deadline counts from now."""
+        self._deadline = time.monotonic() + timeout_s
+        # a child that is dead already is found out about, and how it ended, by who waits for its answer
+        with contextlib.suppress(BrokenPipeError):
             _write(self._request_write, request)
-        except BrokenPipeError:
-            return self._end()
-        if meanwhile is not None:
-            meanwhile()
-        return self._answer(deadline)
+
+    def answer(self) -> Any | ChildEnd:
+        """Return the answer to the request given last, or how the child ended instead; see `ask`."""
+        return self._answer(self._deadline)
 
     def end(self) -> None:
         """Kill the child if it lives, and reap it."""
@@ -110,11 +115,12 @@ class Child:
     def _answer(self, deadline: float) -> Any | ChildEnd:
         answer, end = bytearray(), deadline
         while True:
-            if time.monotonic() >= end:
-                end = deadline + self._excused_s()
-            if time.monotonic() >= end:
-                return self._kill_at_deadline()
+            # an answer in time counts also where this process comes for it late
             if not self._readable(end):
+                if time.monotonic() >= end:
+                    end = deadline + self._excused_s()
+                if time.monotonic() >= end:
+                    return self._kill_at_deadline()
                 if self.dead():
                     return self._end()
                 continue
