@@ -32,7 +32,7 @@ _BETWEEN = (
 
 
 class ChildRunner(Runner):
-    """A child takes one item, or with `pool` validations until one fails.
+    """A child takes one item, or with `pool` validations until one goes wrong.
 
     What is done ahead costs no time on a second core. While a child validates, the one for the next validation is
     forked already, and a child that has answered is not waited for. With `pool`, the child has the next validation

@@ -94,15 +94,39 @@ def test_a_child_that_died_between_requests_is_told(child_of: Callable[[Callable
     assert child.ask(2, LONG_S) == ChildEnd(signal=15, exit_code=None)
 
 
-def test_what_is_to_be_done_meanwhile_is_done_while_the_child_works(
+def test_the_parent_does_something_else_while_the_child_works(
     child_of: Callable[[Callable[[Any], Any]], Child],
 ) -> None:
     read, write = os.pipe()
     # the answer is what the parent writes meanwhile: without it, none comes
     child = child_of(lambda _: os.read(read, 9))
-    assert child.ask("go", LONG_S, meanwhile=lambda: os.write(write, b"meanwhile")) == b"meanwhile"
+    child.give("go", LONG_S)
+    os.write(write, b"meanwhile")
+    assert child.answer() == b"meanwhile"
     os.close(read)
     os.close(write)
+
+
+def test_an_answer_that_waited_for_the_parent_past_the_deadline_counts(
+    child_of: Callable[[Callable[[Any], Any]], Child],
+) -> None:
+    read, write = os.pipe()
+    child = child_of(lambda request: os.write(write, b"done") and request)
+    child.give("go", 0.0)
+    assert os.read(read, 4) == b"done"
+    time.sleep(0.2)  # the answer follows at once
+    assert child.answer() == "go"
+    os.close(read)
+    os.close(write)
+
+
+def test_a_deadline_counts_from_the_request(child_of: Callable[[Callable[[Any], Any]], Child]) -> None:
+    child = child_of(lambda _: time.sleep(LONG_S))
+    child.give("go", 0.2)
+    time.sleep(0.2)
+    start = time.monotonic()
+    assert child.answer() == ChildEnd(signal=9, exit_code=None, timed_out=True)
+    assert time.monotonic() - start < LONG_S / 2
 
 
 def test_a_later_child_has_no_end_of_an_earlier_one_s_pipes(child_of: Callable[[Callable[[Any], Any]], Child]) -> None:

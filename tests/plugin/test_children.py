@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from plugin.project import Project
+from plugin.project import MODEL, Project, tensor
 
 QUICK = (
     "--ortperf-mode=both",
@@ -47,6 +47,48 @@ def pytest_ortperf_before_first_run(case, session):
     print("saw", os.environ["SEEN"])
     raise ValueError("to have a log")
 """
+
+
+POOL = "--ortperf-isolation=pool"
+
+PROCESSES = """
+import json, os, pathlib
+
+def pytest_ortperf_configure_session(case):
+    with pathlib.Path(__file__).with_name("processes").open("a") as file:
+        print(json.dumps([case.model.name, os.getpid()]), file=file)
+
+def pytest_ortperf_before_first_run(case, session):
+    if case.model.name == "broken":
+        raise ValueError("on purpose")
+"""
+
+AHEAD = """
+import pathlib, time
+
+FOLDER = pathlib.Path(__file__).parent
+
+def pytest_ortperf_before_first_run(case, session):
+    (FOLDER / f"{case.model.name}_began").touch()
+
+# called in the parent once a child has answered
+def pytest_report_from_serializable(data):
+    if data["when"] == "teardown" and "::a::" in data["nodeid"]:
+        end = time.monotonic() + WAIT_S
+        while not (FOLDER / "b_began").exists() and time.monotonic() < end:
+            time.sleep(0.01)
+        (FOLDER / "seen").write_text(str((FOLDER / "b_began").exists()))
+"""
+
+BETWEEN = """
+def pytest_runtest_logreport(report):
+    pass
+"""
+
+
+def processes(project: Project) -> list[tuple[str, int]]:
+    lines = (project.path / "processes").read_text().splitlines()
+    return [(name, pid) for name, pid in map(json.loads, lines)]
 
 
 def siblings(project: Project) -> list[list[object]]:
@@ -115,4 +157,54 @@ def test_a_marker_of_one_s_own_asks_for_pytest_forked(project: Project) -> None:
         "a": "own runner",
         "b": "pytest-forked",
         "c": "own runner",
+    }
+
+
+def test_pool_begins_with_the_next_validation_while_reports_are_handled(project: Project) -> None:
+    project.write("conftest.py", AHEAD.replace("WAIT_S", "10"))
+    project.models("a", "b")
+    assert project.run(POOL).counts == {"passed": 2}
+    assert (project.path / "seen").read_text() == "True"
+
+
+def test_pool_begins_with_nothing_before_code_of_the_project_has_run(project: Project) -> None:
+    project.write("conftest.py", AHEAD.replace("WAIT_S", "0.5") + BETWEEN)
+    project.models("a", "b")
+    assert project.run(POOL).counts == {"passed": 2}
+    assert (project.path / "seen").read_text() == "False"
+
+
+def test_pool_begins_with_nothing_after_a_failure_that_ends_the_run(project: Project) -> None:
+    project.write("conftest.py", PROCESSES)
+    project.models("broken", "b")
+    assert project.run(POOL, "-x").counts == {"failed": 1}
+    assert {name for name, _ in processes(project)} == {"broken"}
+
+
+def test_pool_keeps_a_child_that_passed_or_was_refused_a_session_and_no_other(project: Project) -> None:
+    project.write("conftest.py", PROCESSES)
+    project.write("refused.onnx", MODEL.replace(b"Add", b"Odd"))
+    project.write("wrong/test_data_set_0/input_0.pb", tensor([[0, 0, 0]], "x"))
+    project.write("wrong/test_data_set_0/output_0.pb", tensor([[3, 2, 1]], "y"))
+    wrong = {"name": "wrong", "test_data": "wrong"}
+    project.models("a", {"name": "refused", "path": "refused.onnx"}, "b", wrong, "c", "broken", "d")
+    result = project.run(POOL)
+    assert {name: record["failure"] and record["failure"]["kind"] for name, record in result.by_model.items()} == {
+        "a": None,
+        "refused": "session error",
+        "b": None,
+        "wrong": "result accuracy issue",
+        "c": None,
+        "broken": "internal error",
+        "d": None,
+    }
+    children = list(dict.fromkeys(pid for _, pid in processes(project)))
+    assert {name: children.index(pid) for name, pid in processes(project)} == {
+        "a": 0,
+        "refused": 0,
+        "b": 0,
+        "wrong": 0,
+        "c": 1,
+        "broken": 1,
+        "d": 2,
     }
