@@ -183,10 +183,8 @@ def slowdowns(planted: Path) -> dict[str, Any]:
     for path in sorted(planted.glob("*/calibration.json")):
         calibration = json.loads(path.read_text(encoding="utf-8"))
         for each in calibration["planted"]:
-            if each["within"]:
-                fields = {key: each[key] for key in ("percent", "true_percent", "error_percent")}
-                name = f"{calibration['carrier']}{PLANTED}{each['percent']}"
-                found[name] = {"carrier": calibration["carrier"], **fields}
+            fields = {key: each[key] for key in ("percent", "true_percent", "error_percent")}
+            found[f"{calibration['carrier']}{PLANTED}{each['percent']}"] = {"carrier": calibration["carrier"], **fields}
     return found
 
 

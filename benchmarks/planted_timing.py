@@ -1,7 +1,9 @@
-"""How much longer variants of a model take than the first one. Not for use alone: `planted_models.py` runs it.
+"""How much longer variants of a model take than the model. Not for use alone: `planted_models.py` runs it.
 
-One process, one thread: blocks of calls of each in turns, the order of every second round backwards. Prints a JSON
-object: `base_ns`, and of each variant the median over the rounds of the logarithm of its time over the first one's.
+One process, one thread: blocks of calls of each in turns, the order of every second round backwards. What counts of
+each is the time that a twentieth of its calls keep below: those that nothing else on the machine disturbed. The model
+is there twice, because two sessions of the same differ by up to a percent, as their memory lies. Prints a JSON object:
+`base_ns`, and of each variant the logarithm of its time over that of the model.
 """
 
 from __future__ import annotations
@@ -22,55 +24,59 @@ from carriers import open_session
 from pytest_ortperf.execution.clocked import time_calls, without_garbage_collection
 from pytest_ortperf.execution.values import Runner
 
-BLOCK_NS = 8e6
-WARM_UP_S = 0.2
+BLOCK_NS = 4e6
+WARM_UP_S = 0.1
+UNDISTURBED = 0.05
+LEAST_CALLS = 60
+BASES = 2
 
 Call = Callable[[], object]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Time the models of a task for as long as it says; return the exit status."""
+    """Time the models of a task, the first one twice, for as long as it says; return the exit status."""
     task = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     feeds = dict(np.load(task["feeds"]))
-    paths = [Path(path) for path in task["models"]]
-    made = dict.fromkeys(range(len(paths)))
+    base, *variants = map(Path, task["models"])
+    paths = [base] * BASES + variants
+    made: dict[int, Call] = {}
     for number in random.Random(task["seed"]).sample(range(len(paths)), len(paths)):  # noqa: S311 - an order
         made[number] = Runner(open_session(paths[number]), None, feeds).call
-    print(json.dumps(compared([call for call in made.values() if call is not None], task["seconds"])))
+    print(json.dumps(compared([made[number] for number in range(len(paths))], task["seconds"])))
     return 0
 
 
 def compared(calls: Sequence[Call], seconds: float) -> Mapping[str, Any]:
-    """Return the time of the first call in ns, and the median log ratio of each other one to it."""
+    """Return the time of the first two calls in ns, and the log ratio of each other one to it."""
     run_ns = [_warm_up(call) for call in calls]
     counts = [max(1, round(BLOCK_NS / each)) for each in run_ns]
-    rounds: list[list[float]] = []
-    end = time.monotonic() + seconds * len(calls)
+    samples: list[list[int]] = [[] for _ in calls]
+    least_ns = [max(seconds * 1e9, LEAST_CALLS * each) for each in run_ns]
+    end, rounds = time.thread_time() + sum(least_ns) / 1e9, 0
     with without_garbage_collection():
-        while time.monotonic() < end or len(rounds) % 2:
-            order = list(range(len(calls)))[:: -1 if len(rounds) % 2 else 1]
-            taken = {number: _block(calls[number], counts[number]) for number in order}
-            rounds.append([taken[number] for number in range(len(calls))])
-    return {
-        "base_ns": statistics.median(times[0] for times in rounds),
-        "rounds": len(rounds),
-        "log_ratios": [
-            statistics.median(math.log(times[number] / times[0]) for times in rounds) for number in range(1, len(calls))
-        ],
-    }
+        while time.thread_time() < end or rounds % 2:
+            for number in list(range(len(calls)))[:: -1 if rounds % 2 else 1]:
+                calls[number]()
+                samples[number] += time_calls(calls[number], counts[number])
+            rounds += 1
+    logs = [math.log(quantile(each)) for each in samples]
+    base = statistics.fmean(logs[:BASES])
+    return {"base_ns": math.exp(base), "log_ratios": [each - base for each in logs[BASES:]]}
 
 
-def _block(call: Call, count: int) -> float:
-    """Return the median of some calls; the first of the block, which finds other data in the caches, is left out."""
-    call()
-    return statistics.median(time_calls(call, count))
+def quantile(samples: Sequence[int]) -> float:
+    """Return what a twentieth of the samples keep below, between the two that are nearest."""
+    ordered = sorted(samples)
+    place = UNDISTURBED * (len(ordered) - 1)
+    low = int(place)
+    return ordered[low] + (place - low) * (ordered[min(low + 1, len(ordered) - 1)] - ordered[low])
 
 
 def _warm_up(call: Call) -> float:
-    end, times = time.monotonic() + WARM_UP_S, [time_calls(call, 1)[0]]
-    while time.monotonic() < end:
-        times.append(time_calls(call, 1)[0])
-    return statistics.median(times)
+    end, times = time.thread_time() + WARM_UP_S, [time_calls(call, 1)[0]]
+    while time.thread_time() < end:
+        times += time_calls(call, 1)
+    return quantile(times)
 
 
 if __name__ == "__main__":
