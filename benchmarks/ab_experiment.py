@@ -188,8 +188,8 @@ def slowdowns(planted: Path) -> dict[str, Any]:
     return found
 
 
-def parse() -> argparse.Namespace:
-    """Return the arguments."""
+def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, tuple[str, ...]]:
+    """Return the arguments, and those of `ortperf ab`."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("planted", type=Path, help="folder that planted_models.py made")
     made.add_argument("--results", type=Path, required=True, metavar="DIR", help="where the runs go")
@@ -198,15 +198,15 @@ def parse() -> argparse.Namespace:
     floor.add_argument("--floor", type=Path, metavar="FILE", help="noise floor, made by `ortperf ab --aa`")
     floor.add_argument("--aa", action="store_true", help="measure the noise floor first, under the same load")
     made.add_argument("--output", type=Path, default=DATA, metavar="FILE", help="default %(default)s")
-    made.add_argument("options", nargs="*", metavar="OPTION", help="of `ortperf ab`, after --")
-    return made.parse_args()
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return made.parse_args(arguments[:end]), tuple(arguments[end + 1 :])
 
 
 def main() -> int:
     """Do what is not done, collect, return the exit status."""
-    given, start = parse(), time.monotonic()
+    (given, options), start = parse(sys.argv[1:]), time.monotonic()
     floor = None if given.floor is None else given.floor.absolute()
-    plan = Plan(given.planted.absolute(), given.results.absolute(), (*OPTIONS, *given.options), floor)
+    plan = Plan(given.planted.absolute(), given.results.absolute(), (*OPTIONS, *options), floor)
     if given.aa:
         plan = replace(plan, floor=measure_floor(plan))
     for number in range(given.repeat):

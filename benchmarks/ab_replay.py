@@ -55,9 +55,9 @@ SAME_TEXT = (
     "and the largest. Pairs: all that were run, screening included."
 )
 POWER_TEXT = (
-    "The same runs: how often a slowdown is called SLOWER. True: what fresh processes found that ran the model with "
-    "and without the extra nodes in turns, least to greatest over the models; each has a standard error of at most "
-    "{error:.2f} points."
+    "The same runs: how often a slowdown is called SLOWER. True: what undisturbed calls in fresh processes took with "
+    "the extra nodes and without, both in turns, least to greatest over the models; each has a standard error of at "
+    "most {error:.2f} points, because sessions of the same model differ by up to a percent, as their memory lies."
 )
 OTHERS_TEXT = (
     "Other tools' rules on the same data: called slower, of the models that are the same (which must be none) and of "
@@ -182,7 +182,7 @@ def sections(experiment: Experiment, found: Sequence[Outcome]) -> list[str]:
         same_table(found),
         f"UNSURE: {number[UNSURE] / number.total():.1%}.",
         "## Slowdowns",
-        POWER_TEXT.format(error=max(each.error_percent for each in experiment.planted.values())),
+        POWER_TEXT.format(error=max(slowdown_of(it).error_percent for it in planted(found))),
         power_table(found),
         class_table(found),
         carrier_table(found),

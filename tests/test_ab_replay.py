@@ -313,6 +313,14 @@ def test_planted_model_has_the_floor_of_its_carrier(tmp_path: Path, monkeypatch:
     assert ab_experiment.measure_floor(plan) == path
 
 
+def test_what_follows_two_dashes_is_for_ortperf_ab() -> None:
+    from ab_experiment import parse
+
+    given, options = parse(["planted", "--repeat=3", "--results=x", "--", "--pair-time=1", "-k", "a or b"])
+    assert (given.repeat, given.results, options) == (3, Path("x"), ("--pair-time=1", "-k", "a or b"))
+    assert parse(["planted", "--results=x"])[1] == ()
+
+
 def test_failed_run_is_told_and_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import ab_experiment
 

@@ -83,15 +83,44 @@ def test_time_shorter_than_a_node_cannot_be_planted() -> None:
     assert Costs().work(100) is None
 
 
+def test_guess_is_corrected_by_what_the_work_came_to() -> None:
+    from planted_models import COSTS, Planted, chosen, corrected
+    from planting import Work
+
+    # in a model of 1 ms chains take twice what was guessed, to 10 % more and less, and one Max takes half of it
+    works = {1: Work("maxima", 1, 20), 5: Work("chain", 2, 3000), 10: Work("chain", 3, 8000)}
+    factors = {1: 0.5, 5: 2.2, 10: 1.95}
+    found = [
+        Planted(percent, work, 0.0, COSTS.of(work) * factors[percent] / 1e6 * 100, 0.1)
+        for percent, work in works.items()
+    ]
+    guess_of = corrected(found, 1e6)
+    assert guess_of(1, 10_000) == pytest.approx(20_000)
+    assert guess_of(5, 50_000) == guess_of(10, 50_000) == pytest.approx(25_000, rel=0.02)
+    assert guess_of(3, 30_000) == 30_000
+    assert [each.percent for each in chosen(1e6, guess_of)] == [1, 2, 3, 5, 6, 10]
+    assert chosen(1e3, lambda _percent, wanted_ns: wanted_ns) == []
+
+
+def test_undisturbed_calls_are_the_fastest_twentieth() -> None:
+    from planted_timing import quantile
+
+    assert quantile(range(1000, 1101)) == 1005
+    assert quantile([7]) == 7
+    assert quantile([1, 2]) == pytest.approx(1.05)
+
+
 def test_slowdown_is_used_if_it_came_out_within_what_is_allowed() -> None:
     from planted_models import Planted
     from planting import Work
 
-    def planted(percent: int, true: float) -> Planted:
-        return Planted(percent, Work("chain", 1, 1), 1.0, true, 0.1)
+    def planted(percent: int, true: float, error: float = 0.1) -> Planted:
+        return Planted(percent, Work("chain", 1, 1), 1.0, true, error)
 
     assert [planted(1, true).is_close for true in (0.6, 0.8, 1.2, 1.4)] == [False, True, True, False]
     assert [planted(10, true).is_close for true in (8.9, 9.1, 10.9, 11.1)] == [False, True, True, False]
+    # as far as it is known
+    assert [planted(1, 1.4, error).is_close for error in (0.3, 0.45, 0.6)] == [False, True, False]
 
 
 def test_every_percentage_is_in_each_run_once_and_its_models_take_turns() -> None:
