@@ -16,7 +16,7 @@ import math
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ import numpy as np
 import onnx
 from carriers import Carrier, entries, load_carrier, same_outputs
 from measuring import Report, Target, parser, run_command, table
-from planting import CHAIN, MAXIMA, Work, checked, plant
+from planting import Work, checked, plant
+from work_costs import Costs
 
 PERCENTS = (1, 2, 3, 5, 6, 10)
 CARRIERS = (
@@ -42,44 +43,8 @@ CARRIERS = (
 )
 FEWEST = 5
 WITHIN_POINTS, WITHIN_SHARE = 0.3, 0.1
-SEARCH_PROCESSES = 2
+SEARCHES, SEARCH_PROCESSES = 2, 2
 MOST_ERROR = 0.5
-MOST_STRETCH = 3
-_LONG_NS = 25_000
-_MOST_NODES = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """What work took on an AMD EPYC in a model of 60 us, in ns; only a first guess, which measuring corrects."""
-
-    around_chain: float = 7900.0
-    chain_node: float = 400.0
-    element: float = 2.76
-    maxima_node: float = 530.0
-    """With two inputs."""
-
-    maxima_input: float = 312.0
-    """Each further one."""
-
-    def work(self, target_ns: float) -> Work | None:
-        """Return the work that takes a time, as closely as there is one; `None` if it cannot be that short."""
-        nodes = min(_MOST_NODES, 1 + int(target_ns / _LONG_NS))
-        size = (target_ns - self.around_chain - nodes * self.chain_node) / nodes / self.element
-        if size >= 1:
-            return Work(CHAIN, nodes, round(size))
-        choices = [Work(MAXIMA, nodes, size) for nodes in range(1, 9) for size in range(2 * nodes, 6 * nodes + 1)]
-        best = min(choices, key=lambda work: abs(self.of(work) - target_ns))
-        return best if abs(self.of(best) - target_ns) < target_ns / 2 else None
-
-    def of(self, work: Work) -> float:
-        """Return what work takes."""
-        if work.kind == CHAIN:
-            return self.around_chain + work.nodes * (self.chain_node + work.size * self.element)
-        return work.nodes * self.maxima_node + (work.size - 2 * work.nodes) * self.maxima_input
-
-
-COSTS = Costs()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +55,6 @@ class Planted:
     """That was wanted."""
 
     work: Work
-    guess_ns: float
-    """What the work takes by the first guess."""
-
     true_percent: float = math.nan
     error_percent: float = math.nan
     """Standard error over processes."""
@@ -123,10 +85,11 @@ class Workshop:
         onnx.save(self.carrier.model, self.folder / "base.onnx")
         np.savez(self.folder / "feeds.npz", **self.carrier.feeds)
         base_ns, _ = self._measured([], 1, seed=0)
-        first = chosen(base_ns, lambda _percent, wanted_ns: wanted_ns)
-        base_ns, found = self._measured(first, SEARCH_PROCESSES, seed=100)
-        better = chosen(base_ns, corrected(found, base_ns))
-        return self._measured(better, processes, seed=1000)
+        costs = Costs()
+        for search in range(SEARCHES):
+            base_ns, found = self._measured(chosen(base_ns, costs), SEARCH_PROCESSES, seed=100 * (search + 1))
+            costs = costs.corrected(came_to(found, base_ns))
+        return self._measured(chosen(base_ns, costs), processes, seed=1000)
 
     def measure(self, found: Sequence[Planted], processes: int) -> tuple[float, list[Planted]]:
         """Return the same of what was planted before."""
@@ -159,29 +122,15 @@ class Workshop:
         return json.loads(ended.output.splitlines()[-1])
 
 
-def chosen(base_ns: float, guess_of: Callable[[int, float], float]) -> list[Planted]:
-    """Return what to plant: for each percentage the work whose guess is what `guess_of` says of it and its time."""
-    guesses = ((percent, guess_of(percent, base_ns * percent / 100)) for percent in PERCENTS)
-    works = ((percent, guess, COSTS.work(guess)) for percent, guess in guesses)
-    return [Planted(percent, work, guess) for percent, guess, work in works if work is not None]
+def chosen(base_ns: float, costs: Costs) -> list[Planted]:
+    """Return what to plant for each percentage that work is short enough for."""
+    works = ((percent, costs.work(base_ns * percent / 100)) for percent in PERCENTS)
+    return [Planted(percent, work) for percent, work in works if work is not None]
 
 
-def corrected(found: Sequence[Planted], base_ns: float) -> Callable[[int, float], float]:
-    """Return what the guess has to be for a percentage and its time, from what guesses came to.
-
-    All chains are wrong by the same factor, which is better known of all together; maxima each by their own.
-    """
-    came_to = {each.percent: each.true_percent / 100 * base_ns for each in found}
-    chains = [each for each in found if each.work.kind == CHAIN]
-    shared = _factor(chains, came_to)
-    factors = {each.percent: shared if each in chains else _factor([each], came_to) for each in found}
-    return lambda percent, wanted_ns: wanted_ns / factors.get(percent, 1.0)
-
-
-def _factor(found: Sequence[Planted], came_to: Mapping[int, float]) -> float:
-    products = sum(COSTS.of(each.work) * came_to[each.percent] for each in found)
-    squares = sum(COSTS.of(each.work) ** 2 for each in found)
-    return min(max(products / squares, 1 / MOST_STRETCH), MOST_STRETCH) if found else 1.0
+def came_to(found: Sequence[Planted], base_ns: float) -> list[tuple[Work, float]]:
+    """Return work and the time in ns that it took."""
+    return [(each.work, each.true_percent / 100 * base_ns) for each in found]
 
 
 def _with_truth(each: Planted, log_ratios: Sequence[float]) -> Planted:
@@ -204,8 +153,7 @@ def as_dict(each: Planted) -> dict[str, Any]:
 def stored(folder: Path) -> list[Planted]:
     """Return what was planted into a carrier before."""
     calibration = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))
-    works = ((each["percent"], Work(**each["work"])) for each in calibration["planted"])
-    return [Planted(percent, work, COSTS.of(work)) for percent, work in works]
+    return [Planted(each["percent"], Work(**each["work"])) for each in calibration["planted"]]
 
 
 def write_lists(root: Path) -> Counter[int]:

@@ -26,7 +26,7 @@ _SLICE_BY_INPUTS = 10
 """First version of the operator set whose Slice takes inputs instead of attributes."""
 
 _PREFIX = "planted_"
-_FEWEST_INPUTS = 2
+FEWEST_INPUTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +107,8 @@ def _first_element(model: ModelProto, result: str) -> list[NodeProto]:
 
 
 def _maxima(plain: str, output: str, work: Work) -> list[NodeProto]:
-    if work.nodes < 1 or work.size < _FEWEST_INPUTS * work.nodes:
-        raise ValueError(f"a Max of the same has at least {_FEWEST_INPUTS} inputs: {work}")
+    if work.nodes < 1 or work.size < FEWEST_INPUTS * work.nodes:
+        raise ValueError(f"a Max of the same has at least {FEWEST_INPUTS} inputs: {work}")
     share, more = divmod(work.size, work.nodes)
     names = [plain, *(f"{_PREFIX}{number}" for number in range(1, work.nodes)), output]
     return [

@@ -70,7 +70,7 @@ def test_work_that_cannot_be_made_is_refused(bad: tuple[str, int, int]) -> None:
 
 @pytest.mark.parametrize("target_ns", [800, 3000, 12_000, 90_000, 900_000])
 def test_first_guess_takes_about_the_time_asked_for(target_ns: int) -> None:
-    from planted_models import Costs
+    from work_costs import Costs
 
     work = Costs().work(target_ns)
     assert work is not None
@@ -78,28 +78,27 @@ def test_first_guess_takes_about_the_time_asked_for(target_ns: int) -> None:
 
 
 def test_time_shorter_than_a_node_cannot_be_planted() -> None:
-    from planted_models import Costs
+    from work_costs import Costs
 
     assert Costs().work(100) is None
 
 
-def test_guess_is_corrected_by_what_the_work_came_to() -> None:
-    from planted_models import COSTS, Planted, chosen, corrected
+def test_costs_are_corrected_by_what_work_came_to() -> None:
+    from planted_models import chosen
     from planting import Work
+    from work_costs import Costs
 
-    # in a model of 1 ms chains take twice what was guessed, to 10 % more and less, and one Max takes half of it
-    works = {1: Work("maxima", 1, 20), 5: Work("chain", 2, 3000), 10: Work("chain", 3, 8000)}
-    factors = {1: 0.5, 5: 2.2, 10: 1.95}
-    found = [
-        Planted(percent, work, 0.0, COSTS.of(work) * factors[percent] / 1e6 * 100, 0.1)
-        for percent, work in works.items()
-    ]
-    guess_of = corrected(found, 1e6)
-    assert guess_of(1, 10_000) == pytest.approx(20_000)
-    assert guess_of(5, 50_000) == guess_of(10, 50_000) == pytest.approx(25_000, rel=0.02)
-    assert guess_of(3, 30_000) == 30_000
-    assert [each.percent for each in chosen(1e6, guess_of)] == [1, 2, 3, 5, 6, 10]
-    assert chosen(1e3, lambda _percent, wanted_ns: wanted_ns) == []
+    first = Costs()
+    chains = [(Work("chain", 2, 3000), 2.2), (Work("chain", 3, 8000), 1.95)]
+    maxima = [Work("maxima", 1, 2), Work("maxima", 1, 6), Work("maxima", 4, 8), Work("maxima", 3, 9)]
+    real = Costs(maxima_node=800, maxima_input=200)
+    came_to = [(work, factor * first.of(work)) for work, factor in chains] + [(work, real.of(work)) for work in maxima]
+    costs = first.corrected(came_to)
+    assert costs.element / first.element == pytest.approx(2, rel=0.02)
+    assert costs.of(Work("maxima", 2, 6)) == pytest.approx(2000, rel=0.02)
+    assert first.corrected([]) == first
+    assert [each.percent for each in chosen(1e6, costs)] == [1, 2, 3, 5, 6, 10]
+    assert chosen(1e3, costs) == []
 
 
 def test_undisturbed_calls_are_the_fastest_twentieth() -> None:
@@ -115,7 +114,7 @@ def test_slowdown_is_used_if_it_came_out_within_what_is_allowed() -> None:
     from planting import Work
 
     def planted(percent: int, true: float, error: float = 0.1) -> Planted:
-        return Planted(percent, Work("chain", 1, 1), 1.0, true, error)
+        return Planted(percent, Work("chain", 1, 1), true, error)
 
     assert [planted(1, true).is_close for true in (0.6, 0.8, 1.2, 1.4)] == [False, True, True, False]
     assert [planted(10, true).is_close for true in (8.9, 9.1, 10.9, 11.1)] == [False, True, True, False]
