@@ -82,6 +82,8 @@ class Workshop:
     def calibrate(self, processes: int) -> tuple[float, list[Planted]]:
         """Return the time of the carrier in ns, and all slowdowns."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        # it is about models that are about to be replaced
+        (self.folder / "calibration.json").unlink(missing_ok=True)
         onnx.save(self.carrier.model, self.folder / "base.onnx")
         np.savez(self.folder / "feeds.npz", **self.carrier.feeds)
         base_ns, _ = self._measured([], 1, seed=0)

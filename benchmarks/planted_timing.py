@@ -27,7 +27,7 @@ from pytest_ortperf.execution.values import Runner
 BLOCK_NS = 4e6
 WARM_UP_S = 0.1
 UNDISTURBED = 0.05
-LEAST_CALLS = 60
+LEAST_CALLS = 30
 BASES = 2
 
 Call = Callable[[], object]
