@@ -45,6 +45,7 @@ FEWEST = 5
 WITHIN_POINTS, WITHIN_SHARE = 0.3, 0.1
 SEARCHES, SEARCH_PROCESSES = 2, 2
 MOST_ERROR = 0.5
+"""Standard error, in percentage points, up to which something is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +132,9 @@ def chosen(base_ns: float, costs: Costs) -> list[Planted]:
 
 
 def came_to(found: Sequence[Planted], base_ns: float) -> list[tuple[Work, float]]:
-    """Return work and the time in ns that it took."""
-    return [(each.work, each.true_percent / 100 * base_ns) for each in found]
+    """Return work and the time in ns that it took, where that is known."""
+    known = [each for each in found if each.error_percent <= MOST_ERROR]
+    return [(each.work, each.true_percent / 100 * base_ns) for each in known]
 
 
 def _with_truth(each: Planted, log_ratios: Sequence[float]) -> Planted:

@@ -101,6 +101,14 @@ def test_costs_are_corrected_by_what_work_came_to() -> None:
     assert chosen(1e3, costs) == []
 
 
+def test_what_is_not_known_corrects_nothing() -> None:
+    from planted_models import Planted, came_to
+    from planting import Work
+
+    work = Work("chain", 1, 1)
+    assert came_to([Planted(5, work, 4.0, 0.2), Planted(10, work, 20.0, 8.0)], 1e6) == [(work, 40_000)]
+
+
 def test_undisturbed_calls_are_the_fastest_twentieth() -> None:
     from planted_timing import quantile
 
