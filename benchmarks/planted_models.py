@@ -43,7 +43,7 @@ CARRIERS = (
 )
 FEWEST = 5
 WITHIN_POINTS, WITHIN_SHARE = 0.3, 0.1
-SEARCHES, SEARCH_PROCESSES = 2, 2
+SEARCHES, SEARCH_PROCESSES = 3, 2
 MOST_ERROR = 0.5
 """Standard error, in percentage points, up to which something is known."""
 
@@ -88,11 +88,12 @@ class Workshop:
         onnx.save(self.carrier.model, self.folder / "base.onnx")
         np.savez(self.folder / "feeds.npz", **self.carrier.feeds)
         base_ns, _ = self._measured([], 1, seed=0)
-        costs = Costs()
+        costs, known = Costs(), dict[Work, float]()
         for search in range(SEARCHES):
-            base_ns, found = self._measured(chosen(base_ns, costs), SEARCH_PROCESSES, seed=100 * (search + 1))
-            costs = costs.corrected(came_to(found, base_ns))
-        return self._measured(chosen(base_ns, costs), processes, seed=1000)
+            base_ns, found = self._measured(chosen(base_ns, costs, known), SEARCH_PROCESSES, seed=100 * (search + 1))
+            taken = came_to(found, base_ns)
+            costs, known = costs.corrected(taken), {**known, **dict(taken)}
+        return self._measured(chosen(base_ns, costs, known), processes, seed=1000)
 
     def measure(self, found: Sequence[Planted], processes: int) -> tuple[float, list[Planted]]:
         """Return the same of what was planted before."""
@@ -125,9 +126,9 @@ class Workshop:
         return json.loads(ended.output.splitlines()[-1])
 
 
-def chosen(base_ns: float, costs: Costs) -> list[Planted]:
+def chosen(base_ns: float, costs: Costs, known: Mapping[Work, float]) -> list[Planted]:
     """Return what to plant for each percentage that work is short enough for."""
-    works = ((percent, costs.work(base_ns * percent / 100)) for percent in PERCENTS)
+    works = ((percent, costs.work(base_ns * percent / 100, known)) for percent in PERCENTS)
     return [Planted(percent, work) for percent, work in works if work is not None]
 
 

@@ -97,8 +97,8 @@ def test_costs_are_corrected_by_what_work_came_to() -> None:
     assert costs.element / first.element == pytest.approx(2, rel=0.02)
     assert costs.of(Work("maxima", 2, 6)) == pytest.approx(2000, rel=0.02)
     assert first.corrected([]) == first
-    assert [each.percent for each in chosen(1e6, costs)] == [1, 2, 3, 5, 6, 10]
-    assert chosen(1e3, costs) == []
+    assert [each.percent for each in chosen(1e6, costs, {})] == [1, 2, 3, 5, 6, 10]
+    assert chosen(1e3, costs, {}) == []
 
 
 def test_what_is_not_known_corrects_nothing() -> None:
@@ -115,6 +115,16 @@ def test_undisturbed_calls_are_the_fastest_twentieth() -> None:
     assert quantile(range(1000, 1101)) == 1005
     assert quantile([7]) == 7
     assert quantile([1, 2]) == pytest.approx(1.05)
+
+
+def test_maxima_known_to_take_something_else_are_not_chosen_again() -> None:
+    from planting import Work
+    from work_costs import Costs
+
+    first = Costs().work(1060)
+    assert first == Work("maxima", 2, 4)
+    known = {first: 2000.0, Work("maxima", 1, 6): 1061.0}
+    assert Costs().work(1060, known) == Work("maxima", 1, 6)
 
 
 def test_slowdown_is_used_if_it_came_out_within_what_is_allowed() -> None:
