@@ -28,6 +28,9 @@ BLOCK_NS = 4e6
 WARM_UP_S = 0.1
 UNDISTURBED = 0.05
 LEAST_CALLS = 30
+LONG_NS = 500_000
+"""From which on a call hardly ever has a core for itself on a busy machine, and only the time on the core counts."""
+
 BASES = 2
 
 Call = Callable[[], object]
@@ -50,6 +53,7 @@ def compared(calls: Sequence[Call], seconds: float) -> Mapping[str, Any]:
     """Return the time of the first two calls in ns, and the log ratio of each other one to it."""
     run_ns = [_warm_up(call) for call in calls]
     counts = [max(1, round(BLOCK_NS / each)) for each in run_ns]
+    clocks = [time.thread_time_ns if each > LONG_NS else time.perf_counter_ns for each in run_ns]
     samples: list[list[int]] = [[] for _ in calls]
     least_ns = [max(seconds * 1e9, LEAST_CALLS * each) for each in run_ns]
     end, rounds = time.thread_time() + sum(least_ns) / 1e9, 0
@@ -57,7 +61,7 @@ def compared(calls: Sequence[Call], seconds: float) -> Mapping[str, Any]:
         while time.thread_time() < end or rounds % 2:
             for number in list(range(len(calls)))[:: -1 if rounds % 2 else 1]:
                 calls[number]()
-                samples[number] += time_calls(calls[number], counts[number])
+                samples[number] += time_calls(calls[number], counts[number], clocks[number])
             rounds += 1
     logs = [math.log(quantile(each)) for each in samples]
     base = statistics.fmean(logs[:BASES])
@@ -73,9 +77,9 @@ def quantile(samples: Sequence[int]) -> float:
 
 
 def _warm_up(call: Call) -> float:
-    end, times = time.thread_time() + WARM_UP_S, [time_calls(call, 1)[0]]
+    end, times = time.thread_time() + WARM_UP_S, list(time_calls(call, 1, time.thread_time_ns))
     while time.thread_time() < end:
-        times += time_calls(call, 1)
+        times += time_calls(call, 1, time.thread_time_ns)
     return quantile(times)
 
 
