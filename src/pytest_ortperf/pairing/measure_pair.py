@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,9 @@ class Match:
     timing: str
     on_device: bool
     """Whether a side computes on a device with memory of its own."""
+
+    threads: int | None
+    """Of both sides' sessions, where both were told how many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +134,9 @@ def measure_pair(sides: tuple[SideProcess, SideProcess], job: Job, rng: random.R
 
 
 def _measured(sides: tuple[SideProcess, SideProcess], job: Job, rng: random.Random) -> Outcome:
+    cores = cores_of(job.match.threads, os.sched_getaffinity(0), rng)
     opening = rng.sample((0, 1), 2)
-    while (answers := _opened(sides, job, opening)) is None:
+    while (answers := _opened(sides, job, opening, cores)) is None:
         for side in sides:
             side.close_case()
         # now who found its hardware busy waits for it first, while nothing is held
@@ -150,19 +155,32 @@ def _measured(sides: tuple[SideProcess, SideProcess], job: Job, rng: random.Rand
     return Outcome(records=tuple(records), pair=_pair(job, halves[0], halves[1], order))
 
 
-def _opened(sides: tuple[SideProcess, SideProcess], job: Job, opening: list[int]) -> dict[int, Message] | None:
+def _opened(
+    sides: tuple[SideProcess, SideProcess], job: Job, opening: Sequence[int], cores: Sequence[int]
+) -> dict[int, Message] | None:
     """Return the answers of both sides; `None` if hardware of the second is busy, while the first one holds its own."""
     ids = (job.match.base_id, job.match.current_id)
     held: list[str] = []
     answers: dict[int, Message] = {}
     for index in opening:
-        answer = sides[index].ask("open", case_id=ids[index], timing=job.match.timing, held=held)
+        answer = sides[index].ask("open", case_id=ids[index], timing=job.match.timing, held=held, cores=cores)
         if "busy" in answer:
             return None
         # where one side fails, the other is opened all the same: is the failure new, or on both?
         answers[index] = answer
         held += answer.get("held", [])
     return answers
+
+
+def cores_of(threads: int | None, usable: Collection[int], rng: random.Random) -> list[int]:
+    """Return the cores that both processes of a pair are kept on, one a thread; none where they may use all.
+
+    A process wakes on the core that it was on last. If other work is on that core or on its neighbour, one side would
+    have the worse place for the whole pair.
+    """
+    if threads is None or threads >= len(usable):
+        return []
+    return sorted(rng.sample(sorted(usable), threads))
 
 
 def log_ratios(base: list[float], current: list[float]) -> list[float]:

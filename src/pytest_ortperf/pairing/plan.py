@@ -113,6 +113,7 @@ def _match(base: SideCase, current: SideCase) -> Match:
         current_id=current.case_id,
         timing=common[0],
         on_device=base.on_device or current.on_device,
+        threads=base.threads if base.threads == current.threads else None,
     )
 
 

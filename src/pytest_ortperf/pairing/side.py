@@ -22,6 +22,7 @@ from pytest_ortperf.errors import CaseError, CaseSkipped, OrtPerfError
 from pytest_ortperf.execution.child import Child, ChildEnd, die_with_parent
 from pytest_ortperf.execution.devices import nvml_gpus
 from pytest_ortperf.execution.lease import Busy, claims_of, holding, lock_folder, waited_s
+from pytest_ortperf.execution.session_knobs import knobs_of
 from pytest_ortperf.execution.timing_modes import modes_of
 from pytest_ortperf.execution.turns import TurnTaker
 from pytest_ortperf.execution.warm_process import prepare_process
@@ -100,7 +101,7 @@ class Side:
 
     def _open(self, request: Message) -> Message:
         self._close({})
-        self._case = _OpenCase(self._items[request["case_id"]], request["timing"], request["held"])
+        self._case = _OpenCase(self._items[request["case_id"]], request["timing"], request["held"], request["cores"])
         return self._case.ask(("open", None))
 
     def _turn(self, request: Message) -> Message:
@@ -126,6 +127,7 @@ def _described(item: CaseItem) -> Message:
         "dims": dict(case.dims),
         "timings": list(modes_of(case.provider, item.run.settings.execution.timing)),
         "on_device": case.provider.memory is not None,
+        "threads": knobs_of(case, item.run.settings.execution).intra_op_threads,
         "skip": _skip_reason(item),
     }
 
@@ -138,8 +140,9 @@ def _skip_reason(item: CaseItem) -> str | None:
 class _OpenCase:
     """A child of this process that has a case open, stopped but for its turns."""
 
-    def __init__(self, item: CaseItem, timing: str, held: Sequence[str]) -> None:
+    def __init__(self, item: CaseItem, timing: str, held: Sequence[str], cores: Sequence[int]) -> None:
         self._item = item
+        self._cores = cores
         self._timing = timing
         self._others = frozenset(held)
         journal = item.run.journal
@@ -193,6 +196,8 @@ class _OpenCase:
         if reason is not None:
             raise CaseSkipped(reason)
         claims = self._claim(settings)
+        if self._cores:
+            os.sched_setaffinity(0, self._cores)
         self._taker = TurnTaker(item.case, settings, item.facts, item.hooks)
         opened = self._taker.open()
         return {"opened": dataclasses.asdict(opened), "held": claims, "record": as_dict(record_of(item, "passed"))}

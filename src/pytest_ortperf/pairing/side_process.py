@@ -52,6 +52,9 @@ class SideCase:
     on_device: bool
     """Whether its provider has memory of its own."""
 
+    threads: int | None
+    """Of its sessions, inside an operator; `None` is ONNX Runtime's choice."""
+
     skip: str | None
     """Why the model list leaves it out."""
 
