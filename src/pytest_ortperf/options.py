@@ -132,7 +132,7 @@ def number(
     value = _converted(text, convert)
     if value is None or value == math.inf or not least <= value <= most:  # type: ignore[operator]
         what = "a whole number" if convert is int else "a number"
-        limits = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+        limits = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:.10g}"
         raise pytest.UsageError(f"{_BY_NAME[name].flag}: {text!r} is not {what} {limits}")
     return value
 

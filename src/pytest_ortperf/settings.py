@@ -23,6 +23,8 @@ from pytest_ortperf.execution.trtexec.tool import tool_of_builtins
 from pytest_ortperf.timings import read_timings
 
 DEFAULT_TIMEOUT_S = 600.0
+MOST_THREADS = 2**31 - 1
+"""What ONNX Runtime takes for a number."""
 UNFIT = "unfit"
 """Name under which workers find what the controller holds against the machine."""
 
@@ -163,8 +165,8 @@ def _execution_settings(config: pytest.Config) -> ExecutionSettings:
         "graph_optimization": options.given(config, "graph-optimization"),
         "trt_cache": options.given(config, "trt-cache"),
         "trt_cache_folder": run_cache_folder(config),
-        "threads": options.number(config, "threads", int, least=1),
-        "inter_op_threads": options.number(config, "inter-op-threads", int, least=1),
+        "threads": options.number(config, "threads", int, least=1, most=MOST_THREADS),
+        "inter_op_threads": options.number(config, "inter-op-threads", int, least=1, most=MOST_THREADS),
         "execution_mode": options.given(config, "execution-mode"),
         "max_fallback_percent": _max_fallback(options.given(config, "fallback")),
         "operators": options.given(config, "operators"),

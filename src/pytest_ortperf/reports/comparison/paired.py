@@ -219,7 +219,8 @@ def _decision(case: PairsOfCase, evidence: Evidence, adjusted_p: float | None, f
         evidence,
         base_ns=_typical_ns(case.deciding, SIDES[0]),
         delta=delta,
-        adjusted_p=1.0 if adjusted_p is None else adjusted_p,
+        # where no fresh pairs are, that is the doubt, and no p value is asked
+        adjusted_p=adjusted_p or 0.0,
         doubts=doubts,
     )
 
