@@ -102,7 +102,8 @@ def measure_floor(plan: Plan) -> Path:
     folder.mkdir(parents=True)
     same = [entry for entry in plan.lists()["base"] if PLANTED not in entry["name"]]
     (folder / "models.json").write_text(json.dumps({"models": same}, indent=1), encoding="utf-8")
-    options = (f"--ortperf-models={folder / 'models.json'}", f"--results={folder}", *plan.options)
+    given = [option for option in plan.options if not option.startswith("--budget")]
+    options = (f"--ortperf-models={folder / 'models.json'}", f"--results={folder}", *given)
     with load(FIRST_SEED - 1):
         ended = run_command([*_AB, "--aa", *options], folder=folder)
     if ended.status:

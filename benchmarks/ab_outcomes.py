@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ab_data import CaseData, Experiment, RunData, Slowdown
 
 from pytest_ortperf.records.pairs import PAIRS_SCHEMA, FloorOfCase, NoiseFloor, Pair, PairSide
-from pytest_ortperf.reports.comparison.paired import by_case, judge
+from pytest_ortperf.reports.comparison.paired import Noise, by_case, judge
 from pytest_ortperf.reports.comparison.verdict import SLOWER
 
 SMALL_DELTA = 0.03
@@ -52,10 +52,11 @@ def outcomes(experiment: Experiment) -> list[Outcome]:
             for case_id, log_floor in experiment.floors.items()
         ),
     )
+    noise = Noise(floor=floor if floor.cases else None)
     return [
         Outcome(case, each.decision.verdict, each.decision.delta, experiment.planted.get(case.model))
         for run in experiment.runs
-        for case, each in zip(run.cases, judge(by_case(pairs_of(run)), floor if floor.cases else None), strict=True)
+        for case, each in zip(run.cases, judge(by_case(pairs_of(run)), noise), strict=True)
     ]
 
 

@@ -140,7 +140,7 @@ def _measure(
     from pytest_ortperf.pairing.lead import Lead, fresh_sides
     from pytest_ortperf.pairing.plan import header_of, matches_of
     from pytest_ortperf.records.pairs_file import read_pairs
-    from pytest_ortperf.reports.comparison.paired import require_floor, sorter
+    from pytest_ortperf.reports.comparison.paired import DECIDING_PAIRS, Noise, require_floor, sorter
 
     plan = _plan(arguments)
     _tell("starting both sides")
@@ -164,7 +164,7 @@ def _measure(
         records=list(known.records) if known else [],
         budget_s=arguments.budget,
         tell=_tell,
-        sort=sorter(floor),
+        sort=sorter(Noise(floor=floor, deciding=plan.confirm_pairs or DECIDING_PAIRS)),
     ).run()
 
 

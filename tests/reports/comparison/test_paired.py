@@ -22,7 +22,9 @@ from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.records.pairs import CONFIRM, MORE, PAIRS_SCHEMA, SCREEN, FloorOfCase, NoiseFloor, Pair
 from pytest_ortperf.reports.comparison.comparison import failing
 from pytest_ortperf.reports.comparison.paired import (
+    QUIET,
     Judged,
+    Noise,
     by_case,
     compare_pairs,
     floor_of,
@@ -43,7 +45,7 @@ def around(percent: float, spread: float = 0.2, count: int = 10) -> list[float]:
 
 
 def judged(*pairs: Pair, floor: NoiseFloor | None = None) -> Judged:
-    (found,) = judge(by_case(pairs), floor)
+    (found,) = judge(by_case(pairs), Noise(floor=floor))
     return found
 
 
@@ -150,14 +152,14 @@ def test_p_values_are_adjusted_among_the_cases_with_fresh_pairs_alone() -> None:
     one = make_pairs(weak, model="one", stage=CONFIRM)
     alone = judged(*one, floor=quiet)
     screened = [pair for number in range(50) for pair in make_pairs([0.1, -0.1, 0.2], model=f"quiet{number}")]
-    beside = {each.pairs.case_id: each for each in judge(by_case([*one, *screened]), quiet)}
+    beside = {each.pairs.case_id: each for each in judge(by_case([*one, *screened]), Noise(floor=quiet))}
     assert beside["one::benchmark[cpu]"].adjusted_p == alone.adjusted_p == alone.evidence.p
     assert {each.adjusted_p for name, each in beside.items() if name.startswith("quiet")} == {1.0}
     # and among those, a family of tests makes each harder: Benjamini and Hochberg, m tests, the one at rank 1
     confirmed = [
         pair for number in range(9) for pair in make_pairs([0.1, -0.1, 0.2], model=f"c{number}", stage=CONFIRM)
     ]
-    family = {each.pairs.case_id: each for each in judge(by_case([*one, *confirmed]), quiet)}
+    family = {each.pairs.case_id: each for each in judge(by_case([*one, *confirmed]), Noise(floor=quiet))}
     assert family["one::benchmark[cpu]"].adjusted_p == pytest.approx(10 * alone.evidence.p)
     assert (alone.decision.verdict, family["one::benchmark[cpu]"].decision.verdict) == ("SLOWER", "UNSURE")
 
@@ -168,10 +170,12 @@ def test_delta_is_3_percent_or_half_a_microsecond_or_twice_the_floor() -> None:
 
     assert delta(10, None) == 0.03
     assert delta(0.005, None) == pytest.approx(0.1)  # 5 us
-    assert delta(10, floor_with(5)) == pytest.approx(1.05**2 - 1)
+    # of one pair; ten decide
+    assert delta(10, floor_with(10)) == pytest.approx(1.1 ** (2 / 10**0.5) - 1)
+    assert delta(10, floor_with(4)) == 0.03
     assert delta(10, floor_with(0.1)) == 0.03
-    assert delta(10, floor_with(5, timing="bound")) == 0.03
-    assert delta(10, floor_with(5, case_id="vgg::benchmark[cpu]")) == 0.03
+    assert delta(10, floor_with(50, timing="bound")) == 0.03
+    assert delta(10, floor_with(50, case_id="vgg::benchmark[cpu]")) == 0.03
 
 
 def test_a_floor_stands_for_the_spread_of_the_pairs() -> None:
@@ -179,8 +183,8 @@ def test_a_floor_stands_for_the_spread_of_the_pairs() -> None:
     without = judged(*noisy).decision
     assert (without.delta, without.verdict) == (pytest.approx(0.0556, abs=1e-4), "SLOWER")
     assert judged(*noisy, floor=floor_with(0.5)).decision.delta == 0.03
-    high = judged(*noisy, floor=floor_with(6)).decision
-    assert high.delta == pytest.approx(0.1236)
+    high = judged(*noisy, floor=floor_with(20)).decision
+    assert high.delta == pytest.approx(1.2 ** (2 / 10**0.5) - 1)
     assert (high.verdict, high.reasons) == ("UNSURE", ("the interval reaches beyond 10 %",))
 
 
@@ -209,23 +213,27 @@ def test_a_change_that_is_the_clock_s_alone_is_unsure() -> None:
 )
 def test_the_screening_looks_for_half_of_a_change(percents: Sequence[float], *, expected: bool) -> None:
     (case,) = by_case(make_pairs(percents))
-    assert looks_changed(case, None) is expected
+    assert looks_changed(case) is expected
 
 
 def test_the_screening_knows_the_floor_and_short_iterations() -> None:
     (case,) = by_case(make_pairs([4, 4, 4]))
-    assert looks_changed(case, None)
-    assert not looks_changed(case, floor_with(5))
+    assert looks_changed(case)
+    assert looks_changed(case, Noise(floor=floor_with(5)))
+    assert not looks_changed(case, Noise(floor=floor_with(10)))
+    # many pairs of a screening know more
+    (longer,) = by_case(make_pairs([4] * 12))
+    assert looks_changed(longer, Noise(floor=floor_with(10)))
     (short,) = by_case(make_pairs([4, 4, 4], base_ms=0.005))
-    assert not looks_changed(short, None)
+    assert not looks_changed(short)
 
 
 def test_pairs_that_were_added_do_not_change_what_the_screening_found() -> None:
     added = make_pairs([9] * 10, stage=MORE)
     (case,) = by_case([*make_pairs([0, 0, 0]), *added])
-    assert not looks_changed(case, None)
+    assert not looks_changed(case)
     (only_added,) = by_case(added)
-    assert not looks_changed(only_added, None)
+    assert not looks_changed(only_added)
 
 
 @dataclass(frozen=True)
@@ -242,11 +250,11 @@ def test_cases_are_sorted_into_changed_and_those_nobody_can_tell_of_yet() -> Non
     ]
     names = ("slow", "fast", "same", "noisy", "never")
     cases = [Case(f"{name}::benchmark[cpu]") for name in names]
-    changed, unsure = sorter(None)(pairs, cases)
+    changed, unsure = sorter(QUIET)(pairs, cases)
     assert [case.case_id.partition("::")[0] for case in changed] == ["slow", "fast"]
     assert [case.case_id.partition("::")[0] for case in unsure] == ["noisy"]
-    assert sorter(None)(pairs, cases[2:3]) == ([], [])
-    assert sorter(None)([], cases) == ([], [])
+    assert sorter(QUIET)(pairs, cases[2:3]) == ([], [])
+    assert sorter(QUIET)([], cases) == ([], [])
 
 
 def test_sorting_again_later_finds_the_same_changed_cases() -> None:
@@ -257,8 +265,8 @@ def test_sorting_again_later_finds_the_same_changed_cases() -> None:
         *make_pairs([9.0] * 9, model="noisy", stage=MORE),
     ]
     cases = [Case("slow::benchmark[cpu]"), Case("noisy::benchmark[cpu]")]
-    assert sorter(None)(screened, cases) == (cases[:1], cases[1:])
-    assert sorter(None)(later, cases) == (cases[:1], cases[1:])
+    assert sorter(QUIET)(screened, cases) == (cases[:1], cases[1:])
+    assert sorter(QUIET)(later, cases) == (cases[:1], cases[1:])
 
 
 def test_the_floor_is_the_95th_percentile_of_ten_pairs_or_more() -> None:

@@ -35,7 +35,15 @@ FEWEST_PAIRS = 2
 """From which on there is a spread."""
 
 FEWEST_FOR_FLOOR = 10
+DECIDING_PAIRS = 10
+"""Fresh pairs that decide about a change, unless told otherwise."""
+
 _FLOOR_QUANTILE = 0.95
+_ONE_IN_TEN = 1.645 * 1.2533 / 1.96
+"""A median of several is off by this times one's 95th percentile, over the root of their number, in one of ten cases.
+
+Of a normal distribution: 1.2533 is what a median's error is larger by than a mean's.
+"""
 
 
 class Named(Protocol):
@@ -93,20 +101,49 @@ def by_case(pairs: Iterable[Pair]) -> list[PairsOfCase]:
     ]
 
 
-def looks_changed(case: PairsOfCase, floor: NoiseFloor | None) -> bool:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """What is known of the machine's noise before anything is measured."""
+
+    floor: NoiseFloor | None = None
+    """By case, of one pair of the same and the same."""
+
+    deciding: int = DECIDING_PAIRS
+    """Fresh pairs of a decision; the mean of so many is off by less than one of them."""
+
+    def of_pair(self, case: PairsOfCase) -> float | None:
+        """Return what 95 of 100 pairs stay below, as a log ratio; `None` if not measured."""
+        return None if self.floor is None else self.floor.of(case.case_id, case.timing)
+
+    def of_decision(self, case: PairsOfCase) -> float | None:
+        """Return the same of decisions."""
+        one = self.of_pair(case)
+        return None if one is None else one / math.sqrt(self.deciding)
+
+    def of_screening(self, case: PairsOfCase, pairs: int) -> float:
+        """Return what nine of ten medians of a screening stay below; 0 if not measured."""
+        return (self.of_pair(case) or 0.0) * _ONE_IN_TEN / math.sqrt(pairs)
+
+
+QUIET = Noise()
+
+
+def looks_changed(case: PairsOfCase, noise: Noise = QUIET) -> bool:
     """Whether the screening's median ratio is half of a change away from 1, in either direction.
 
-    Pairs that were added later do not count: a run that is gone on with finds what it found before.
+    Or by what one in ten screenings of the same is off by, if that is more and was measured. Pairs that were added
+    later do not count: a run that is gone on with finds what it found before.
     """
     pairs = [pair for pair in case.screened if pair.stage == SCREEN]
     if not pairs:
         return False
-    delta = _delta_of(pairs, None, floor)
-    middle = statistics.median(pair.log_ratio for pair in pairs)
-    return abs(middle) >= math.log1p(delta / 2)
+    # the spread of three pairs is no measure: where no floor is known, they count as quiet
+    delta = delta_of(_typical_ns(pairs, SIDES[0]), _evidence(pairs), floor=noise.of_decision(case) or 0.0)
+    middle = abs(statistics.median(pair.log_ratio for pair in pairs))
+    return middle >= max(math.log1p(delta / 2), noise.of_screening(case, len(pairs)))
 
 
-def judge(cases: Sequence[PairsOfCase], floor: NoiseFloor | None = None) -> list[Judged]:
+def judge(cases: Sequence[PairsOfCase], noise: Noise = QUIET) -> list[Judged]:
     """Return a verdict on each case.
 
     SLOWER and FASTER need fresh pairs after the screening, at least 3, an adjusted p value of at most 0.05 among
@@ -114,7 +151,7 @@ def judge(cases: Sequence[PairsOfCase], floor: NoiseFloor | None = None) -> list
 
     Args:
         cases: Each with one pair at least.
-        floor: The machine's, by case; without it, the spread of the pairs is their noise.
+        noise: The machine's; where it is not known, the spread of the pairs is their noise.
     """
     evidences = [_evidence(case.deciding) for case in cases]
     confirmed = [number for number, case in enumerate(cases) if case.confirmed]
@@ -124,22 +161,22 @@ def judge(cases: Sequence[PairsOfCase], floor: NoiseFloor | None = None) -> list
             pairs=case,
             evidence=evidence,
             adjusted_p=values.get(number, 1.0),
-            decision=_decision(case, evidence, values.get(number), floor),
+            decision=_decision(case, evidence, values.get(number), noise),
         )
         for number, (case, evidence) in enumerate(zip(cases, evidences, strict=True))
     ]
 
 
 def sorter(
-    floor: NoiseFloor | None,
+    noise: Noise,
 ) -> Callable[[Sequence[Pair], Sequence[Match]], tuple[list[Match], list[Match]]]:
     """Return what sorts the cases of a run by what its pairs say so far: looks changed, or nothing can be said yet."""
 
     def sort(pairs: Sequence[Pair], matches: Sequence[Match]) -> tuple[list[Match], list[Match]]:
         cases = {case.case_id: case for case in by_case(pairs)}
         known = [match for match in matches if match.case_id in cases]
-        changed = [match for match in known if looks_changed(cases[match.case_id], floor)]
-        verdicts = {each.pairs.case_id: each.decision.verdict for each in judge(list(cases.values()), floor)}
+        changed = [match for match in known if looks_changed(cases[match.case_id], noise)]
+        verdicts = {each.pairs.case_id: each.decision.verdict for each in judge(list(cases.values()), noise)}
         unsure = [match for match in known if match not in changed and verdicts[match.case_id] == UNSURE]
         return changed, unsure
 
@@ -187,7 +224,8 @@ def compare_pairs(stored: StoredPairs, floor: NoiseFloor | None = None) -> Compa
         stored, records=tuple(it for it in stored.records if all(it.case_id in each for each in known))
     )
     base, current = (_side(name, fact, whole) for name, fact in zip(SIDES, (header.base, header.current), strict=True))
-    judged = judge(by_case(stored.pairs), floor)
+    noise = Noise(floor=floor, deciding=_deciding(header))
+    judged = judge(by_case(stored.pairs), noise)
     pairs = tuple(_latency_pair(each, known[1].get(each.pairs.case_id)) for each in judged)
     found = compare(base, current)
     on_one_side = collected_changes(header.base.cases, header.current.cases)
@@ -202,18 +240,16 @@ def _evidence(pairs: Sequence[Pair]) -> Evidence:
     return of_pairs(ratios)
 
 
-def _delta_of(pairs: Sequence[Pair], evidence: Evidence | None, floor: NoiseFloor | None) -> float:
-    first = pairs[0]
-    known = None if floor is None else floor.of(first.case_id, first.timing)
-    # in the screening, the spread of three pairs is no measure: what is not known there counts as quiet
-    noise = 0.0 if evidence is None and known is None else known
-    return delta_of(_typical_ns(pairs, SIDES[0]), evidence or _evidence(pairs), floor=noise)
+def _deciding(header: PairsHeader) -> int:
+    """Return the fresh pairs that a run plans for a decision; where it plans none, as many as is usual."""
+    planned = header.plan.get("confirm_pairs")
+    return planned if isinstance(planned, int) and planned > 0 else DECIDING_PAIRS
 
 
-def _decision(case: PairsOfCase, evidence: Evidence, adjusted_p: float | None, floor: NoiseFloor | None) -> Decision:
+def _decision(case: PairsOfCase, evidence: Evidence, adjusted_p: float | None, noise: Noise) -> Decision:
     if not evidence.is_known:
         return Decision(verdict=UNSURE, delta=LEAST_DELTA, reasons=("a single pair: nothing is known of the noise",))
-    delta = _delta_of(case.deciding, evidence, floor)
+    delta = delta_of(_typical_ns(case.deciding, SIDES[0]), evidence, floor=noise.of_decision(case))
     doubts = tuple(_doubts(case, evidence, delta, is_confirmed=adjusted_p is not None))
     return decide(
         evidence,
