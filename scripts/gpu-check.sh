@@ -128,8 +128,8 @@ step_events() {
 step_turns() {
   local status
   pairs() {
-    (cd "$work/models" && "$python" -m pytest_ortperf.cli ab --ortperf-ep=cuda --pair-time=0.5 \
-      --results="$work/results/turns" "$@")
+    (cd "$work/models" && "$python" -m pytest_ortperf.cli ab --ortperf-ep=cuda --ortperf-threads=1 --pair-time=0.5 \
+      -k 'resnet50 or detector' --results="$work/results/turns" "$@")
   }
   pairs --current-option=--ortperf-label=side=current || return 1
   pairs --current-option=--ortperf-ep-option=cuda.use_tf32=0 --confirm-pairs=6
@@ -149,7 +149,7 @@ deadline() {
     benchmark) echo 240 ;;
     timing) echo 200 ;;
     events) echo 150 ;;
-    turns) echo 240 ;;
+    turns) echo 360 ;;
     tests) echo 330 ;;
   esac
 }
