@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from pytest_ortperf.errors import SettingsError
-from pytest_ortperf.pairing.measure_pair import log_ratios
+from pytest_ortperf.pairing.measure_pair import cores_of, log_ratios
 from pytest_ortperf.pairing.plan import Plan, matches_of
 from pytest_ortperf.pairing.side_process import SideCase, SideProcess
 
@@ -24,6 +25,7 @@ def case(model: str = "bert", provider: str = "cpu", variant: str | None = None,
         "dims": {},
         "timings": ("host",),
         "on_device": False,
+        "threads": None,
         "skip": None,
     }
     return SideCase(**(values | changes))
@@ -131,3 +133,20 @@ def test_orders_are_drawn_anew_for_each_round_and_the_same_when_a_run_is_gone_on
 
 def test_a_ratio_of_logarithms_has_no_zero_in_it() -> None:
     assert log_ratios([2.0, 0.0], [4.0, 0.0]) == [pytest.approx(0.6931, abs=1e-4), 0.0]
+
+
+@pytest.mark.parametrize(("base", "current", "both"), [(1, 1, 1), (2, 1, None), (None, 1, None), (None, None, None)])
+def test_a_pair_has_as_many_threads_as_both_sides_are_told(
+    base: int | None, current: int | None, both: int | None
+) -> None:
+    (match,) = matches_of(side(case(threads=base)), side(case(threads=current)))
+    assert match.threads == both
+
+
+def test_both_processes_of_a_pair_are_kept_on_as_many_cores_as_they_have_threads() -> None:
+    drawn = {tuple(cores_of(1, {0, 1, 5}, random.Random(seed))) for seed in range(50)}
+    assert drawn == {(0,), (1,), (5,)}
+    assert cores_of(2, {0, 1, 5}, random.Random(0)) in ([0, 1], [0, 5], [1, 5])
+    # more would be all there are; and what nobody said is ONNX Runtime's choice
+    assert cores_of(3, {0, 1, 5}, random.Random(0)) == []
+    assert cores_of(None, {0, 1, 5}, random.Random(0)) == []
