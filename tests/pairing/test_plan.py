@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -144,9 +143,10 @@ def test_a_pair_has_as_many_threads_as_both_sides_are_told(
 
 
 def test_both_processes_of_a_pair_are_kept_on_as_many_cores_as_they_have_threads() -> None:
-    drawn = {tuple(cores_of(1, {0, 1, 5}, random.Random(seed))) for seed in range(50)}
+    dice = Plan().rng("cores")
+    drawn = {tuple(cores_of(1, {0, 1, 5}, dice)) for _ in range(50)}
     assert drawn == {(0,), (1,), (5,)}
-    assert cores_of(2, {0, 1, 5}, random.Random(0)) in ([0, 1], [0, 5], [1, 5])
+    assert cores_of(2, {0, 1, 5}, dice) in ([0, 1], [0, 5], [1, 5])
     # more would be all there are; and what nobody said is ONNX Runtime's choice
-    assert cores_of(3, {0, 1, 5}, random.Random(0)) == []
-    assert cores_of(None, {0, 1, 5}, random.Random(0)) == []
+    assert cores_of(3, {0, 1, 5}, dice) == []
+    assert cores_of(None, {0, 1, 5}, dice) == []
