@@ -41,8 +41,6 @@ INTERRUPTED = 130
 
 def add_command(commands: Any) -> None:
     """Add the command to the subparsers of `ortperf`."""
-    from pytest_ortperf.pairing.plan import AA_PAIRS, CONFIRM_PAIRS, PAIR_S, SCREEN_PAIRS
-
     parser = commands.add_parser(
         "ab",
         help="compare two environments, models or settings, measured in turns",
@@ -51,6 +49,23 @@ def add_command(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    _add_sides(parser)
+    _add_effort(parser)
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="",
+        metavar="RUN",
+        help="go on with a run, the newest unless named; all other options as they were",
+    )
+    parser.add_argument(
+        "--results", type=Path, default=Path("result"), metavar="DIR", help="folder of the pairs file (default: result)"
+    )
+    add_report_options(parser)
+    parser.set_defaults(call=run, takes_more=True)
+
+
+def _add_sides(parser: argparse.ArgumentParser) -> None:
     for side in ("base", "current"):
         parser.add_argument(
             f"--{side}-python", metavar="PYTHON", help="its interpreter, with this package installed (default: this)"
@@ -64,6 +79,11 @@ def add_command(commands: Any) -> None:
             default=[],
             help=f"--{side}-option=--ortperf-...=...: an option for this side alone; repeatable",
         )
+
+
+def _add_effort(parser: argparse.ArgumentParser) -> None:
+    from pytest_ortperf.pairing.plan import AA_PAIRS, CONFIRM_PAIRS, PAIR_S, SCREEN_PAIRS
+
     parser.add_argument("--aa", action="store_true", help="both sides are the same: measure the noise floor")
     parser.add_argument("--floor", type=Path, metavar="FILE", help="noise floor that --aa has written")
     parser.add_argument(
@@ -90,18 +110,6 @@ def add_command(commands: Any) -> None:
         "--budget", type=_seconds, metavar="SECONDS", help="begin no pair after that long (default: no limit)"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the order of cases and turns (default: 0)")
-    parser.add_argument(
-        "--resume",
-        nargs="?",
-        const="",
-        metavar="RUN",
-        help="go on with a run, the newest unless named; all other options as they were",
-    )
-    parser.add_argument(
-        "--results", type=Path, default=Path("result"), metavar="DIR", help="folder of the pairs file (default: result)"
-    )
-    add_report_options(parser)
-    parser.set_defaults(call=run, takes_more=True)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -246,7 +254,8 @@ def _machine(fact: Any) -> str | None:
 
 def _report(stored: StoredPairs, arguments: argparse.Namespace, floor: NoiseFloor | None, check: Any) -> int:
     from pytest_ortperf.records.pairs_file import write_floor
-    from pytest_ortperf.reports.comparison.paired import FEWEST_FOR_FLOOR, compare_pairs, floor_of
+    from pytest_ortperf.reports.comparison.paired import FEWEST_FOR_FLOOR, floor_of
+    from pytest_ortperf.reports.comparison.pairs_comparison import compare_pairs
 
     comparison = compare_pairs(stored, floor)
     print_comparison(comparison, [], everything=True)

@@ -85,7 +85,7 @@ def _report(arguments: argparse.Namespace) -> int:
 def _report_pairs(path: Path) -> int:
     from pytest_ortperf.compare_command import print_comparison
     from pytest_ortperf.records.pairs_file import read_pairs
-    from pytest_ortperf.reports.comparison.paired import compare_pairs
+    from pytest_ortperf.reports.comparison.pairs_comparison import compare_pairs
 
     print_comparison(compare_pairs(read_pairs(path)), [], everything=True)
     return 0

@@ -19,16 +19,11 @@ from pytest_ortperf.records.pairs import (
     NoiseFloor,
     Pair,
     PairsHeader,
-    SideFact,
-    SideRecord,
 )
 from pytest_ortperf.records.pairs_file import StoredPairs
-from pytest_ortperf.reports.comparison.comparison import Comparison, compare
 from pytest_ortperf.reports.comparison.evidence import Evidence, of_pairs
-from pytest_ortperf.reports.comparison.failures import collected_changes
-from pytest_ortperf.reports.comparison.latency import LatencyPair, clock_doubt
+from pytest_ortperf.reports.comparison.latency import clock_doubt
 from pytest_ortperf.reports.comparison.multiple import adjusted
-from pytest_ortperf.reports.comparison.side import RunSide, Side, cases_of
 from pytest_ortperf.reports.comparison.verdict import LEAST_DELTA, UNSURE, Decision, decide, delta_of
 
 FEWEST_PAIRS = 2
@@ -138,7 +133,7 @@ def looks_changed(case: PairsOfCase, noise: Noise = QUIET) -> bool:
     if not pairs:
         return False
     # the spread of three pairs is no measure: where no floor is known, they count as quiet
-    delta = delta_of(_typical_ns(pairs, SIDES[0]), _evidence(pairs), floor=noise.of_decision(case) or 0.0)
+    delta = delta_of(typical_ns(pairs, SIDES[0]), _evidence(pairs), floor=noise.of_decision(case) or 0.0)
     middle = abs(statistics.median(pair.log_ratio for pair in pairs))
     return middle >= max(math.log1p(delta / 2), noise.of_screening(case, len(pairs)))
 
@@ -215,23 +210,6 @@ def floor_of(stored: StoredPairs) -> NoiseFloor:
     )
 
 
-def compare_pairs(stored: StoredPairs, floor: NoiseFloor | None = None) -> Comparison:
-    """Return the comparison of both sides of a run of pairs: failures and placement too, from their records."""
-    header = stored.header
-    known = [{it.case_id: it for it in stored.records if it.side == name} for name in SIDES]
-    # where the run ended between the two sides of a case, nothing is missing on the other one
-    whole = dataclasses.replace(
-        stored, records=tuple(it for it in stored.records if all(it.case_id in each for each in known))
-    )
-    base, current = (_side(name, fact, whole) for name, fact in zip(SIDES, (header.base, header.current), strict=True))
-    noise = Noise(floor=floor, deciding=_deciding(header))
-    judged = judge(by_case(stored.pairs), noise)
-    pairs = tuple(_latency_pair(each, known[1].get(each.pairs.case_id)) for each in judged)
-    found = compare(base, current)
-    on_one_side = collected_changes(header.base.cases, header.current.cases)
-    return dataclasses.replace(found, pairs=pairs, fleets=(), changes=(*found.changes, *on_one_side))
-
-
 def _evidence(pairs: Sequence[Pair]) -> Evidence:
     ratios = [pair.log_ratio for pair in pairs]
     if len(ratios) < FEWEST_PAIRS:
@@ -240,20 +218,14 @@ def _evidence(pairs: Sequence[Pair]) -> Evidence:
     return of_pairs(ratios)
 
 
-def _deciding(header: PairsHeader) -> int:
-    """Return the fresh pairs that a run plans for a decision; where it plans none, as many as is usual."""
-    planned = header.plan.get("confirm_pairs")
-    return planned if isinstance(planned, int) and planned > 0 else DECIDING_PAIRS
-
-
 def _decision(case: PairsOfCase, evidence: Evidence, adjusted_p: float | None, noise: Noise) -> Decision:
     if not evidence.is_known:
         return Decision(verdict=UNSURE, delta=LEAST_DELTA, reasons=("a single pair: nothing is known of the noise",))
-    delta = delta_of(_typical_ns(case.deciding, SIDES[0]), evidence, floor=noise.of_decision(case))
+    delta = delta_of(typical_ns(case.deciding, SIDES[0]), evidence, floor=noise.of_decision(case))
     doubts = tuple(_doubts(case, evidence, delta, is_confirmed=adjusted_p is not None))
     return decide(
         evidence,
-        base_ns=_typical_ns(case.deciding, SIDES[0]),
+        base_ns=typical_ns(case.deciding, SIDES[0]),
         delta=delta,
         # where no fresh pairs are, that is the doubt, and no p value is asked
         adjusted_p=adjusted_p or 0.0,
@@ -273,42 +245,9 @@ def _doubts(case: PairsOfCase, evidence: Evidence, delta: float, *, is_confirmed
     yield from clock_doubt([[clock for clock in side if clock] for side in clocks], evidence, delta)
 
 
-def _typical_ns(pairs: Sequence[Pair], side: str) -> float:
+def typical_ns(pairs: Sequence[Pair], side: str) -> float:
+    """Return the geometric mean of the medians of one side."""
     return math.exp(statistics.fmean(math.log(max(getattr(pair, side).median_ns, 1.0)) for pair in pairs))
-
-
-def _latency_pair(each: Judged, known: SideRecord | None) -> LatencyPair:
-    return LatencyPair(
-        case_id=each.pairs.case_id,
-        nodeid=known.record.nodeid if known else each.pairs.case_id,
-        provider=known.record.provider if known else "unknown",
-        timing=each.pairs.timing,
-        statistic="median",
-        base_ns=_typical_ns(each.pairs.deciding, SIDES[0]),
-        current_ns=_typical_ns(each.pairs.deciding, SIDES[1]),
-        evidence=each.evidence,
-        adjusted_p=each.adjusted_p,
-        decision=each.decision,
-    )
-
-
-def _side(name: str, fact: SideFact, stored: StoredPairs) -> Side:
-    """Return a side with a run for each round: each has its own processes. Without records it has one of no cases."""
-    rounds: dict[tuple[str, int], list[SideRecord]] = {} if stored.records else {(SCREEN, 0): []}
-    for it in stored.records:
-        if it.side == name:
-            rounds.setdefault((it.stage, it.round), []).append(it)
-    runs = tuple(
-        RunSide(
-            name=f"{stored.header.run}, {stage} {number + 1}",
-            cases=cases_of(dataclasses.replace(it.record, case_id=it.case_id) for it in each),
-            environment=fact.environment,
-            fingerprint=fact.environment.fingerprint,
-            options=fact.options,
-        )
-        for (stage, number), each in rounds.items()
-    )
-    return Side(name=fact.name, runs=runs, notes=stored.notes if name == SIDES[0] else ())
 
 
 def _quantile(values: Sequence[float]) -> float:
