@@ -172,9 +172,10 @@ def test_decisions_are_the_products(made: Any) -> None:
 def test_floor_of_a_case_makes_its_delta(tmp_path: Path) -> None:
     from ab_outcomes import outcomes
 
-    with_floor = experiment(tmp_path, screened("a", 0.0), {}, floors={"a::benchmark[cpu]": 0.05})
+    with_floor = experiment(tmp_path, screened("a", 0.0), {}, floors={"a::benchmark[cpu]": 0.1})
     (found,) = outcomes(with_floor)
-    assert found.delta == pytest.approx(math.expm1(0.1))
+    # twice that of one pair, over the root of the ten that decide
+    assert found.delta == pytest.approx(math.expm1(0.2 / math.sqrt(10)))
 
 
 def test_report_counts_what_is_found_and_what_is_false(made: Any) -> None:
