@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -187,7 +188,7 @@ def test_the_end_leaves_no_process_and_no_open_file(child_of: Callable[[Callable
 def open_pipes() -> frozenset[str]:
     """Return the pipes that this process has an end of; other files come and go with what is collected meanwhile."""
     found = []
-    for entry in os.scandir("/proc/self/fd"):
+    for entry in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):  # that of the folder itself
-            found.append(os.readlink(entry.path))
+            found.append(str(entry.readlink()))
     return frozenset(name for name in found if name.startswith("pipe:"))
