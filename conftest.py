@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -23,6 +24,9 @@ OUTER_VARIABLES = ("CI", "BUILD_NUMBER", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER"
 @pytest.fixture(scope="session", autouse=True)
 def own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep runs inside tests from knowing of a CI, and from waiting for other workers, which measure nothing either."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # a shell that starts us in the background has Ctrl-C ignored, and processes hand that on
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as patch:
         for name in OUTER_VARIABLES:
             patch.delenv(name, raising=False)
