@@ -146,6 +146,31 @@ def run_one(plan: Plan, number: int) -> None:
     print(f"run {number}: {facts}", file=sys.stderr, flush=True)
 
 
+def go_on(plan: Plan, number: int, seconds: float) -> None:
+    """Go on with a run that its budget ended, for that long and under such a load, unless that was done already.
+
+    Raises:
+        SystemExit: If `ortperf ab` failed, with what it printed.
+    """
+    folder, seed = plan.folder(number), FIRST_SEED + number
+    mark, done = folder / "more.json", json.loads((folder / "done.json").read_text(encoding="utf-8"))
+    if mark.exists():
+        return
+    command = [part for part in plan.command(folder, seed) if not part.startswith("--budget")]
+    with load(seed + 1000) as loaded:
+        ended = run_command([*command, f"--budget={seconds:g}", "--resume"], folder=folder)
+    if ended.status not in STATUSES:
+        raise SystemExit(f"run {number}, gone on with, ended with {ended.status}:\n{ended.output}")
+    (folder / "more.txt").write_text(ended.output, encoding="utf-8")
+    run = done["run"]
+    total = run["seconds"] + ended.seconds
+    busy = (run["busy_share"] * run["seconds"] + (loaded.busy_share or 0) * ended.seconds) / total
+    done["run"] = {**run, "status": ended.status, "seconds": round(total, 1), "busy_share": round(busy, 3)}
+    (folder / "done.json").write_text(json.dumps(done), encoding="utf-8")
+    mark.write_text(json.dumps({"seconds": ended.seconds}), encoding="utf-8")
+    print(f"run {number}, gone on with: {done['run']}", file=sys.stderr, flush=True)
+
+
 def collect(plan: Plan, output: Path) -> int:
     """Write what all runs that are done recorded to one file; return how many there are."""
     paths = sorted(plan.results.glob("run_*/done.json"))
@@ -198,6 +223,9 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, tuple[str, ...]
     floor = made.add_mutually_exclusive_group()
     floor.add_argument("--floor", type=Path, metavar="FILE", help="noise floor, made by `ortperf ab --aa`")
     floor.add_argument("--aa", action="store_true", help="measure the noise floor first, under the same load")
+    made.add_argument(
+        "--more", type=float, metavar="SECONDS", help="go on with each run for that long, where a budget ended it"
+    )
     made.add_argument("--output", type=Path, default=DATA, metavar="FILE", help="default %(default)s")
     end = arguments.index("--") if "--" in arguments else len(arguments)
     return made.parse_args(arguments[:end]), tuple(arguments[end + 1 :])
@@ -212,6 +240,8 @@ def main() -> int:
         plan = replace(plan, floor=measure_floor(plan))
     for number in range(given.repeat):
         run_one(plan, number)
+    for number in range(given.repeat if given.more else 0):
+        go_on(plan, number, given.more)
     count = collect(plan, given.output)
     print(f"{count} runs in {given.output.name}, {time.monotonic() - start:.0f} s this time")
     return 0
