@@ -178,6 +178,11 @@ def test_delta_is_3_percent_or_half_a_microsecond_or_twice_the_floor() -> None:
     assert delta(10, floor_with(50, case_id="vgg::benchmark[cpu]")) == 0.03
 
 
+def test_fewer_fresh_pairs_than_planned_need_a_larger_change() -> None:
+    few = judged(*make_pairs([0.0] * 4, stage=CONFIRM), floor=floor_with(10)).decision
+    assert few.delta == pytest.approx(1.1 ** (2 / 4**0.5) - 1)
+
+
 def test_a_floor_stands_for_the_spread_of_the_pairs() -> None:
     noisy = make_pairs(around(8, spread=7), stage=CONFIRM)
     without = judged(*noisy).decision

@@ -111,9 +111,9 @@ class Noise:
         return None if self.floor is None else self.floor.of(case.case_id, case.timing)
 
     def of_decision(self, case: PairsOfCase) -> float | None:
-        """Return the same of decisions."""
+        """Return the same of decisions: of as many fresh pairs as there are, where a run was cut short."""
         one = self.of_pair(case)
-        return None if one is None else one / math.sqrt(self.deciding)
+        return None if one is None else one / math.sqrt(len(case.confirmed) or self.deciding)
 
     def of_screening(self, case: PairsOfCase, pairs: int) -> float:
         """Return what nine of ten medians of a screening stay below; 0 if not measured."""
