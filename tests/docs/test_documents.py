@@ -16,9 +16,11 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,10 +35,19 @@ from pytest_ortperf.cases import model_list
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+LONG = ("tutorial", "compare-two-runs", "read-results-in-python", "test-your-own-code")
+"""Documents whose commands measure for seconds."""
+
 FORM = re.compile(
     r"(?P<model_list>model list)|file: (?P<file>[\w./-]+)|not run: (?P<reason>.+)"
     r"|(?P<run>run)(?P<vary>, numbers vary)?(, exit (?P<exit>\d+))?"
 )
+
+
+def documents() -> Iterator[Any]:
+    """Yield every document; those that take long are slow tests."""
+    for path in DOCUMENTS:
+        yield pytest.param(path, marks=pytest.mark.slow) if path.stem in LONG else path
 
 
 def comment_before(example: Example) -> re.Match[str] | None:
@@ -143,7 +154,7 @@ def examples(path: Path, folder: Folder) -> list[Example]:
     return list(Document.parse(str(path), *parsers, CodeBlockParser("python", python)))
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", list(documents()), ids=lambda path: str(path.relative_to(ROOT)))
 def test_blocks_say_the_truth(path: Path, tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     blocks = examples(path, folder)

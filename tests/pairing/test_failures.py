@@ -29,6 +29,7 @@ def entries(new: str, fixed: str, other: str, **left_out: str) -> list[Entry]:
     ]
 
 
+@pytest.mark.slow
 def test_each_failure_is_told_once_and_in_its_class(project: AbProject) -> None:
     project.models(*entries("m.onnx", "broken.onnx", "gone"), name="base.json")
     project.models(*entries("broken.onnx", "m.onnx", "added", skip="too slow here"), name="current.json")

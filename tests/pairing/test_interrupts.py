@@ -25,6 +25,7 @@ SOON_S = 10
 AA = ("--aa", "--screen-pairs=1", *QUICK)
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_measured_and_resume_measures_the_rest(project: AbProject) -> None:
     # the seed has it that the one that hangs is neither the first nor the last
     project.models("a", "b", "turn_hangs_on_base")
