@@ -35,7 +35,15 @@ from pytest_ortperf.cases import model_list
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
-LONG = ("tutorial", "compare-two-runs", "read-results-in-python", "test-your-own-code")
+LONG = (
+    "README",
+    "tutorial",
+    "compare-two-runs",
+    "find-the-wrong-node",
+    "read-results-in-python",
+    "set-limits",
+    "test-your-own-code",
+)
 """Documents whose commands measure for seconds."""
 
 FORM = re.compile(

@@ -52,6 +52,7 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_measures_the_rest(project: Ab
     assert len(project.stored.records) == 6
 
 
+@pytest.mark.slow
 def test_a_killed_leader_leaves_whole_lines_and_no_process(project: AbProject) -> None:
     project.models("a", "b", "turn_hangs_on_base")
     run = project.start(*AA, "--seed=3")
