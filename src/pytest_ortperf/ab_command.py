@@ -238,18 +238,17 @@ def _require_the_same(stored: PairsHeader, now: PairsHeader) -> None:
             if old.environment.packages != new.environment.packages
         ),
         *(f"cases of the {name}" for name, old, new in sides if set(old.cases) != set(new.cases)),
-        *(f"machine of the {name}" for name, old, new in sides if _machine(old) != _machine(new)),
+        *(
+            f"machine of the {name}"
+            for name, old, new in sides
+            if old.environment.fingerprint != new.environment.fingerprint
+        ),
     ]
     if different:
         raise SettingsError(
             f"--resume: run {stored.run} was another comparison ({', '.join(different)}); give the options it had, "
             f"or begin a new run without --resume"
         )
-
-
-def _machine(fact: Any) -> str | None:
-    found: str | None = fact.environment.fingerprint
-    return found
 
 
 def _report(stored: StoredPairs, arguments: argparse.Namespace, floor: NoiseFloor | None, check: Any) -> int:

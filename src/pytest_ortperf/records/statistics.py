@@ -96,8 +96,8 @@ def compute(samples_ns: Sequence[int], *, block_iterations: int | None = None, b
     )
 
 
-def percentile(ordered: Sequence[int], percent: float) -> float:
-    """Return a percentile of sorted samples, linear between neighbours as numpy's default is."""
+def percentile(ordered: Sequence[float], percent: float) -> float:
+    """Return a percentile of sorted values, linear between neighbours as numpy's default is."""
     position = (len(ordered) - 1) * percent / 100
     below = math.floor(position)
     above = min(below + 1, len(ordered) - 1)

@@ -21,6 +21,7 @@ from pytest_ortperf.records.pairs import (
     PairsHeader,
 )
 from pytest_ortperf.records.pairs_file import StoredPairs
+from pytest_ortperf.records.statistics import percentile
 from pytest_ortperf.reports.comparison.evidence import Evidence, of_pairs
 from pytest_ortperf.reports.comparison.latency import clock_doubt
 from pytest_ortperf.reports.comparison.multiple import adjusted
@@ -33,7 +34,7 @@ FEWEST_FOR_FLOOR = 10
 DECIDING_PAIRS = 10
 """Fresh pairs that decide about a change, unless told otherwise."""
 
-_FLOOR_QUANTILE = 0.95
+_FLOOR_PERCENT = 95
 _ONE_IN_TEN = 1.645 * 1.2533 / 1.96
 """A median of several is off by this times one's 95th percentile, over the root of their number, in one of ten cases.
 
@@ -203,7 +204,7 @@ def floor_of(stored: StoredPairs) -> NoiseFloor:
                 case_id=case.case_id,
                 timing=case.timing,
                 pairs=len(case.screened),
-                log_floor=_quantile([abs(pair.log_ratio) for pair in case.screened]),
+                log_floor=percentile(sorted(abs(pair.log_ratio) for pair in case.screened), _FLOOR_PERCENT),
             )
             for case in cases
         ),
@@ -248,11 +249,3 @@ def _doubts(case: PairsOfCase, evidence: Evidence, delta: float, *, is_confirmed
 def typical_ns(pairs: Sequence[Pair], side: str) -> float:
     """Return the geometric mean of the medians of one side."""
     return math.exp(statistics.fmean(math.log(max(getattr(pair, side).median_ns, 1.0)) for pair in pairs))
-
-
-def _quantile(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    place = _FLOOR_QUANTILE * (len(ordered) - 1)
-    low = math.floor(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
