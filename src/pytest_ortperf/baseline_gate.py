@@ -109,7 +109,7 @@ class BaselineGate:
     def _report(self, found: Sequence[Change], baseline: Side, session: pytest.Session) -> None:
         groups: dict[str, list[Change]] = {}
         for change in found:
-            groups.setdefault(f"{change.nodeid}::{change.topic}", []).append(change)
+            groups.setdefault(_name(change), []).append(change)
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
         if groups and terminal is not None:
             terminal.ensure_newline()
@@ -149,6 +149,18 @@ class BaselineGate:
         manager = self._config.pluginmanager
         last_failed = manager.getplugin("lfplugin")
         return manager.subset_hook_caller("pytest_runtest_logreport", [last_failed] if last_failed else [])
+
+
+def _name(change: Change) -> str:
+    """Return the node id of a change's report, such as `models.json::resnet::benchmark-latency[cpu]`.
+
+    What stands in brackets stays last: newer pytest takes all that follows the first bracket for parameters.
+    """
+    path, separator, rest = change.nodeid.partition("::")
+    name, bracket, parameters = rest.partition("[")
+    if not bracket:
+        return f"{change.nodeid}::{change.topic}"
+    return f"{path}{separator}{name}-{change.topic}{bracket}{parameters}"
 
 
 def _text(changes: Iterable[Change], baseline: str) -> str:

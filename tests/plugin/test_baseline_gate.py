@@ -93,7 +93,7 @@ def test_a_slower_case_fails_after_the_loop_and_is_in_junit(steady: Project, arg
     assert result.end is not None
     assert result.end["exit_status"] == 1
     assert set(result.outcomes.values()) == {"passed"}
-    name = "models.json::m3::benchmark[cpu]::latency"
+    name = "models.json::m3::benchmark-latency[cpu]"
     assert failed_names(steady) == [name]
     (case,) = [case for case in steady.junit() if case.attrib["name"] == name]
     properties = {each.attrib["name"]: each.attrib["value"] for each in case.iter("property")}
@@ -133,7 +133,7 @@ def test_a_new_failure_fails_once_more_and_an_old_one_does_not(project: Project)
     assert failed_names(project) == [
         "models.json::old::validate[cpu]",
         "models.json::new::validate[cpu]",
-        "models.json::new::validate[cpu]::failures",
+        "models.json::new::validate-failures[cpu]",
     ]
     assert "failures: 1 new failure" in result.out
     assert "1 case fails on both sides, with the same kind of failure" in result.out
