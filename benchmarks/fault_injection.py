@@ -10,6 +10,7 @@ Exit status: 1 if less than 80 faults were planted, or a clean output was refuse
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 from collections import defaultdict
@@ -29,17 +30,23 @@ from onnx import ModelProto, TensorProto, numpy_helper
 from pytest_ortperf.cases.model import Fp16Rule, Model, Tolerance
 from pytest_ortperf.cases.model_list import read_models
 from pytest_ortperf.execution.accuracy import compare, difference_of
+from pytest_ortperf.execution.array_difference import Difference
 from pytest_ortperf.execution.fp16_graph import convert
 from pytest_ortperf.execution.fp64 import fp64_model
 from pytest_ortperf.execution.generated_inputs import generate_inputs
+from pytest_ortperf.execution.own_error import multiple_of
 from pytest_ortperf.execution.policy import RELATIVE, choose_tolerance
-from pytest_ortperf.execution.second_chance import FACTOR, LARGEST_FACTOR, ErrorPair, judged
+from pytest_ortperf.execution.precision_error import ErrorPair
+from pytest_ortperf.execution.second_chance import FACTOR, LARGEST_FACTOR, judged
 
 ROOT = Path(__file__).parents[1]
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")
 ORIGINAL = "original"
 LIGHT = ("squeezenet", "resnet50", "inception_v1")
 FEWEST = 80
+OWN_ERRORS = (None, 30.0, 10.0, 3.0)
+"""Bounds that are tried beside the defaults."""
+
 _TINY = 1e-300
 
 UNCHANGED = "no element changes for these inputs, such as a weight of a row that is not looked up"
@@ -57,6 +64,13 @@ class Verdict:
     reason: str
     """What caught it; of one that was not caught how large it is beside the precision's own error."""
 
+    multiple: float
+    """Of the precision's own error, as `own_error` bounds it; infinite where type, shape or NaN are wrong."""
+
+    def caught_with(self, own_error: float) -> bool:
+        """Whether the defaults and that bound together catch it."""
+        return self.caught or self.multiple > own_error
+
 
 @dataclass(frozen=True, slots=True)
 class Judge:
@@ -73,7 +87,17 @@ class Judge:
         found = compare(outputs, clean, tolerances.__getitem__)
         wrong = [it for it in found if not it.within_tolerance and not self._is_excused(precision, outputs, it.name)]
         visible, size = self._visibility(precision, outputs)
-        return Verdict(bool(wrong), visible, str(wrong[0].message) if wrong else size)
+        return Verdict(
+            bool(wrong), visible, str(wrong[0].message) if wrong else size, self._multiple(precision, outputs)
+        )
+
+    def _multiple(self, precision: str, outputs: Outputs) -> float:
+        sides = (outputs, self.noisy[precision])
+        pairs = [
+            [difference_of(name, side, {name: reference}, tolerance_of(precision, name)) for side in sides]
+            for name, reference in self.subject.clean.items()
+        ]
+        return max((_multiple(own, unit, precision) for own, unit in pairs), default=0.0)
 
     def _is_excused(self, precision: str, outputs: Outputs, name: str) -> bool:
         """Whether an output has its second chance; the clean model in that precision is the baseline."""
@@ -109,6 +133,14 @@ class Judge:
         if texts:
             return True, max(texts)[1]
         return False, WITHIN if changed else UNCHANGED
+
+
+def _multiple(own: Difference, unit: Difference, precision: str) -> float:
+    if own.structure or own.nonfinite:
+        return math.inf
+    if own.max_abs_error is None:
+        return math.inf if own.mismatches else 0.0
+    return multiple_of(own, unit, precision)
 
 
 def tolerance_of(precision: str, output: str) -> Any:
@@ -275,6 +307,19 @@ def _original(rows: list[Row]) -> str:
     return f"{sum(row.original for row in rows)} of {len(rows)}"
 
 
+def own_error_table(rows: list[Row]) -> str:
+    """Return what `own_error` adds: of the visible faults how many are caught with each bound."""
+    lines = []
+    for factor in OWN_ERRORS:
+        cells = []
+        for precision in PRECISIONS:
+            visible = [it for row in rows if (it := row.verdicts[precision]).visible]
+            caught = sum(it.caught if factor is None else it.caught_with(factor) for it in visible)
+            cells.append(f"{caught} of {len(visible)}")
+        lines.append(["defaults alone" if factor is None else f"`own_error` {factor:g}", *cells])
+    return table(["bound", *PRECISIONS], lines)
+
+
 def hidden_table(rows: list[Row]) -> str:
     """Return per reason how many faults each precision cannot show."""
     counts = {
@@ -287,7 +332,8 @@ def hidden_table(rows: list[Row]) -> str:
 def gaps(rows: list[Row]) -> list[str]:
     """Return each fault that is visible to a precision and passes its policy."""
     return [
-        f"- {precision}: {row.model}, {row.fault.kind} in `{row.fault.where}`: {row.verdicts[precision].reason}"
+        f"- {precision}: {row.model}, {row.fault.kind} in `{row.fault.where}`: {row.verdicts[precision].reason} "
+        f"({row.verdicts[precision].multiple:.3g} times)"
         for precision in PRECISIONS
         for row in rows
         if row.verdicts[precision].visible and not row.verdicts[precision].caught
@@ -307,6 +353,8 @@ def main() -> int:
         hidden_table(rows),
         "## Visible and not caught",
         "\n".join(open_ones) or "None.",
+        "## With a bound in multiples of the precision's own error",
+        own_error_table(rows),
         "## Clean outputs refused",
         "\n".join(f"- {text}" for text in refused) or "None.",
     ]
@@ -321,7 +369,7 @@ def main() -> int:
                 "kind": row.fault.kind,
                 "where": row.fault.where,
                 "original": row.original,
-                **{name: [it.caught, it.visible, it.reason] for name, it in row.verdicts.items()},
+                **{name: [it.caught, it.visible, it.reason, it.multiple] for name, it in row.verdicts.items()},
             }
             for row in rows
         ]

@@ -3,12 +3,13 @@
 #
 #   scripts/gpu-check.sh [--bundle DIR] [--out DIR] [--work DIR] [STEP...]
 #
-# STEP is one of: environment export validate strict benchmark timing events turns tests; all, in this order, unless
-# given.
+# STEP is one of: environment export validate strict precision benchmark timing events turns tests; all, in this order,
+# unless given.
 #   environment  what the machine has, and which execution providers are usable
 #   export       ResNet-50, BERT-base, ViT-B/16 and a detector with random weights, into WORK/models
 #   validate     their outputs on CPU and CUDA, as given and in fp16
 #   strict       the same on CUDA without TF32, against the tolerance of fp32
+#   precision    how far CUDA is from its references, in multiples of what each precision does by itself on the CPU
 #   benchmark    their latency on CPU and CUDA, as given and in fp16; every case of TensorRT must fail and say why
 #   timing       every timing mode on CUDA, and four threads on one session
 #   events       the timing mode bound against CUDA events around the same runs
@@ -29,7 +30,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 bundle=$root/.gpu
 out=${OUT:-$root/result/gpu-check}
 work=${TMPDIR:-/tmp}/ortperf-gpu-check
-all_steps=(environment export validate strict benchmark timing events turns tests)
+all_steps=(environment export validate strict precision benchmark timing events turns tests)
 steps=()
 
 usage() { sed -n '2,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
@@ -105,6 +106,20 @@ step_strict() {
   check_records strict --on cuda && return "$status"
 }
 
+# The bound is as good as none: what is looked at is the multiple. A case out of tolerance has none, and is told.
+step_precision() {
+  local tf32 bound
+  for tf32 in 0 1; do
+    bound=(--ortperf-mode=validate --ortperf-ep=cuda --ortperf-ep-option="cuda.use_tf32=$tf32" --ortperf-fp16
+      --ortperf-own-error=1e9 --ortperf-seeds=3 --tb=line)
+    ortperf "precision-$tf32" "${bound[@]}"
+    (cd "$root" && "$python" -m pytest -p no:cacheprovider "${bound[@]}" -m "not light" \
+      --ortperf-results="$work/results/precision-$tf32")
+    echo "use_tf32=$tf32"
+    "$python" "$root/benchmarks/own_error.py" "$work/results/precision-$tf32" || return 1
+  done
+}
+
 step_benchmark() {
   # pytest's own status is 1 here: each case of TensorRT fails; what the records say decides
   ortperf benchmark --ortperf-mode=benchmark --ortperf-ep='cpu cuda tensorrt' --ortperf-fp16 --ortperf-max-time=1
@@ -146,6 +161,7 @@ deadline() {
     export) echo 120 ;;
     validate) echo 120 ;;
     strict) echo 60 ;;
+    precision) echo 240 ;;
     benchmark) echo 240 ;;
     timing) echo 200 ;;
     events) echo 150 ;;

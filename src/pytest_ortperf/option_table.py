@@ -222,6 +222,13 @@ OPTIONS: tuple[Option, ...] = (
         default_text="the model list's, else on",
     ),
     Option(
+        "own-error",
+        "fail an output whose root-mean-square error is more than FACTOR times what its precision makes by itself on "
+        "the CPU, even within its tolerance",
+        "FACTOR",
+        default_text="the tolerance alone decides",
+    ),
+    Option(
         "checks",
         "what a validation checks beside the references, separated by commas: 'repeat' (the same inputs twice), "
         "'batch' (rows of a batch as on their own, where the model has such a dimension), or 'none'",

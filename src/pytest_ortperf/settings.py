@@ -191,6 +191,7 @@ def _execution_settings(config: pytest.Config) -> ExecutionSettings:
             snr_db=options.number(config, "snr-db", float, least=-1000),
             top_k=options.number(config, "top-k", int, least=1),
             second_chance={"on": True, "off": False}.get(options.given(config, "second-chance")),
+            own_error=options.number(config, "own-error", float, least=0),
         ),
         ep_options=ep_options(config),
         session_config=dict(

@@ -48,7 +48,7 @@ IssuesOfEntry = Callable[..., list[str]]
             {},
             (
                 "tolerance: sets nothing; give at least one of rtol, atol, percent_mismatch, cosine, snr_db, "
-                "peak_percent, top_k, nan_pattern, repeat, second_chance"
+                "peak_percent, top_k, nan_pattern, repeat, second_chance, own_error"
             ),
         ),
         ("tolerance", {"cosine": 2}, "tolerance.cosine: is 2; it must be a number from -1 to 1"),
@@ -61,7 +61,7 @@ IssuesOfEntry = Callable[..., list[str]]
         ("tolerance", {"rtol": 1, "precision": "FP16"}, 'tolerance.precision: is "FP16"; it must be a precision in lower case, such as fp32, fp16 or int8'),
         ("tolerance", {"rtol": 1, "provider": "cudda"}, f"tolerance.provider: unknown provider 'cudda'; did you mean 'cuda'? Known providers are {PROVIDER_NAMES}"),
         ("tolerance", {"rtol": 1, "provider": ""}, 'tolerance.provider: is ""; it must be a text that is not empty'),
-        ("tolerance", {"rtoll": 1, "atol": 1}, "tolerance: unknown key 'rtoll'; did you mean 'rtol'? Known keys are rtol, atol, percent_mismatch, cosine, snr_db, peak_percent, top_k, nan_pattern, repeat, second_chance, precision, provider, output"),
+        ("tolerance", {"rtoll": 1, "atol": 1}, "tolerance: unknown key 'rtoll'; did you mean 'rtol'? Known keys are rtol, atol, percent_mismatch, cosine, snr_db, peak_percent, top_k, nan_pattern, repeat, second_chance, own_error, precision, provider, output"),
         ("inputs", [], 'inputs: is []; it must be an object of rules by input name, such as {"ids": {"high": 100}}'),
         ("inputs", {"x": 1}, 'inputs.x: is 1; it must be an object such as {"low": 0, "high": 100}'),
         ("inputs", {"x": {"low": 2, "high": 1}}, "inputs.x: low 2 is above high 1; swap them"),

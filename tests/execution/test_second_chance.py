@@ -13,7 +13,7 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Model, Tolerance
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution import second_chance
+from pytest_ortperf.execution import precision_error
 from pytest_ortperf.execution.accuracy import compare
 from pytest_ortperf.execution.array_difference import array_difference
 from pytest_ortperf.execution.case_data import CaseData
@@ -21,8 +21,9 @@ from pytest_ortperf.execution.execute import execute
 from pytest_ortperf.execution.facts import Facts, Journal
 from pytest_ortperf.execution.model_file import inspect_precision
 from pytest_ortperf.execution.precision import prepare_model
+from pytest_ortperf.execution.precision_error import Compared, ErrorPair, same_precision
 from pytest_ortperf.execution.reference import NotAvailable, Reference
-from pytest_ortperf.execution.second_chance import Compared, ErrorPair, judged, with_second_chance
+from pytest_ortperf.execution.second_chance import judged, with_second_chance
 from pytest_ortperf.execution.settings import ExecutionSettings
 
 
@@ -150,7 +151,9 @@ def compared_of(folder: Path, precision: str, golden: Any, monkeypatch: pytest.M
     settings = ExecutionSettings(cache=folder / "cache")
     answers = iter([golden, golden])
     monkeypatch.setattr(
-        second_chance, "_cpu", lambda *_: Reference(outputs={"y": np.asarray(next(answers), np.float64)}, name="CPU")
+        precision_error,
+        "cpu_outputs",
+        lambda *_: Reference(outputs={"y": np.asarray(next(answers), np.float64)}, name="CPU"),
     )
     return Compared(
         case=case,
@@ -191,9 +194,9 @@ def test_an_fp32_model_that_the_provider_lowers_is_held_to_its_fp16_twin(
 ) -> None:
     compared = compared_of(tmp_path, "fp16", [1.0], monkeypatch)
 
-    twin = second_chance._same_precision(compared)  # noqa: SLF001 - what the CPU is to compute has no other name
+    twin = same_precision(compared)
 
     assert inspect_precision(twin, twin.stat().st_size) == "fp16"
-    assert second_chance._same_precision(dataclasses.replace(compared, precision="fp32")) == compared.case.model.path  # noqa: SLF001
+    assert same_precision(dataclasses.replace(compared, precision="fp32")) == compared.case.model.path
     with pytest.raises(NotAvailable, match="there is no bf16 variant of the model for the CPU"):
-        second_chance._same_precision(dataclasses.replace(compared, precision="bf16"))  # noqa: SLF001
+        same_precision(dataclasses.replace(compared, precision="bf16"))

@@ -57,6 +57,7 @@ ROWS: dict[str, tuple[str, Read, object]] = {
     "snr-db": ("-3", tolerance("snr_db"), -3.0),
     "top-k": ("5", tolerance("top_k"), 5),
     "second-chance": ("off", tolerance("second_chance"), False),
+    "own-error": ("3", tolerance("own_error"), 3.0),
     "checks": ("batch", execution("checks"), {"batch"}),
     "retry-failed": ("true", lambda settings: settings.retry_failed, True),
     "graph-optimization": ("basic", execution("graph_optimization"), "basic"),

@@ -51,6 +51,9 @@ class Tolerance:
     second_chance: bool | None = None
     """Whether an output in half precision may pass for an error no larger than its precision's own."""
 
+    own_error: float | None = None
+    """Largest root-mean-square error in multiples of the precision's own; the largest error may be 10/3 as many."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToleranceRule:

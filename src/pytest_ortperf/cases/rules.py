@@ -70,6 +70,7 @@ _TOLERANCE: Mapping[str, Reader] = {
     "nan_pattern": choice_reader("nan_pattern", get_args(NanPattern)),
     "repeat": choice_reader("repeat", get_args(Repeat)),
     "second_chance": read_flag,
+    "own_error": read_zero_or_more,
 }
 TOLERANCE_KEYS: Mapping[str, Reader] = {
     **_TOLERANCE,

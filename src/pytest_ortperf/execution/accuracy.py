@@ -103,6 +103,7 @@ def effective(tolerance: Tolerance, value: Value) -> Tolerance:
         snr_db=tolerance.snr_db if is_float else None,
         peak_percent=tolerance.peak_percent if is_float else None,
         top_k=limits.top_k,
+        own_error=tolerance.own_error if is_float else None,
         nan_pattern="exact" if _nan_exact(tolerance) else "counted",
     )
 

@@ -13,10 +13,12 @@ from pytest_ortperf.execution.accuracy import compare
 from pytest_ortperf.execution.case_data import CaseData
 from pytest_ortperf.execution.error_pictures import more_pictures
 from pytest_ortperf.execution.facts import Facts
+from pytest_ortperf.execution.own_error import with_own_error
 from pytest_ortperf.execution.policy import choose_tolerance, tolerance_precision
 from pytest_ortperf.execution.precision import PreparedModel
+from pytest_ortperf.execution.precision_error import Compared
 from pytest_ortperf.execution.reference import cpu_reference
-from pytest_ortperf.execution.second_chance import Compared, with_second_chance
+from pytest_ortperf.execution.second_chance import with_second_chance
 from pytest_ortperf.execution.session import SessionHooks
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.tensor_types import Value
@@ -81,9 +83,11 @@ class Comparison:
             any_float = self.case.precision is not None
             found = compare(outputs, references, self.tolerance, subset=True, any_float=any_float)
             self._note_uncompared([name for name in outputs if name not in references])
-        if not all(each.within_tolerance for each in found):
+        if any(not each.within_tolerance or self.tolerance(each.name).own_error is not None for each in found):
             with self.facts.entering("reference"):
-                found = with_second_chance(found, self._compared(data, outputs, references))
+                compared = self._compared(data, outputs, references)
+                found = with_own_error(with_second_chance(found, compared), compared)
+        if not all(each.within_tolerance for each in found):
             known = self.facts.error_pictures
             self.facts.error_pictures = more_pictures(known, data.name, found, (outputs, references))
         return DataSetAccuracy(data_set=data.name, reference=source, outputs=found)

@@ -57,6 +57,8 @@ class OnCpu:
     """The inputs; floats are cast to what the model declares."""
 
     width: Width = "own"
+    optimized: bool = False
+    """Whether ONNX Runtime rewrites the graph; a reference is computed without."""
 
     @property
     def plain_case(self) -> Case:
@@ -65,8 +67,8 @@ class OnCpu:
 
     @property
     def plain_settings(self) -> ExecutionSettings:
-        """Without graph optimisation."""
-        return dataclasses.replace(self.settings, graph_optimization="disable")
+        """The settings with graph optimisation as asked for."""
+        return dataclasses.replace(self.settings, graph_optimization="all" if self.optimized else "disable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +178,7 @@ def _key(asked: OnCpu) -> dict[str, Any]:
         "content": content,
         "inputs": values_hash(asked.data.inputs),
         "width": asked.width,
+        "optimized": asked.optimized,
         "outputs": list(case.model.outputs),
         "dims": list(case.dims) if fixes_dims(case, settings) else [],
         "config": dict(knobs.config),

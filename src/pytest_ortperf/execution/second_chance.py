@@ -8,23 +8,25 @@ so that neither one wrong element nor a model that is wrong on both devices pass
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
-from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.cases.model import Tolerance
-from pytest_ortperf.execution.accuracy import difference_of
 from pytest_ortperf.execution.accuracy_text import cosine_text
 from pytest_ortperf.execution.array_difference import Difference
-from pytest_ortperf.execution.case_data import CaseData
-from pytest_ortperf.execution.fp16 import fp16_model
-from pytest_ortperf.execution.policy import RELATIVE, SINGLE
-from pytest_ortperf.execution.precision import BY_OPTION, PreparedModel, cache_of
-from pytest_ortperf.execution.reference import NotAvailable, OnCpu, Reference, Width, cpu_outputs
-from pytest_ortperf.execution.session import SessionHooks
-from pytest_ortperf.execution.settings import ExecutionSettings
-from pytest_ortperf.execution.tensor_types import Value
+from pytest_ortperf.execution.policy import RELATIVE
+from pytest_ortperf.execution.precision_error import (
+    FP64,
+    Compared,
+    ErrorPair,
+    Outputs,
+    error_pair,
+    given_path,
+    golden_outputs,
+    half_baseline,
+    incomparable,
+    number_text,
+    on_cpu,
+    same_precision,
+)
 from pytest_ortperf.records.record import OutputAccuracy, RelativeError
 
 FACTOR = 3.0
@@ -37,28 +39,6 @@ LEAST_COSINE = 0.99
 """Of baseline and output: below it the error is not one of rounding."""
 
 _SHARE_OF_TOLERANCE = 0.1
-_FP64 = "CPU fp64"
-_FP32 = "fp32"
-_TF32 = "tf32"
-
-Outputs = Mapping[str, Value]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
-    """One data set that was compared, with outputs outside their tolerance."""
-
-    case: Case
-    settings: ExecutionSettings
-    hooks: SessionHooks
-    prepared: PreparedModel
-    precision: str | None
-    """That whose tolerance counted."""
-
-    data: CaseData
-    outputs: Outputs
-    references: Outputs
-    tolerances: Callable[[str], Tolerance]
 
 
 def with_second_chance(accuracies: Sequence[OutputAccuracy], compared: Compared) -> tuple[OutputAccuracy, ...]:
@@ -95,14 +75,16 @@ def _with(accuracy: OutputAccuracy, relative: RelativeError | None) -> OutputAcc
 
 def _single_errors(accuracies: Sequence[OutputAccuracy], compared: Compared) -> dict[str, RelativeError]:
     try:
-        golden = _cpu(_given_path(compared), compared, "fp64")
+        golden = on_cpu(given_path(compared), compared, "fp64")
     except Exception:  # noqa: BLE001 - an explanation more or less: the failure itself stands
         return {}
     found = {}
     for each in accuracies:
-        pair = _pair(each, compared.references, golden.outputs, compared, (_FP64, "the reference"))
-        errors = f"the root-mean-square error is {_number(pair.own)}, that of the reference {_number(pair.theirs)}"
-        found[each.name] = pair.relative(f"against {_FP64} {errors}")
+        pair = error_pair(each, compared.references, golden.outputs, compared, (FP64, "the reference"))
+        errors = (
+            f"the root-mean-square error is {number_text(pair.own)}, that of the reference {number_text(pair.theirs)}"
+        )
+        found[each.name] = pair.relative(f"against {FP64} {errors}")
     return found
 
 
@@ -110,82 +92,28 @@ def _half_errors(accuracies: Sequence[OutputAccuracy], compared: Compared) -> di
     asked = [each for each in accuracies if compared.tolerances(each.name).second_chance]
     if not asked:
         return {}
-    # float16 has the mantissa of TF32, which the CPU does not have
-    stored_as = "fp16" if compared.precision == _TF32 else compared.precision
-    label = f"{stored_as} on the CPU, graph optimisation off"
+    label = half_baseline(compared)
     try:
-        golden, golden_name = _golden(compared)
-        baseline = _cpu(_same_precision(compared), compared, "own")
+        golden, golden_name = golden_outputs(compared)
+        baseline = on_cpu(same_precision(compared), compared, "own")
     except Exception as error:  # noqa: BLE001 - no second chance then, and the reason is told
         why = str(error).strip().partition("\n")[0]
         note = f"no second chance: {why}"
-        none = RelativeError(golden=_FP64, baseline=label, is_explained=False, note=note)
+        none = RelativeError(golden=FP64, baseline=label, is_explained=False, note=note)
         return {each.name: none for each in asked}
     return {
         each.name: _judged(each, golden.outputs, baseline.outputs, compared, (golden_name, label)) for each in asked
     }
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorPair:
-    """Two errors against the golden output."""
-
-    own: Difference
-    """Of the case."""
-
-    theirs: Difference
-    """Of the baseline."""
-
-    golden: str
-    """Name of the golden output."""
-
-    baseline: str
-
-    def relative(self, note: str, *, limit: float | None = None, is_explained: bool = False) -> RelativeError:
-        """Return both errors as a record has them."""
-        return RelativeError(
-            golden=self.golden,
-            baseline=self.baseline,
-            rmse=self.own.moments.rmse,
-            baseline_rmse=self.theirs.moments.rmse,
-            limit=limit,
-            max_abs_error=self.own.max_abs_error,
-            baseline_max_abs_error=self.theirs.max_abs_error,
-            is_explained=is_explained,
-            note=note,
-        )
-
-
-def _pair(
-    accuracy: OutputAccuracy, baseline: Outputs, golden: Outputs, compared: Compared, names: tuple[str, str]
-) -> ErrorPair:
-    own = _difference(accuracy, compared.outputs, golden, compared)
-    return ErrorPair(own, _difference(accuracy, baseline, golden, compared), *names)
-
-
 def _judged(
     accuracy: OutputAccuracy, golden: Outputs, baseline: Outputs, compared: Compared, names: tuple[str, str]
 ) -> RelativeError:
-    pair = _pair(accuracy, baseline, golden, compared, names)
-    wrong = _not_reproduced(accuracy, golden, compared)
+    pair = error_pair(accuracy, baseline, golden, compared, names)
+    wrong = incomparable(accuracy, pair, golden, compared)
     if wrong:
-        return pair.relative(f"no second chance: {pair.golden} does not give the stored outputs: {wrong}")
-    if pair.own.structure or pair.own.nonfinite:
-        beside = pair.own.structure or f"has NaN or infinity elsewhere, {pair.own.worst}"
-        return pair.relative(f"no second chance: beside {pair.golden} it {beside}")
-    if pair.theirs.structure or pair.theirs.nonfinite:
-        what = pair.theirs.structure or pair.theirs.worst
-        return pair.relative(f"no second chance: {pair.baseline} gives {what}")
+        return pair.relative(f"no second chance: {wrong}")
     return judged(pair, accuracy.rtol, accuracy.atol)
-
-
-def _not_reproduced(accuracy: OutputAccuracy, golden: Outputs, compared: Compared) -> str | None:
-    """Return how the golden output differs from the stored one: then the model is wrong, not its precision."""
-    if compared.data.references is None:
-        return None
-    tolerance = compared.tolerances(accuracy.name) if compared.case.precision is None else SINGLE
-    found = difference_of(accuracy.name, golden, compared.references, tolerance, any_float=True)
-    return found.structure or (str(found.worst) if found.mismatches else None)
 
 
 def judged(pair: ErrorPair, rtol: float, atol: float) -> RelativeError:
@@ -200,7 +128,9 @@ def judged(pair: ErrorPair, rtol: float, atol: float) -> RelativeError:
     own, theirs = pair.own, pair.theirs
     limit = FACTOR * (theirs.moments.rmse or 0.0) + allowance
     largest = LARGEST_FACTOR * (theirs.max_abs_error or 0.0) + allowance
-    errors = f"root-mean-square error {_number(own)} against {pair.golden}, of {pair.baseline} {_number(theirs)}"
+    errors = (
+        f"root-mean-square error {number_text(own)} against {pair.golden}, of {pair.baseline} {number_text(theirs)}"
+    )
     reasons = [
         *([f"over {limit:.3g}"] if (own.moments.rmse or 0.0) > limit else []),
         *([f"largest error {own.max_abs_error:.3g} over {largest:.3g}"] if (own.max_abs_error or 0) > largest else []),
@@ -218,55 +148,3 @@ def _far_off(whose: str, found: Difference) -> list[str]:
     if cosine is None or cosine >= LEAST_COSINE:
         return []
     return [f"{whose} cosine {cosine_text(cosine)} is below {LEAST_COSINE:g}"]
-
-
-def _golden(compared: Compared) -> tuple[Reference, str]:
-    """Return the model as given in float64, or else as it is if that is float32.
-
-    Raises:
-        NotAvailable: If it is in half precision itself and the CPU has no float64 kernels for it.
-    """
-    path = _given_path(compared)
-    try:
-        return _cpu(path, compared, "fp64"), _FP64
-    except NotAvailable as error:
-        if compared.case.precision is None and compared.prepared.fact.precision != _FP32:
-            raise NotAvailable(f"the CPU cannot compute the model in fp64 ({error})") from error
-    return _cpu(path, compared, "own"), "CPU fp32"
-
-
-def _given_path(compared: Compared) -> Path:
-    return compared.settings.given.reference_model or compared.case.model.path
-
-
-def _same_precision(compared: Compared) -> Path:
-    """Return the model in the precision that counted: as it ran, or where the provider lowered it, converted.
-
-    Raises:
-        NotAvailable: If the provider computed in a precision that nothing converts to here.
-    """
-    prepared, case, settings = compared.prepared, compared.case, compared.settings
-    lowered = prepared.fact.fp16_from == BY_OPTION or (
-        case.precision is None and compared.precision != prepared.fact.precision
-    )
-    if not lowered:
-        return Path(prepared.source)
-    if compared.precision not in {"fp16", _TF32}:
-        raise NotAvailable(f"there is no {compared.precision} variant of the model for the CPU")
-    rule = dataclasses.replace(case.model.fp16, io=settings.fp16_io or case.model.fp16.io)
-    twin = fp16_model(prepared.given, rule, cache_of(settings))
-    return twin.model if twin.model.exists() else prepared.given
-
-
-def _cpu(path: Path, compared: Compared, width: Width) -> Reference:
-    it = compared
-    return cpu_outputs(OnCpu(path=path, case=it.case, settings=it.settings, hooks=it.hooks, data=it.data, width=width))
-
-
-def _difference(accuracy: OutputAccuracy, outputs: Outputs, references: Outputs, compared: Compared) -> Difference:
-    return difference_of(accuracy.name, outputs, references, compared.tolerances(accuracy.name), any_float=True)
-
-
-def _number(found: Difference) -> str:
-    rmse = found.moments.rmse
-    return "unknown" if rmse is None else f"{rmse:.3g}"

@@ -299,6 +299,11 @@ class OutputAccuracy:
     relative: RelativeError | None = None
     """Of an output outside its tolerance: how it stands to the error that the precision itself makes."""
 
+    own_error: float | None = None
+    """Error in multiples of what its precision makes by itself; `None` where nobody asked, or it cannot be measured."""
+
+    own_error_allowed: float | None = None
+
     @property
     def verdict(self) -> str:
         """`pass`, `pass-relative` or `fail`."""

@@ -98,5 +98,7 @@ ACCURACY: tuple[Column[Compared], ...] = (
     Column("golden", lambda row: it.golden if (it := _relative(row)) else None),
     Column("rmse_to_golden", lambda row: it.rmse if (it := _relative(row)) else None),
     Column("baseline_rmse_to_golden", lambda row: it.baseline_rmse if (it := _relative(row)) else None),
+    _of("own_error"),
+    _of("own_error_allowed"),
     Column("message", _note),
 )

@@ -1,0 +1,191 @@
+"""The error that a precision makes by itself: an output and a baseline, both against one golden output."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.cases.model import Tolerance
+from pytest_ortperf.execution.accuracy import difference_of
+from pytest_ortperf.execution.array_difference import Difference
+from pytest_ortperf.execution.case_data import CaseData
+from pytest_ortperf.execution.fp16 import fp16_model
+from pytest_ortperf.execution.policy import SINGLE
+from pytest_ortperf.execution.precision import BY_OPTION, PreparedModel, cache_of
+from pytest_ortperf.execution.reference import NotAvailable, OnCpu, Reference, Width, cpu_outputs
+from pytest_ortperf.execution.session import SessionHooks
+from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.tensor_types import Value
+from pytest_ortperf.records.record import OutputAccuracy, RelativeError
+
+FP64 = "CPU fp64"
+"""Name of a golden output."""
+
+_FP32 = "fp32"
+_TF32 = "tf32"
+
+Outputs = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One data set that was compared."""
+
+    case: Case
+    settings: ExecutionSettings
+    hooks: SessionHooks
+    prepared: PreparedModel
+    precision: str | None
+    """That whose tolerance counted."""
+
+    data: CaseData
+    outputs: Outputs
+    references: Outputs
+    tolerances: Callable[[str], Tolerance]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPair:
+    """Two errors against the golden output."""
+
+    own: Difference
+    """Of the case."""
+
+    theirs: Difference
+    """Of the baseline."""
+
+    golden: str
+    """Name of the golden output."""
+
+    baseline: str
+
+    def relative(self, note: str, *, limit: float | None = None, is_explained: bool = False) -> RelativeError:
+        """Return both errors as a record has them."""
+        return RelativeError(
+            golden=self.golden,
+            baseline=self.baseline,
+            rmse=self.own.moments.rmse,
+            baseline_rmse=self.theirs.moments.rmse,
+            limit=limit,
+            max_abs_error=self.own.max_abs_error,
+            baseline_max_abs_error=self.theirs.max_abs_error,
+            is_explained=is_explained,
+            note=note,
+        )
+
+
+def golden_outputs(compared: Compared) -> tuple[Reference, str]:
+    """Return the model as given in float64, or else as it is if that is float32.
+
+    Raises:
+        NotAvailable: If it is in half precision itself and the CPU has no float64 kernels for it.
+    """
+    path = given_path(compared)
+    try:
+        return on_cpu(path, compared, "fp64"), FP64
+    except NotAvailable as error:
+        if compared.case.precision is None and compared.prepared.fact.precision != _FP32:
+            raise NotAvailable(f"the CPU cannot compute the model in fp64 ({error})") from error
+    return on_cpu(path, compared, "own"), "CPU fp32"
+
+
+def given_path(compared: Compared) -> Path:
+    """Return the model that references come from."""
+    return compared.settings.given.reference_model or compared.case.model.path
+
+
+def same_precision(compared: Compared) -> Path:
+    """Return the model in the precision that counted: as it ran, or where the provider lowered it, converted.
+
+    Raises:
+        NotAvailable: If the provider computed in a precision that nothing converts to here.
+    """
+    prepared, case, settings = compared.prepared, compared.case, compared.settings
+    lowered = prepared.fact.fp16_from == BY_OPTION or (
+        case.precision is None and compared.precision != prepared.fact.precision
+    )
+    if not lowered:
+        return Path(prepared.source)
+    if compared.precision not in {"fp16", _TF32}:
+        raise NotAvailable(f"there is no {compared.precision} variant of the model for the CPU")
+    rule = dataclasses.replace(case.model.fp16, io=settings.fp16_io or case.model.fp16.io)
+    twin = fp16_model(prepared.given, rule, cache_of(settings))
+    return twin.model if twin.model.exists() else prepared.given
+
+
+def half_baseline(compared: Compared) -> str:
+    """Return the name of what shows the error of a half precision."""
+    # float16 has the mantissa of TF32, which the CPU does not have
+    stored_as = "fp16" if compared.precision == _TF32 else compared.precision
+    return f"{stored_as} on the CPU, graph optimisation off"
+
+
+def on_cpu(path: Path, compared: Compared, width: Width, *, optimized: bool = False) -> Reference:
+    """Return what the CPU makes of a model and the inputs that were compared.
+
+    Raises:
+        NotAvailable: If it cannot be run in float64, and that is asked for.
+    """
+    it = compared
+    return cpu_outputs(
+        OnCpu(
+            path=path,
+            case=it.case,
+            settings=it.settings,
+            hooks=it.hooks,
+            data=it.data,
+            width=width,
+            optimized=optimized,
+        )
+    )
+
+
+def error_pair(
+    accuracy: OutputAccuracy, baseline: Outputs, golden: Outputs, compared: Compared, names: tuple[str, str]
+) -> ErrorPair:
+    """Return both errors of one output.
+
+    Args:
+        accuracy: Says which.
+        baseline: Outputs in the same precision.
+        golden: Outputs that count as exact.
+        compared: Gives the outputs of the case.
+        names: Of golden and baseline.
+    """
+    own = _difference(accuracy, compared.outputs, golden, compared)
+    return ErrorPair(own, _difference(accuracy, baseline, golden, compared), *names)
+
+
+def incomparable(accuracy: OutputAccuracy, pair: ErrorPair, golden: Outputs, compared: Compared) -> str | None:
+    """Return why two errors say nothing about a precision; `None` if they do."""
+    wrong = _not_reproduced(accuracy, golden, compared)
+    if wrong:
+        return f"{pair.golden} does not give the stored outputs: {wrong}"
+    if pair.own.structure or pair.own.nonfinite:
+        beside = pair.own.structure or f"has NaN or infinity elsewhere, {pair.own.worst}"
+        return f"beside {pair.golden} it {beside}"
+    if pair.theirs.structure or pair.theirs.nonfinite:
+        return f"{pair.baseline} gives {pair.theirs.structure or pair.theirs.worst}"
+    return None
+
+
+def _not_reproduced(accuracy: OutputAccuracy, golden: Outputs, compared: Compared) -> str | None:
+    """Return how the golden output differs from the stored one: then the model is wrong, not its precision."""
+    if compared.data.references is None:
+        return None
+    tolerance = compared.tolerances(accuracy.name) if compared.case.precision is None else SINGLE
+    found = difference_of(accuracy.name, golden, compared.references, tolerance, any_float=True)
+    return found.structure or (str(found.worst) if found.mismatches else None)
+
+
+def _difference(accuracy: OutputAccuracy, outputs: Outputs, references: Outputs, compared: Compared) -> Difference:
+    return difference_of(accuracy.name, outputs, references, compared.tolerances(accuracy.name), any_float=True)
+
+
+def number_text(found: Difference) -> str:
+    """Return a root-mean-square error for people."""
+    rmse = found.moments.rmse
+    return "unknown" if rmse is None else f"{rmse:.3g}"
