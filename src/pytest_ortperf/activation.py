@@ -101,6 +101,9 @@ def _collect_model_lists(config: pytest.Config) -> None:
     for path in paths:
         if not path.exists():
             raise pytest.UsageError(_missing_list(path, config))
+        # pytest looks for a conftest.py in a directory before anything of this plugin does
+        if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+            raise pytest.UsageError(f"{path}: the directory cannot be read (Permission denied); make it readable")
     config.args[:] = lists if options.on_command_line(config, "mode") else [*config.args, *lists]
 
 

@@ -155,15 +155,32 @@ def test_bad_files_fail_their_own_item_with_file_and_way_out(project: Project) -
     assert "FAILED models.json::lfs::validate[cpu] - " in result.out
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_an_unreadable_directory_is_named(project: Project) -> None:
     folder = project.path / "zoo"
-    folder.mkdir(mode=0o000)
-    result = project.collection("--ortperf-models=zoo")
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep").chmod(0o000)
+    below = project.run_without_override("--ortperf-models=zoo")
+    folder.chmod(0o000)
+    result = project.run_without_override("--ortperf-models=zoo")
     folder.chmod(0o700)
-    assert result.exit_code != 0
+    (folder / "deep").chmod(0o700)
+    assert below.exit_code == 2
+    assert_no_traceback(below)
+    assert '- "deep" cannot be read (Permission denied); make it readable, or move it elsewhere' in below.out
+    assert result.exit_code == 4
     assert_no_traceback(result)
-    assert f"{folder}" in result.out + result.err
+    assert f"ERROR: {folder}: the directory cannot be read (Permission denied); make it readable" in result.err
+
+
+def test_results_that_may_not_be_written_are_named(project: Project) -> None:
+    project.models("a")
+    folder = project.path / "kept"
+    folder.mkdir(mode=0o500)
+    result = project.run_without_override("--ortperf-results=kept")
+    folder.chmod(0o700)
+    assert result.exit_code == 4
+    assert_no_traceback(result)
+    assert f"ERROR: {folder}: results cannot be written here: Permission denied" in result.err
 
 
 def test_a_directory_without_models_is_named(project: Project) -> None:
