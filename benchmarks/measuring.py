@@ -50,13 +50,18 @@ class Finished:
 def run_command(
     command: Sequence[str | Path], *, folder: Path, environment: Mapping[str, str] | None = None
 ) -> Finished:
-    """Run a command to its end and time it, start and exit of its process included."""
+    """Run a command to its end and time it, start and exit of its process included.
+
+    A `PYTHONDONTWRITEBYTECODE` around it is not handed on: what is installed by pip has its modules compiled, and a
+    checkout that has to compile its own in each process would be measured with that.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.TemporaryFile() as log:
         start = time.perf_counter()
         process = subprocess.Popen(
             list(map(str, command)),
             cwd=folder,
-            env={**os.environ, **(environment or {})},
+            env={**inherited, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
