@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,8 @@ WRAPPED: Mapping[str, Callable[[str], str]] = {
     "indented": lambda line: f"    {line}",
     "a container's time": lambda line: f"2026-11-28T03:44:06.1234567Z {line}",
     "a service's name": lambda line: f"trt-1  | {line}",
+    "a build server's time": lambda line: f"[2026-11-28T03:44:06.123Z] {line}",
+    "a logger": lambda line: f"2026-11-28 03:44:06 | INFO     | exporter | {line}",
     "trailing blanks": lambda line: f"{line}    ",
     "UTF-16 read as bytes": "\x00".join,
 }
@@ -279,6 +282,10 @@ def test_a_row_that_has_no_known_name_is_nobodys() -> None:
     )
     assert log.rows == {"gpu_compute": Row(min=1.0, max=2.0)}
     assert parse_log("[I] Other Latency: min = 5 ms, mean = 6 ms, median = 7 ms").rows == {}
+
+
+def test_a_row_whose_name_is_cut_is_not_taken_for_another() -> None:
+    assert parse_log("Host Latency: min = 5 ms, mean = 6 ms, median = 7 ms").rows == {}
 
 
 def test_7_0_writes_the_head_of_its_first_block_in_another_way() -> None:
@@ -364,6 +371,51 @@ UNTAGGED = {
     "[11/28/2026-10:00:00] [E] Error occurred during inference\n[11/28/2026-10:00:00] [E] [TRT] 1: out of memory": (
         "1: out of memory"
     ),
+    "Terminated": None,
+    "Command terminated by signal 9": None,
+    "Process finished with exit code 139 (interrupted by signal 11: SIGSEGV)": None,
+    "已中止 (核心已转储)": None,
+    "[42.0] Out of memory: Killed process 4242 (trtexec) total-vm:9kB": None,
+    'Thread 3 "trtexec" received signal SIGSEGV, Segmentation fault.\n0x00007f in ?? ()': (
+        'Thread 3 "trtexec" received signal SIGSEGV, Segmentation fault.'
+    ),
+    "Program received signal SIGABRT, Aborted.": None,
+    "The target application terminated with signal 11 (SIGSEGV)": None,
+    "In function fuse -- /src/graph.cpp:12 rank == 4 -- assertion failed\nAbort (core dumped)": (
+        "In function fuse -- /src/graph.cpp:12 rank == 4 -- assertion failed Abort (core dumped)"
+    ),
+    "libc++abi: terminating due to uncaught exception of type std::bad_alloc": None,
+    "*** buffer overflow detected ***: terminated": None,
+    "CUDA Runtime Error: an illegal memory access was encountered": None,
+    "bash: trtexec: command not found": None,
+    "./trtexec: cannot execute binary file: Exec format error": None,
+    "./trtexec: /lib/libc.so.6: version `GLIBC_2.38' not found (required by ./trtexec)": None,
+    "Could not locate zlibwapi.dll. Please make sure it is in your library path!": None,
+    "Unable to load any of {libcudnn_graph.so.9.1.0}\nInvalid handle. Cannot load symbol cudnnCreate": (
+        "Unable to load any of {libcudnn_graph.so.9.1.0} Invalid handle. Cannot load symbol cudnnCreate"
+    ),
+    "pure virtual method called\nterminate called without an active exception": (
+        "pure virtual method called terminate called without an active exception"
+    ),
+    "NVMEDIA_DLA :  99, ERROR: load failed. status: 0x7.\n"
+    "[11/28/2026-10:00:00] [E] [TRT] dlaUtils.cpp (9) - DLA Error in load: 7 (no program)": (
+        "NVMEDIA_DLA :  99, ERROR: load failed. status: 0x7. dlaUtils.cpp (9) - DLA Error in load: 7 (no program)"
+    ),
+    "[11/28/2026-10:00:00] [W] [TRT] CUDA initialization failure with error: 999. Check it.\n"
+    "[11/28/2026-10:00:00] [E] Builder creation failed\n[11/28/2026-10:00:00] [E] Engine set up failed": (
+        "CUDA initialization failure with error: 999. Check it."
+    ),
+    "[11/28/2026-10:00:00] [E] Unknown option: --fast \n=== Model Options ===\n  --onnx=<file>  ONNX model": (
+        "Unknown option: --fast"
+    ),
+    'ModelImporter.cpp:7: While parsing node number 3 [Pad -> "y"]:\n'
+    '[11/28/2026-10:00:00] [E] [TRT] ModelImporter.cpp:9: input: "x"\noutput: "y"\n': (
+        'ModelImporter.cpp:7: While parsing node number 3 [Pad -> "y"]:'
+    ),
+    '[11/28/2026-10:00:00] [E] [TRT] ModelImporter.cpp:9: input: "x"\nname: "Pad_3"\n\n'
+    "[11/28/2026-10:00:00] [E] [TRT] ModelImporter.cpp:11: ERROR: pads.cpp:5 In function importPad:\n[8] No pads": (
+        "ModelImporter.cpp:11: ERROR: pads.cpp:5 In function importPad: [8] No pads"
+    ),
 }
 """What shells, libraries and plugins print -> the cause; `None` where it is the line itself."""
 
@@ -372,6 +424,59 @@ UNTAGGED = {
 def test_causes_that_others_print(text: str) -> None:
     cause = parse_log(f"[11/28/2026-10:00:00] [I] Start parsing network model.\n{text}").cause
     assert cause == (UNTAGGED[text] or text)
+
+
+def test_what_others_said_before_the_banner_is_no_cause_where_trtexec_says_one() -> None:
+    before = "ERROR: pip found other versions"
+    banner = "&&&& RUNNING TensorRT.trtexec [TensorRT v8601] # trtexec --onnx=m.onnx"
+    error = "[11/28/2026-10:00:00] [E] Static model does not take explicit shapes"
+    assert parse_log(f"{before}\n{banner}\n{error}").cause == "Static model does not take explicit shapes"
+    assert parse_log(f"{error}\n{banner}").cause == "Static model does not take explicit shapes"
+    assert parse_log(f"{before}\n{banner}\n[11/28/2026-10:00:00] [E] Engine set up failed").cause == before
+
+
+def test_the_first_bracket_of_what_was_copied_may_be_lost() -> None:
+    last = "[11/28/2026-10:00:00] [E] Error[2]: engine != nullptr failed."
+    assert parse_log(f"E] Error[10]: no implementation\n{last}").cause == "Error[10]: no implementation"
+    log = parse_log("11/28/2026-10:00:00] [I] Throughput: 5 qps\n[11/28/2026-10:00:00] [I] Total Host Walltime: 3 s")
+    assert (log.throughput_qps, log.walltime_s) == (5.0, 3.0)
+
+
+SUMMARY = (
+    "[11/28/2026-10:00:00] [I] Throughput: 130.25 qps\n"
+    "[11/28/2026-10:00:00] [I] Latency: min = 5.375 ms, max = 13.25 ms, mean = 7.625 ms, median = 7.125 ms,"
+    " percentile(90%) = 10.25 ms, percentile(99%) = 1.25e+01 ms\n"
+    "[11/28/2026-10:00:00] [I] GPU Compute Time: min = 5.25 ms, max = 13.125 ms, mean = 7.5 ms, median = 7 ms,"
+    " percentile(90%) = 10.125 ms, percentile(99%) = 12.875 ms\n"
+    "[11/28/2026-10:00:00] [I] Total Host Walltime: 3.125 s"
+)
+
+
+def broken(text: str, width: int) -> tuple[str, str]:
+    """Return a text as a terminal breaks its lines, inside words, and as a document does, between them."""
+    lines = text.split("\n")
+    hard = [line[at : at + width] for line in lines for at in range(0, len(line), width)]
+    return "\n".join(hard), "\n".join(part for line in lines for part in textwrap.wrap(line, width))
+
+
+def test_rows_may_be_broken_wherever_the_width_of_a_terminal_is() -> None:
+    for width in range(60, 160):
+        for text in broken(SUMMARY, width):
+            assert as_printed(parse_log(text)) == as_printed(parse_log(SUMMARY)), width
+
+
+@pytest.mark.parametrize("width", [64, 80, 101])
+def test_a_broken_row_that_is_cut_gives_fewer_numbers_never_wrong_ones(width: int) -> None:
+    whole = numbers(as_printed(parse_log(SUMMARY)))
+    for text in broken(SUMMARY, width):
+        for end in range(len(text)):
+            assert numbers(as_printed(parse_log(text[:end]))) <= whole
+
+
+def test_a_line_that_is_no_part_of_a_row_does_not_go_on_with_it() -> None:
+    row = "[11/28/2026-10:00:00] [I] Latency: min = 5 ms, max = 1"
+    for line in ("2 layers took 7 ms", "x = 4 ms", "max = 9 ms: layer 3", "7.5"):
+        assert parse_log(f"{row}\n{line}\n[11/28/2026-10:00:00] [I] ").rows == {"latency": Row(min=5.0)}
 
 
 OF_THE_LAST = {"v84_two_summaries_without_banners_cut.txt", "v110000_three_stream_counts_grepped.txt"}
@@ -440,3 +545,19 @@ def test_a_line_of_another_block_whose_head_is_lost_is_not_taken() -> None:
 )
 def test_any_text_is_parsed_without_an_error(text: str) -> None:
     assert len(parse_logs(text)) >= 1
+
+
+UNTAGGED_SUMMARY = """Latency: min = 1.0 ms, max = 2.0 ms, mean = 1.5 ms, median = 1.4 ms
+Enqueue Time: min = 0.1 ms, max = 0.2 ms, mean = 0.15 ms, median = 0.14 ms
+H2D Latency: min = 0.2 ms, max = 0.4 ms, mean = 0.3 ms, median = 0.3 ms
+GPU Compute Time: min = 0.7 ms, max = 1.4 ms, mean = 1.0 ms, median = 0.9 ms
+D2H Latency: min = 0.1 ms, max = 0.3 ms, mean = 0.2 ms, median = 0.2 ms
+"""
+
+
+def test_a_name_at_the_very_begin_counts_if_the_parts_add_up_to_it() -> None:
+    assert parse_log(UNTAGGED_SUMMARY).rows["latency"].mean == 1.5
+    cut = UNTAGGED_SUMMARY[UNTAGGED_SUMMARY.index("D2H ") + len("D2H ") :]
+    assert parse_log(cut).rows == {}
+    of_h2d = UNTAGGED_SUMMARY[UNTAGGED_SUMMARY.index("H2D ") + len("H2D ") :]
+    assert list(parse_log(of_h2d).rows) == ["gpu_compute", "d2h"]

@@ -16,13 +16,22 @@ _TAG = re.compile(
     r"\[(?:\d\d/\d\d/\d{4}-\d\d:\d\d:\d\d\]\s*(?:\[TRT\]\s*)?\[(?P<level>[VIWEF])\]|(?P<bare>[VIWEF])\](?=\s))"
 )
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))|[\x00\ufeff]")
+_TORN = re.compile(r"^_\[?(?=\d\d/\d\d/)|^(?=\d\d/\d\d/\d{4}-\d\d:\d\d:\d\d\] |[VIWEF]\]\s)")
+"""Where the first bracket of a line was: it went with the mark of an italic log, or was not copied."""
+
 _AROUND = re.compile(
-    r"^(?:\s+|[>#]\s?|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\s+|[\w.-]+\s+\|\s)+"
+    r"^(?:\s+|[>#]\s?|\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?\s+"
+    r"|(?:\|\s+)?[\w.-]+\s+\|\s)+"
 )
-"""Before a line: indentation, marks of quotes and comments, the time of a container's log, the name of a service."""
+"""Before a line: indentation, marks of quotes and comments, the time of another log, the name of a service."""
 
 _AFTER = ("\\n", "\\r", '"', "'", ",", "<br>", "<br/>")
 """After a line: what a notebook's file or a table has there."""
+
+
+_IN_ROW = re.compile(r"(?=.*(?:=|ms\b)|s$)[a-z\d\s.,=%()+-]+$")
+_ROW_WORDS = "min max mean median percentile ms"
+"""Of a row of a summary; a line break can be inside one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +92,35 @@ def runs_of(lines: Iterable[Line]) -> Iterator[list[Line]]:
 def messages_of(run: Sequence[Line]) -> Iterator[tuple[str, str]]:
     """Yield level and text of each message of a run; where no line has a tag, each is taken for information."""
     if any(line.messages for line in run):
-        for line in run:
-            yield from line.messages
+        yield from _tagged_messages(run)
     else:
         for line in run:
             yield "I", _cleaned(plain(line.text))
 
 
+def _tagged_messages(run: Iterable[Line]) -> Iterator[tuple[str, str]]:
+    """Yield the messages of lines with tags; a row goes on over the lines that a terminal broke it into."""
+    rest: list[tuple[str, str]] = []  # a row that may go on
+    for line in run:
+        if rest and not line.messages and _goes_on(plain(line.text)):
+            level, row = rest.pop()
+            piece = _cleaned(plain(line.text))
+            rest = [(level, f"{row}, {piece}" if row.endswith("ms") else row + piece)]
+            continue
+        yield from rest
+        rest = [message for message in line.messages[-1:] if " min = " in message[1]]
+        yield from line.messages[: len(line.messages) - len(rest)]
+    yield from rest
+
+
+def _goes_on(text: str) -> bool:
+    return bool(_IN_ROW.match(text)) and all(word in _ROW_WORDS for word in re.findall(r"[a-z]+", text))
+
+
 def _line(text: str) -> Line:
     banner = _BANNER.search(text) if _may_hold_banner(text) else None
     said = text[: banner.start()] if banner else text
-    if said.startswith("_"):  # an italic log, whose first bracket went with the mark
-        said = re.sub(r"^_\[?(?=\d\d/\d\d/)", "[", said)
+    said = _TORN.sub("[", said)
     return Line(text, banner, tuple(_tagged(said)))
 
 

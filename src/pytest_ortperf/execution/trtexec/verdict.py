@@ -12,7 +12,8 @@ from pytest_ortperf.execution.trtexec.printed import TrtexecLog
 _INSTALLATION = re.compile(
     r"error while loading shared libraries|Unable to open library|cannot open shared object file"
     r"|CUDA driver version is insufficient|CUDA initialization failure|no CUDA-capable device"
-    r"|insufficient for CUDA runtime"
+    r"|insufficient for CUDA runtime|forward compatibility was attempted|symbol lookup error"
+    r"|Could not (?:load library|locate) |Unable to load any of \{|: version [`'][\w.]+' not found"
 )
 """Causes that no model can help."""
 
