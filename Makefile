@@ -102,6 +102,7 @@ matrix: $(MATRIX)
 
 $(MATRIX): matrix-%: $(VENVS)/pytest-%/.ready
 	$(VENVS)/pytest-$*/bin/python -m pytest tests/plugin -m "not slow" -p no:cacheprovider $(PYTEST_WORKERS) $(ARGS)
+	$(VENVS)/pytest-$*/bin/python -m pytest tests/plugin/test_crashes.py -m slow -p no:cacheprovider $(PYTEST_WORKERS) $(ARGS)
 
 $(VENVS)/pytest-%/.ready: $(VENV)/.made-by pyproject.toml constraints.txt
 	rm -rf $(@D)

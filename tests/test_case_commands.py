@@ -176,7 +176,7 @@ def test_names_are_taken_apart() -> None:
         read_case_name("models.json::bert")
 
 
-@pytest.mark.parametrize("extra", [[], ["--smallest"]], ids=["whole", "smallest"])
+@pytest.mark.parametrize("extra", [[], pytest.param(["--smallest"], marks=pytest.mark.slow)], ids=["whole", "smallest"])
 def test_repro_writes_a_folder_whose_script_shows_the_mismatch(project: Path, extra: list[str]) -> None:
     done = ortperf(project, "repro", "tiny::validate[cpu]", "--against", "sound.onnx", "--output", "bug", *extra)
     output = "b" if extra else "y"

@@ -1,3 +1,4 @@
+import functools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ Read = Callable[..., tuple[Model, ...]]
 IssuesOf = Callable[[Any], list[str]]
 
 
+@functools.cache
 def validator() -> jsonschema.Draft202012Validator:
     schema = json.loads(schema_text())
     jsonschema.Draft202012Validator.check_schema(schema)

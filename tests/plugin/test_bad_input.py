@@ -221,7 +221,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)  # noqa: S607
 
 
-@pytest.mark.parametrize("args", [pytest.param((), marks=pytest.mark.slow), ("-n", "2")])
+@pytest.mark.parametrize("args", [(), ("-n", "2")])
+@pytest.mark.slow
 def test_a_full_disk_stops_the_run_and_keeps_what_was_written(
     project: Project, small_disk: Path, args: tuple[str, ...]
 ) -> None:
@@ -250,7 +251,11 @@ def test_a_full_disk_stops_the_run_and_keeps_what_was_written(
     assert "= ortperf =" in result.out
 
 
-@pytest.mark.parametrize("more", [(), ("-n", "2"), ("--ortperf-isolation=none",)], ids=["forked", "xdist", "none"])
+@pytest.mark.parametrize(
+    "more",
+    [(), pytest.param(("-n", "2"), marks=pytest.mark.slow), ("--ortperf-isolation=none",)],
+    ids=["forked", "xdist", "none"],
+)
 def test_an_onnx_runtime_that_cannot_be_imported_fails_each_item_with_its_reason(
     project: Project, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
 ) -> None:

@@ -141,6 +141,7 @@ def test_a_new_failure_fails_once_more_and_an_old_one_does_not(project: Project)
     assert sorted(again.outcomes) == ["new::validate[cpu]", "old::validate[cpu]", "right::validate[cpu]"]
 
 
+@pytest.mark.slow
 def test_cases_that_were_left_out_are_counted_and_are_missing_where_asked(project: Project) -> None:
     project.models("alpha", "beta")
     project.run("--ortperf-ep=cpu")
@@ -154,6 +155,7 @@ def test_cases_that_were_left_out_are_counted_and_are_missing_where_asked(projec
     assert failed_names(project) == ["models.json::beta::missing"]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_is_not_compared(project: Project) -> None:
     project.write("wrong/test_data_set_0/input_0.pb", tensor([[1, 2, 3]], "x"))
     project.write("wrong/test_data_set_0/output_0.pb", tensor([[2, 4, 7]], "y"))

@@ -86,11 +86,11 @@ EXPECTED = {
 }
 
 QUICK = [
-    ("pytest-forked", ("--forked", "-W", "error", "-n", "2")),
     ("own runner", ("-W", "error")),
     ("pool", ("--ortperf-isolation=pool",)),
 ]
 THOROUGH = [
+    ("pytest-forked", ("--forked", "-W", "error", "-n", "2")),
     ("pytest-forked", ("--forked",)),
     ("pytest-forked", ("--forked", "-n", "2")),
     ("pytest-forked", ("--forked", "-W", "error")),

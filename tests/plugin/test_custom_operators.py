@@ -44,6 +44,7 @@ def give(project: Project, **entry: Any) -> None:
     project.models({"name": "t", "path": "t.onnx", "test_data": "data", **entry})
 
 
+@pytest.mark.slow
 def test_library_of_the_option_is_in_every_session(project: Project) -> None:
     give(project)
 

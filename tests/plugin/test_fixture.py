@@ -60,7 +60,7 @@ def test_without_calls(ortperf):
     "args",
     [
         (),
-        ("-n", "2"),
+        pytest.param(("-n", "2"), marks=pytest.mark.slow),
         pytest.param(("--forked",), marks=pytest.mark.slow),
         pytest.param(("--ortperf-isolation=none",), marks=pytest.mark.slow),
     ],

@@ -62,6 +62,7 @@ def test_a_model_of_80_mib_shows_its_own_footprint(pytester: pytest.Pytester, mo
     assert memory.creation_peak_byte == pytest.approx(2 * WEIGHTS, rel=0.15)
 
 
+@pytest.mark.slow
 def test_nothing_is_taken_where_that_is_asked(pytester: pytest.Pytester, model: Path) -> None:
     pytester.makefile(".json", models=f'[{{"name": "heavy", "path": "{model}"}}]')
     quick = ("--ortperf-iterations=3", "--ortperf-warmup=1", "--ortperf-operators=off", "--ortperf-env=off")

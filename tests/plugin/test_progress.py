@@ -44,6 +44,7 @@ def test_a_line_below_tells_of_the_case_and_is_gone_afterwards(project: Project,
     assert without_numbers(with_line.screen.lines) == without_numbers(without.screen.lines)
 
 
+@pytest.mark.slow
 def test_the_controller_tells_of_its_workers(project: Project) -> None:
     project.models("a", "b")
     terminal = Terminal(project.path, *ARGS, "--ortperf-mode=benchmark", "-n", "2", columns=150)

@@ -214,6 +214,7 @@ def test_without_isolation_cases_run_in_pytests_own_process(project: Project) ->
     assert result.records[1]["failure"]["log_tail"] == ["native words"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_with_its_item_leaves_a_record(project: Project) -> None:
     project.write(
         "conftest.py",
@@ -250,6 +251,7 @@ def test_a_run_works_without_another_plugin(project: Project, args: tuple[str, .
     assert result.err == ""
 
 
+@pytest.mark.slow
 def test_the_timeout_of_a_model_wins_over_that_of_the_run(project: Project) -> None:
     project.write(
         "conftest.py",
@@ -297,6 +299,7 @@ def test_the_terminal_is_quiet_about_what_goes_well(project: Project) -> None:
     )
 
 
+@pytest.mark.slow
 def test_breakpoint_and_pdb_work_without_isolation(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.write(
         "conftest.py",

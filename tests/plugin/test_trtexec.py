@@ -179,6 +179,7 @@ def test_a_range_of_sizes_is_what_the_engine_is_built_for(project: Project, trac
     assert start["shapes"] == "x:4x3"
 
 
+@pytest.mark.slow
 def test_data_sets_of_several_sizes_share_one_engine(project: Project, trace: Path) -> None:
     for number, rows in enumerate((2, 5, 1)):
         values = np.arange(3 * rows).reshape(rows, 3)
@@ -323,6 +324,7 @@ def test_nothing_of_a_run_is_left(project: Project, monkeypatch: pytest.MonkeyPa
     assert left == []
 
 
+@pytest.mark.slow
 def test_tables_say_what_ran_and_what_it_built(project: Project) -> None:
     result = run_with(project, "10.16.1", "--ortperf-timing=bound")
     assert result.exit_code == 0, result.out
@@ -351,6 +353,7 @@ def test_workers_find_the_program_that_the_controller_asked(
     assert [path.name for path in temporary.iterdir() if path.name.startswith("ortperf")] == []
 
 
+@pytest.mark.slow
 def test_users_own_tests_leave_no_engine_behind(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     temporary = project.path / "tmp"
     temporary.mkdir()

@@ -6,11 +6,13 @@ import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
 from printed import Log
+
+if TYPE_CHECKING:
+    import onnx
 
 COMPUTE_MS, COPY_MS = 0.5, 0.05
 
@@ -30,6 +32,8 @@ class Fed:
 
 def build(options: dict[str, str], log: Log) -> dict[str, Any]:
     """Write an engine: the model's path, and what it was built for."""
+    import onnx  # half a second that only a build needs
+
     model = onnx.load_model(options["onnx"], load_external_data=False)
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = {value.name: _described(value) for value in model.graph.input if value.name not in weights}
@@ -161,6 +165,8 @@ def named(text: str) -> dict[str, str]:
 
 def _described(value: onnx.ValueInfoProto) -> tuple[str, list[int | None]]:
     tensor = value.type.tensor_type
+    import onnx
+
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
     return str(dtype), [dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim]
 

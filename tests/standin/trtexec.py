@@ -11,13 +11,16 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import engine
 import failures
 import flags
 import printed
+
+if TYPE_CHECKING:
+    from engine import Fed
 
 NAME = "STANDIN"
 
@@ -46,6 +49,8 @@ def main(argv: list[str]) -> int:
 
 
 def _work(options: dict[str, str], log: printed.Log, fail: str) -> int:
+    import engine  # numpy, which asking for help does not need
+
     log.options({**options, "includeDataTransfers": ""} if fail == "transfers-anyway" else options)
     try:
         if "onnx" in options:
@@ -73,7 +78,7 @@ def _work(options: dict[str, str], log: printed.Log, fail: str) -> int:
     return 0
 
 
-def trace(options: dict[str, str], inputs: dict[str, engine.Fed]) -> None:
+def trace(options: dict[str, str], inputs: dict[str, Fed]) -> None:
     """Tell the test what came in."""
     path = os.environ.get("STANDIN_TRACE")
     if path:

@@ -515,7 +515,7 @@ def test_a_log_without_its_head_gives_no_number_that_was_not_printed(name: str, 
         assert numbers(as_printed(log)) <= told_by(name)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(data=st.data(), name=st.sampled_from(FUZZED))
 def test_lines_lost_doubled_and_swapped_put_no_number_in_the_place_of_another(data: st.DataObject, name: str) -> None:
     lines = read(name).split("\n")
