@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import stat
 from collections.abc import Callable
@@ -76,6 +77,34 @@ def test_each_record_is_on_disk_as_soon_as_it_is_appended(tmp_path: Path) -> Non
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     run = read_run(records_path(tmp_path, RUN))
     assert (run.records, run.end, run.notes) == ((make_record(),), None, ())
+
+
+def test_a_file_that_is_removed_with_its_folder_is_made_again_with_all_its_lines(tmp_path: Path) -> None:
+    folder = tmp_path / "result"
+    run = new_run_id(folder, NOW)
+    with RecordsFile.create(folder, run, make_header(run=run)) as file:
+        file.append(make_record("a"))
+        shutil.rmtree(folder)
+        file.append(make_record("b"))
+        shutil.rmtree(folder)
+        file.end(make_end())
+    found = read_run(file.path)
+    assert (found.header, found.records, found.end) == (
+        make_header(run=run),
+        (make_record("a"), make_record("b")),
+        make_end(),
+    )
+
+
+def test_a_removed_file_that_cannot_be_made_again_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "result"
+    with RecordsFile.create(folder, new_run_id(folder, NOW), make_header()) as file:
+        shutil.rmtree(folder)
+        folder.write_text("in the way")
+        with pytest.raises(ResultsFileError, match=r"result/records_.*: the record of .* was not written: File exists"):
+            file.append(make_record("a"))
+    with pytest.raises(ResultsFileError, match="result: the folder was not made: File exists"):
+        new_run_id(folder, NOW)
 
 
 def test_numbers_that_json_lacks_survive(tmp_path: Path) -> None:

@@ -34,6 +34,9 @@ __all__ = [
     "records_path",
 ]
 
+_OPEN = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
+_CHUNK = 1 << 20
+
 WAY_OUT = "Make room or give another folder with --ortperf-results=DIR."
 
 
@@ -60,6 +63,10 @@ def new_run_id(folder: Path, now: datetime) -> str:
         ResultsFileError: If the file cannot be made.
     """
     stamp = now.strftime("%Y%m%d-%H%M%S")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_written(folder, "the folder was not made", error) from error
     number = 1
     while True:
         run = stamp if number == 1 else f"{stamp}-{number}"
@@ -94,7 +101,7 @@ class RecordsFile:
         """
         path = records_path(folder, run)
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            descriptor = os.open(path, _OPEN | os.O_CREAT, 0o666)
         except OSError as error:
             raise _not_written(path, "the file was not opened", error) from error
         records = cls(path, descriptor)
@@ -147,6 +154,11 @@ class RecordsFile:
         self.close()
 
     def _write(self, line: bytes, what: str) -> None:
+        try:
+            if not self.path.exists():
+                self._make_again()
+        except OSError as error:
+            raise _not_written(self.path, f"{what} was not written", error) from error
         data = (b"\n" if self._torn else b"") + line
         whole = os.fstat(self._descriptor).st_size
         try:
@@ -156,6 +168,21 @@ class RecordsFile:
             raise _not_written(self.path, f"{what} was not written", error) from error
         finally:
             self._torn = bool(data) and not self._cut_back(whole)
+
+    def _make_again(self) -> None:
+        """Put the lines so far back where somebody removed the file: the open one, without a name, still has them."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        again = os.open(self.path, _OPEN | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            position = 0
+            while chunk := os.pread(self._descriptor, _CHUNK, position):
+                position += os.write(again, chunk)
+        except OSError:
+            os.close(again)
+            self.path.unlink(missing_ok=True)
+            raise
+        os.close(self._descriptor)
+        self._descriptor = again
 
     def _cut_back(self, whole: int) -> bool:
         """Drop a half line; where even that fails, the next line must start on a line of its own."""
