@@ -12,6 +12,7 @@ from pytest_ortperf import options
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.provider_choice import settle_plugins, settle_providers
 from pytest_ortperf.records.host import require_one_onnxruntime
+from pytest_ortperf.selection import take_selections
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -96,6 +97,7 @@ def _collect_model_lists(config: pytest.Config) -> None:
     if options.given(config, "models") is not None:
         options.store(config, "models", [str(path) for path in paths])
     if config.args_source is pytest.Config.ArgsSource.ARGS:
+        take_selections(config, paths)
         return
     lists = [str(path) for path in paths]
     for path in paths:

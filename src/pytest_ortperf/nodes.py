@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from pytest_ortperf.cases.matrix import Case, model_cases
 from pytest_ortperf.cases.model import Condition, Model
 from pytest_ortperf.cases.model_list import read_models
 from pytest_ortperf.errors import CaseError, CaseSkipped, ModelListError
+from pytest_ortperf.selection import chosen_below, named
 
 if TYPE_CHECKING:
     from pytest_ortperf.execution.facts import Facts
@@ -29,16 +30,18 @@ BISECTED = frozenset({"result accuracy issue", "runtime error", "crash"})
 class ModelCollector(pytest.Collector):
     """One model of a list or directory; its items stand together, so that a worker takes them together."""
 
-    def __init__(self, *, model: Model, run: Run, **kwargs: Any) -> None:
+    def __init__(self, *, model: Model, run: Run, chosen: Collection[str] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
         self.run = run
+        self._chosen = chosen
         self.extra_keyword_matches.add(model.name)
         for tag in model.tags:
             self.add_marker(tag)
 
     def collect(self) -> Iterator[pytest.Item]:
-        for case in model_cases(self.model, self.run.settings.axes):
+        cases = [(case.label, case) for case in model_cases(self.model, self.run.settings.axes)]
+        for case in named(cases, self._chosen, self):
             # as text: pytest 9.2 splits it at the bracket, as it does where it looks an id up
             nodeid = f"{self.nodeid}::{case.label}"
             yield CaseItem.from_parent(self, name=case.label, nodeid=nodeid, case=case, run=self.run)
@@ -55,7 +58,26 @@ class _ModelSource(pytest.Collector):
         except ModelListError as error:
             raise self.CollectError(str(error)) from error
         self.run.register_tags(tag for model in models for tag in model.tags)
-        return [ModelCollector.from_parent(self, name=model.name, model=model, run=self.run) for model in models]
+        chosen = self._chosen()
+        return [
+            ModelCollector.from_parent(
+                self, name=model.name, model=model, run=self.run, chosen=chosen.get(model.name, ())
+            )
+            for model in named([(model.name, model) for model in models], chosen, self)
+        ]
+
+    def _chosen(self) -> dict[str, set[str]]:
+        """Return the labels of the cases that are chosen, by the name of their model; an empty set is all of them."""
+        chosen: dict[str, set[str]] = {}
+        whole = set()
+        for rest in chosen_below(self.config, self.path):
+            name, _, label = rest.partition("::")
+            chosen.setdefault(name, set())
+            if label:
+                chosen[name].add(label)
+            else:
+                whole.add(name)
+        return {name: set() if name in whole else labels for name, labels in chosen.items()}
 
 
 class ModelListFile(_ModelSource, pytest.File):

@@ -15,6 +15,13 @@ BOTH = [
     "models.json::resnet::benchmark[cpu]",
 ]
 
+BELOW = [
+    "first::validate[cpu]",
+    "first::benchmark[cpu]",
+    "sub/second::validate[cpu]",
+    "sub/second::benchmark[cpu]",
+]
+
 
 @pytest.fixture
 def two(project: Project) -> Project:
@@ -190,6 +197,39 @@ def test_a_directory_of_models_runs_wherever_it_is(
 def test_a_directory_of_models_below_the_root_is_named_by_its_path(project: Project) -> None:
     project.write("models/zoo/first/model.onnx", MODEL)
     assert project.collect("--ortperf-models=models/zoo") == ["models/zoo::first::validate[cpu]"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        (["zoo::first::validate[cpu]"], ["first::validate[cpu]"]),
+        (["./zoo/::sub/second", "zoo::first::benchmark[cpu]"], ["first::benchmark[cpu]", *BELOW[2:]]),
+        (["zoo::first::benchmark[cpu]", "zoo::first"], BELOW[:2]),
+        (["zoo::first", "zoo"], BELOW),
+    ],
+)
+def test_an_id_below_a_directory_is_an_argument_like_one_below_a_list(
+    project: Project, chosen: list[str], expected: list[str]
+) -> None:
+    project.write("zoo/first/model.onnx", MODEL)
+    project.write("zoo/sub/second/model.onnx", MODEL)
+    found = project.collect("--ortperf-models=zoo", "--ortperf-ep=cpu", *chosen, mode="both")
+    assert found == [f"zoo::{each}" for each in expected]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "text"),
+    [
+        ("zoo::frist", "zoo has no 'frist'; near it are first"),
+        ("zoo::first::validate[cuda]", "zoo::first has no 'validate[cuda]'; near it are validate[cpu]"),
+    ],
+)
+def test_an_id_that_a_directory_has_not_is_an_error_that_names_near_ones(
+    project: Project, chosen: str, text: str
+) -> None:
+    project.write("zoo/first/model.onnx", MODEL)
+    result = project.collection("--ortperf-models=zoo", "--ortperf-ep=cpu", chosen)
+    assert (result.exit_code, text in result.out.splitlines()) == (2, True)
 
 
 @pytest.mark.parametrize(
