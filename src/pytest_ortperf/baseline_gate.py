@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_ortperf.reports.comparison.change import Change
     from pytest_ortperf.reports.comparison.comparison import Comparison
     from pytest_ortperf.reports.comparison.side import Side
+    from pytest_ortperf.run_failures import RunFailure
 
 NAME = "ortperf-baseline"
 
@@ -107,48 +108,20 @@ class BaselineGate:
         self._report(failing(comparison, self._fail_on), baseline, session)
 
     def _report(self, found: Sequence[Change], baseline: Side, session: pytest.Session) -> None:
+        from pytest_ortperf import run_failures
+
         groups: dict[str, list[Change]] = {}
         for change in found:
             groups.setdefault(_name(change), []).append(change)
-        terminal = self._config.pluginmanager.getplugin("terminalreporter")
-        if groups and terminal is not None:
-            terminal.ensure_newline()
-        session.testscollected += len(groups)
-        for nodeid, changes in groups.items():
-            self._fail(nodeid, _text(changes, baseline.name), changes[0])
+        run_failures.report([_failure(nodeid, changes, baseline.name) for nodeid, changes in groups.items()], session)
 
-    def _fail(self, nodeid: str, text: str, change: Change) -> None:
-        from pytest_ortperf.reporting import FailureText
 
-        path, _, name = nodeid.partition("::")
-        location = (path, None, name or nodeid)
-        hook = self._config.hook
-        hook.pytest_runtest_logstart(nodeid=nodeid, location=location)
-        for when, outcome in (("call", "failed"), ("teardown", "passed")):
-            report = pytest.TestReport(
-                nodeid=nodeid,
-                location=location,
-                keywords={},
-                outcome=outcome,  # type: ignore[arg-type]
-                longrepr=FailureText(text) if outcome == "failed" else None,
-                when=when,  # type: ignore[arg-type]
-                user_properties=[("ortperf.topic", change.topic), ("ortperf.verdict", change.kind)],
-            )
-            self._name_in_junit(report)
-            self._log(report=report)
-        hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
+def _failure(nodeid: str, changes: Sequence[Change], baseline: str) -> RunFailure:
+    from pytest_ortperf.run_failures import RunFailure
 
-    def _name_in_junit(self, report: pytest.TestReport) -> None:
-        for plugin in self._config.pluginmanager.get_plugins():
-            if hasattr(plugin, "node_reporter"):
-                plugin.node_reporter(report).add_attribute("name", report.nodeid)
-
-    @property
-    def _log(self) -> Any:
-        """What takes reports, without --lf: it would look for an item of that name in the next run."""
-        manager = self._config.pluginmanager
-        last_failed = manager.getplugin("lfplugin")
-        return manager.subset_hook_caller("pytest_runtest_logreport", [last_failed] if last_failed else [])
+    first = changes[0]
+    properties = (("ortperf.topic", first.topic), ("ortperf.verdict", first.kind))
+    return RunFailure(nodeid=nodeid, text=_text(changes, baseline), properties=properties)
 
 
 def _name(change: Change) -> str:

@@ -6,15 +6,16 @@ from collections.abc import Collection, Generator
 
 import pytest
 
+from pytest_ortperf import run_failures
 from pytest_ortperf.cases.dimensions import lacking_in
 from pytest_ortperf.reporting import RECORD
+from pytest_ortperf.run_failures import RunFailure
 
 
 class DimensionCheck:
     """Registered in the controller, which sees the record of every case."""
 
-    def __init__(self, config: pytest.Config, names: Collection[str]) -> None:
-        self._config = config
+    def __init__(self, names: Collection[str]) -> None:
         self._lacked = dict.fromkeys(names, 0)
         self._had: set[str] = set()
 
@@ -30,23 +31,13 @@ class DimensionCheck:
                 self._had.add(name)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtestloop(self) -> Generator[None, object, object]:
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         result = yield
-        for name, count in self._lacked.items():
-            if count and name not in self._had:
-                self._report(name)
+        lacked = [name for name, count in self._lacked.items() if count and name not in self._had]
+        run_failures.report([_failure(name) for name in lacked], session)
         return result
 
-    def _report(self, name: str) -> None:
-        flag = f"--ortperf-dim={name}"
-        text = f"--ortperf-dim: no model that was run has a dimension {name!r}; the skipped cases say what they have"
-        for when, outcome in (("call", "failed"), ("teardown", "passed")):
-            report = pytest.TestReport(
-                nodeid=flag,
-                location=("", None, flag),
-                keywords={},
-                outcome=outcome,  # type: ignore[arg-type]
-                longrepr=text if outcome == "failed" else None,
-                when=when,  # type: ignore[arg-type]
-            )
-            self._config.hook.pytest_runtest_logreport(report=report)
+
+def _failure(name: str) -> RunFailure:
+    text = f"--ortperf-dim: no model that was run has a dimension {name!r}; the skipped cases say what they have"
+    return RunFailure(nodeid=f"--ortperf-dim={name}", text=text)

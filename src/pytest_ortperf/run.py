@@ -55,7 +55,7 @@ def start(config: pytest.Config) -> None:
         config.pluginmanager.register(ProgressLine(config), NAME)
         config.pluginmanager.register(MachineGate(run), "ortperf-machine")
         config.pluginmanager.register(Recorder(run), "ortperf-recorder")
-        config.pluginmanager.register(DimensionCheck(config, run.settings.axes.dims), "ortperf-dimension-check")
+        config.pluginmanager.register(DimensionCheck(run.settings.axes.dims), "ortperf-dimension-check")
     config.pluginmanager.register(runner_for(run), "ortperf-isolation")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from plugin.project import Project
@@ -50,8 +52,16 @@ def test_a_dimension_that_no_model_has_fails_the_run_once(project: Project, work
     text = "--ortperf-dim: no model that was run has a dimension 'bach'; the skipped cases say what they have"
     assert [failure.get("message") for failure in project.junit().iter("failure")] == [text]
     assert result.out.count(text) == 1
+    assert re.findall(r"\[ *(\d+)%\]", result.out)[-1] == "100"
     assert result.end is not None
     assert result.end["exit_status"] == 1
+
+
+def test_a_dimension_that_no_model_has_is_nothing_that_last_failed_looks_for(project: Project) -> None:
+    project.models("a")
+    first = project.run("--ortperf-dim=bach=2", "-p", "cacheprovider")
+    assert first.exit_code == 1
+    assert not (project.path / ".pytest_cache/v/cache/lastfailed").exists()
 
 
 def test_a_dimension_of_the_models_own_entry_is_its_error(project: Project) -> None:
