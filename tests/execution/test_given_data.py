@@ -44,6 +44,18 @@ def test_lists_and_tensors_become_arrays_of_the_declared_type(session: onnxrunti
     }
 
 
+def test_lists_in_a_sequence_become_arrays_of_its_element() -> None:
+    sequence = helper.make_tensor_sequence_value_info("s", TensorProto.FLOAT, ["n"])
+    node = helper.make_node("ConcatFromSequence", ["s"], ["y"], axis=0)
+    graph = helper.make_graph(
+        [node], "joined", [sequence], [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None])]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    found = given_inputs({"s": [[1, 2], (3,)]}, session, cast_floats=False)
+    assert session.run(None, found)[0].tolist() == [1, 2, 3]
+
+
 def test_an_array_is_handed_on_as_it_is(session: onnxruntime.InferenceSession) -> None:
     given = inputs()
     assert given_inputs(given, session, cast_floats=False)["x"] is given["x"]

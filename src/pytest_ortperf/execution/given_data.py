@@ -72,6 +72,10 @@ def _checked(value: Any, meta: Meta, *, cast_floats: bool) -> Value:
 
 
 def _as_value(value: Any, info: TypeInfo) -> Value:
+    if value is not None and info.kind == "optional" and info.inner is not None:
+        return _as_value(value, info.inner)
+    if isinstance(value, list | tuple) and info.kind == "sequence" and info.inner is not None:
+        return [_as_value(each, info.inner) for each in value]
     if value is None or isinstance(value, np.ndarray) or (info.kind != "tensor" and isinstance(value, list | dict)):
         found: Value = value
         return found
