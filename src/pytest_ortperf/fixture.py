@@ -121,11 +121,15 @@ class OrtPerf:
 def open_fixture(request: pytest.FixtureRequest) -> Iterator[OrtPerf]:
     """Return what the fixture gives a test; recording starts where it is not on."""
     config = request.config
+    problem = ""
     try:
         run = run_of(config)
         carry_records(config)
     except pytest.UsageError as error:
-        pytest.fail(f"ortperf: {error}", pytrace=False)
+        problem = str(error)
+    # not while the error is handled: pytest would print it again with all that led to it
+    if problem:
+        pytest.fail(f"ortperf: {problem}", pytrace=False)
     folder = Path(tempfile.mkdtemp(prefix="ortperf-"))
     try:
         yield OrtPerf(request.node, run, folder)

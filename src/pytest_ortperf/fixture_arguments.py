@@ -24,6 +24,8 @@ from pytest_ortperf.execution.settings import ExecutionSettings, GivenData
 from pytest_ortperf.run import Run
 from pytest_ortperf.timings import read_timings
 
+__tracebackhide__ = True  # a wrong argument shows the line of the user's test
+
 Limits = Mapping[str, Any]
 
 
@@ -126,7 +128,7 @@ def read_call(model: object, mode: Mode, arguments: Mapping[str, Any], *, run: R
             timeout_s=arguments.get("timeout", run.settings.timeout_s),
         )
     except OrtPerfError as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(str(error)) from None
 
 
 def _require_known(arguments: Mapping[str, Any], mode: Mode) -> None:
@@ -167,7 +169,7 @@ def _provider(name: str | None, run: Run) -> Provider:
         try:
             return find_provider(name)
         except SettingsError as error:
-            raise ValueError(str(error).replace("--ortperf-ep", "ep=")) from error
+            raise ValueError(str(error).removeprefix("--ortperf-")) from None
     return next(iter(run.settings.axes.providers), find_provider("cpu"))
 
 
@@ -208,7 +210,7 @@ def _timing(timing: str | Sequence[str]) -> tuple[str, ...]:
     try:
         return read_timings(timing if isinstance(timing, str) else ",".join(timing))
     except pytest.UsageError as error:
-        raise ValueError(str(error).replace("--ortperf-timing: ", "timing=", 1)) from error
+        raise ValueError(str(error).replace("--ortperf-timing: ", "timing=", 1)) from None
 
 
 def _reference(reference: object, folder: Path) -> dict[str, Any]:

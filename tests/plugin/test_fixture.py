@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -200,9 +201,20 @@ def test_an_argument_that_cannot_be_used_says_why(project: Project) -> None:
         f"        print(f'{{type(error).__name__}}: {{error}}')"
         for what, arguments in WRONG
     )
-    result = run(project, f"def test_it(ortperf):\n{calls}\n", "-s")
-    assert result.exit_code == 0, result.out
+    uncaught = "def test_uncaught(ortperf):\n    ortperf.validate('m.onnx', ep='cudax')\n"
+    result = run(project, f"def test_it(ortperf):\n{calls}\n{uncaught}", "-s")
+    assert result.counts == {"passed": 1, "failed": 1}, result.out
     assert [message for message in MESSAGES if message not in result.out] == []
+    assert "\nE       ValueError: ep: unknown execution provider 'cudax'; did you mean 'cuda'? " in result.out
+    # the line of the test and nothing of ours
+    assert re.findall(r"^(\S+\.py):\d+: ", result.out, re.MULTILINE) == ["test_own.py"]
+
+
+def test_results_that_cannot_be_written_are_told_once(project: Project) -> None:
+    project.write("blocked", "a file")
+    result = run(project, "def test_it(ortperf):\n    pass\n", "--ortperf-results=blocked")
+    assert result.counts == {"error": 1}
+    assert len(re.findall("^.*blocked: results cannot be written here", result.out, re.MULTILINE)) == 1
 
 
 def test_a_crash_fails_its_test_alone(project: Project) -> None:
