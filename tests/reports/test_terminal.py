@@ -94,6 +94,16 @@ def test_what_cannot_be_trusted_says_so() -> None:
     ]
 
 
+def test_marks_of_a_row_stand_in_the_order_of_their_notes() -> None:
+    unsteady = dataclasses.replace(make_latency(1.0), steady=False)
+    fp16 = make_record(precision="fp16", latencies=(unsteady,), model_fact=FP16)
+    found = texts(make_run([make_record(latencies=(unsteady,)), fp16]))
+    assert [line.partition(" 1.0")[0].split() for line in found[2:4]] == [
+        ["bert", "cpu", "*"],
+        ["bert", "cpu-fp16", "*", "**"],
+    ]
+
+
 def test_notes_are_wrapped() -> None:
     run = make_run([make_record(latencies=(dataclasses.replace(make_latency(1.0), steady=False),))])
     assert texts(run, 60)[3:5] == [
@@ -185,6 +195,17 @@ def test_validation_alone_shows_failures_and_counts() -> None:
             {"red": True},
         ),
         ("run 20261123-210146, ONNX Runtime 1.31.1, AMD EPYC 9654, NVIDIA H100", {}),
+    ]
+
+
+def test_a_failure_of_two_lists_or_tests_is_named_with_its_own() -> None:
+    nodeids = ("a.json::m::validate[cpu]", "test_it.py::test_it")
+    records = [make_record("m", mode="validate", outcome="failed", nodeid=nodeid) for nodeid in nodeids]
+    found = texts(make_run([*records, make_record("n", mode="validate", outcome="failed")]))
+    assert found[:3] == [
+        "FAILED a.json::m::validate[cpu]",
+        "FAILED test_it.py::test_it::m::validate[cpu]",
+        "FAILED n::validate[cpu]",
     ]
 
 

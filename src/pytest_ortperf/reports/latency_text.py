@@ -129,7 +129,7 @@ def _notes_of(row: Measured) -> list[str]:
 def _variant(row: Measured, notes: Mapping[str, str]) -> str:
     record = row.record
     variant = "-".join(part for part in (record.provider, record.precision, dims_text(record.dims)) if part)
-    return " ".join([variant, *(notes[note] for note in _notes_of(row))])
+    return " ".join([variant, *sorted(notes[note] for note in _notes_of(row))])
 
 
 def _per_s(value: float | None) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from pytest_ortperf.records.record import OUTCOMES, Record
 from pytest_ortperf.records.store import Run
 from pytest_ortperf.reports.columns import runtime_version
+from pytest_ortperf.reports.gains import list_of
 from pytest_ortperf.reports.latency_text import latency_lines
 from pytest_ortperf.reports.machine_text import machine_lines
 from pytest_ortperf.reports.operator_text import operator_lines
@@ -74,8 +75,13 @@ def _failures(rows: Rows, width: int) -> list[Line]:
     failed = rows.failed
     shown = failed[:MOST_FAILURES]
     lines: list[Line] = []
+    owners: dict[str, set[str]] = {}
+    for record in rows.records:
+        owners.setdefault(record.case_id, set()).add(list_of(record))
     for record in shown:
-        lines.append((cut(_failure(record), width), RED))
+        # of two lists, or of users' own tests
+        owner = f"{list_of(record)}::" if len(owners[record.case_id]) > 1 else ""
+        lines.append((cut(_failure(record, owner), width), RED))
         # whole, so that a terminal makes it a link
         lines += [(f"  pictures: {record.kept['picture']}", PLAIN)] if "picture" in record.kept else []
     more = len(failed) - len(shown)
@@ -84,12 +90,12 @@ def _failures(rows: Rows, width: int) -> list[Line]:
     return lines
 
 
-def _failure(record: Record) -> str:
-    outcome = _WORDS.get(record.outcome, record.outcome).upper()
+def _failure(record: Record, owner: str) -> str:
+    case = f"{_WORDS.get(record.outcome, record.outcome).upper()} {owner}{record.case_id}"
     if record.failure is None:
-        return f"{outcome} {record.case_id}"
+        return case
     kind = "" if record.failure.kind in (record.outcome, "crash", "timeout") else f"{record.failure.kind}: "
-    return f"{outcome} {record.case_id}: {kind}{record.failure.message}"
+    return f"{case}: {kind}{record.failure.message}"
 
 
 def _reasons(rows: Rows, width: int) -> list[Line]:
