@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_ortperf.records.latency import UNSTABLE, Latency, Summary
 
 NOT_PRECISE = "unstable: the 95 % interval of the median stayed wider than asked for; +- is what was reached"
+NOT_LASTING = "unstable: sampling ended before the 95 % interval of the median had stayed as narrow as asked for"
 NOT_STEADY = "not steady: the warm-up ended before two windows of it agreed; samples may still become faster or slower"
 SEVERAL_MODES = "several modes: samples gather around more than one value, and p50 may be any of them"
 
@@ -13,8 +14,10 @@ _LEAST_SHOWN = 0.0005
 
 def latency_notes(latency: Latency, summary: Summary) -> list[str]:
     """Return what a reader of the median must know."""
+    half_width, target = summary.half_width, latency.precision_target
+    narrow = half_width is not None and target is not None and half_width <= target
     notes = {
-        NOT_PRECISE: latency.status == UNSTABLE,
+        NOT_LASTING if narrow else NOT_PRECISE: latency.status == UNSTABLE,
         NOT_STEADY: latency.steady is False,
         SEVERAL_MODES: (summary.modes or 1) > 1,
     }
