@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 PAIRS = 6
 """The fewest that give the median an interval."""
 
+_NOTHING = (
+    "--ortperf-paired measured nothing: no case was measured on a provider and on its reference provider; "
+    "name both with --ortperf-ep"
+)
+
 _NOT_OF_A_SIDE = frozenset(
     {
         "mode",
@@ -75,8 +80,11 @@ class PairedGains:
         recorder: Any = self._run.config.pluginmanager.getplugin("ortperf-recorder")
         stored: StoredRun | None = recorder.stored
         if stored is not None and not session.shouldstop and not session.shouldfail:
-            for contest, cases in contests_of(stored).items():
+            contests = contests_of(stored)
+            for contest, cases in contests.items():
                 self._measure(contest, cases, stored)
+            if not contests:
+                self._notes.append(_NOTHING)
         return result
 
     @pytest.hookimpl(trylast=True)

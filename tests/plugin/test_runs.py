@@ -140,6 +140,13 @@ def test_skip_and_xfail_of_the_list_are_outcomes_with_their_reasons(project: Pro
     assert result.by_model["dies_as_told"]["failure"]["signal"] == 11
 
 
+def test_a_run_without_a_reference_provider_says_that_nothing_was_measured_in_turns(project: Project) -> None:
+    project.models("a")
+    result = project.run("--ortperf-ep=cpu", "--ortperf-paired")
+    assert result.exit_code == 0
+    assert "--ortperf-paired measured nothing: no case was measured on a provider and on its ref" in result.out
+
+
 def test_first_failure_ends_the_run_and_last_failed_runs_it_again(project: Project) -> None:
     project.models("a", wrong(project), "z")
     first = project.run("-x", "-p", "cacheprovider")
