@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from os import environ
@@ -61,6 +61,11 @@ class Recorder:
         # under pytest-xdist the controller collects nothing: its workers do
         count = sum(isinstance(item, CaseItem) for item in session.items)
         self._collected = count or None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        # each worker collects the same
+        self._collected = sum(map(is_case_id, ids)) or None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
