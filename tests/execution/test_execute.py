@@ -108,8 +108,8 @@ def test_every_stored_data_set_has_its_verdict_before_one_fails_the_case(
     with pytest.raises(CaseError) as caught:
         execute(case_of(test_data=tmp_path), QUICK, facts, Hooks())
     assert str(caught.value) == (
-        "outputs differ from the reference:\n"
-        "  test_data_set_0, output 'y': percent mismatch 33.33 % (allowed 0 %), worst at (0, 2): 3 instead of 4, "
+        "outputs differ from the reference: "
+        "test_data_set_0, output 'y': percent mismatch 33.33 % (allowed 0 %), worst at (0, 2): 3 instead of 4, "
         "rtol=0.001, atol=1e-05; max abs error 1, max rel error 0.25, cosine 0.99146, SNR 13.2 dB, "
         "all within with atol=0.996 or rtol=0.25; "
         "against CPU fp64 the root-mean-square error is 0, that of the reference 0.577"

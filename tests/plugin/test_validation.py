@@ -39,7 +39,7 @@ def test_a_model_that_draws_random_numbers_does_not_repeat_itself(project: Proje
 
     assert (record["outcome"], record["failure"]["kind"]) == ("failed", "result accuracy issue")
     assert record["failure"]["message"].startswith(
-        "outputs differ from each other:\n  repeat: a second run with the same inputs differs: output 'y' by up to "
+        "outputs differ from each other: repeat: a second run with the same inputs differs: output 'y' by up to "
     )
     assert [(it["name"], it["outcome"], it["fails"]) for it in record["checks"]] == [("repeat", "broken", True)]
 

@@ -133,10 +133,11 @@ def _require_within_tolerance(accuracy: Iterable[DataSetAccuracy], checks: Itera
         if output.verdict == "fail"
     ]
     inconsistent = [f"{check.name}: {check.note}" for check in checks if check.fails]
-    parts = []
-    if wrong:
-        parts.append("\n".join(["outputs differ from the reference:", *(f"  {line}" for line in wrong)]))
-    if inconsistent:
-        parts.append("\n".join(["outputs differ from each other:", *(f"  {line}" for line in inconsistent)]))
+    parts = [
+        # the first beside the words: summaries show a line
+        f"outputs differ from {what}: " + "\n  ".join(lines)
+        for what, lines in (("the reference", wrong), ("each other", inconsistent))
+        if lines
+    ]
     if parts:
         raise CaseError("\n".join(parts), stage="comparison", kind="result accuracy issue")
