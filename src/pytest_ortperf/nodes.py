@@ -167,7 +167,8 @@ class CaseItem(pytest.Item):
         try:
             execute(self.case, self.run.settings.execution, self.facts, self.hooks, validate_first=self.validate_first)
         except CaseSkipped as error:
-            pytest.skip(str(error))
+            # told with the list, not with this line
+            raise pytest.skip.Exception(str(error), _use_item_location=True) from error
         require_limits(self)
 
     @property

@@ -36,8 +36,9 @@ def test_a_sweep_makes_cases_with_their_sizes_in_id_record_and_inputs(project: P
 @pytest.mark.parametrize("mode", ["validate", "both"])
 def test_models_without_the_dimension_are_skipped(project: Project, mode: str) -> None:
     project.models("a", other_model(project))
-    result = project.run("--ortperf-dim=batch=2", *QUICK, mode=mode)
+    result = project.run("--ortperf-dim=batch=2", "-rs", *QUICK, mode=mode)
     assert result.exit_code == 0
+    assert "\nSKIPPED [1] models.json:1: has no dimension 'batch'; its inputs have 'rows_'\n" in result.out
     skipped = [record for record in result.records if record["outcome"] == "skipped"]
     assert {record["model"] for record in skipped} == {"other"}
     assert skipped[0]["reason"] == "has no dimension 'batch'; its inputs have 'rows_'"
