@@ -12,6 +12,7 @@ from pytest_ortperf.nodes import CaseItem
 from pytest_ortperf.records.codec import from_dict
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reporting import RECORD
+from pytest_ortperf.reports.gains import PASSED
 
 
 class Validations:
@@ -46,7 +47,7 @@ class Validations:
         data = self._records.get(item.nodeid.replace("::benchmark[", "::validate[", 1))
         if data is None:
             item.validate_first = True
-        elif data["outcome"] != "passed":
+        elif data["outcome"] not in PASSED:
             record = from_dict(Record, data)
             why = record.failure.message if record.failure else record.reason
             item.add_marker(pytest.mark.skip(reason=f"validation {record.outcome.replace('_', ' ')}: {why}"))

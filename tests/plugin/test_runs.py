@@ -51,6 +51,12 @@ def test_both_validates_first_and_skips_the_benchmark_of_what_is_wrong(project: 
     assert (len(latency["samples_ns"]), latency["warmup_iterations"]) == (3, 1)
 
 
+def test_both_measures_what_passed_though_the_list_expects_it_to_fail(project: Project) -> None:
+    project.models({"name": "a", "xfail": "was broken"})
+    result = project.run(*QUICK, mode="both")
+    assert result.outcomes == {"a::validate[cpu]": "xpassed", "a::benchmark[cpu]": "xpassed"}
+
+
 @pytest.mark.parametrize(
     "args",
     [
