@@ -89,7 +89,7 @@ def test_no_data_set_is_an_error(tmp_path: Path) -> None:
 
     assert str(caught.value) == (
         f"{tmp_path}: no data set found; expected files input_<n>.pb and output_<n>.pb, "
-        "or folders test_data* that hold them"
+        "or folders test_data* that hold them; --ortperf-input=random generates inputs"
     )
 
 

@@ -56,7 +56,7 @@ def find_data_sets(test_data: Path) -> list[DataSet]:
     if not found:
         raise CaseError(
             f"{test_data}: no data set found; expected files input_<n>.pb and output_<n>.pb, "
-            f"or folders {_SET_PREFIX}* that hold them",
+            f"or folders {_SET_PREFIX}* that hold them; --ortperf-input=random generates inputs",
             stage="inputs",
             kind="input error",
         )
