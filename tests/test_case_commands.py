@@ -138,7 +138,7 @@ def test_a_failed_validation_names_the_command_and_its_page(project: Path) -> No
     (project / "models.json").write_text('[{"name": "tiny", "path": "model.onnx", "test_data": "data"}]')
     run = [sys.executable, "-m", "pytest", "--ortperf-mode=validate", "--ortperf-ep=cpu", "--ortperf-seed=3"]
     done = subprocess.run(
-        [*run, "-c", os.devnull, "--rootdir=."],
+        [*run, "--ortperf-max-time=1", "-c", os.devnull, "--rootdir=."],
         cwd=project,
         env=os.environ | ADDED,
         capture_output=True,

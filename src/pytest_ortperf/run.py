@@ -33,7 +33,11 @@ _NOT_AGAIN = frozenset(
 """Options that the command of one case names itself, or that do not change it."""
 
 _NOT_OF_A_CASE = frozenset(
-    {"isolation", "keep", "samples", "timing", "iterations", "warmup", "operators", "progress", "paired"}
+    {
+        *("iterations", "warmup", "precision-target", "min-time", "max-time", "samples", "timing", "concurrency"),
+        *("rotate-inputs", "operators", "track-memory", "env", "retry-failed"),
+        *("isolation", "keep", "progress", "paired"),
+    }
 )
 """Options that change nothing about what a case computes."""
 
