@@ -119,7 +119,7 @@ def test_unknown_dims_are_refused_with_those_there_are() -> None:
 
     assert str(caught.value) == (
         "dims: no input has the dimension 'seq'; the model's inputs have 'batch', 'sequence': "
-        'correct "dims", or leave it out'
+        'correct "dims" of the model, or give it "dims": {} where those of the defaults are not for it'
     )
     assert (caught.value.stage, caught.value.kind) == ("inputs", "input error")
 

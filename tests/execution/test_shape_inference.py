@@ -114,7 +114,7 @@ def test_a_dimension_of_the_models_own_entry_is_an_error(tmp_path: Path) -> None
         require_dimensions(case, path)
     assert str(caught.value) == (
         "dims: no input has the dimension 'sequence'; the model's inputs have 'batch': "
-        'correct "dims", or leave it out'
+        'correct "dims" of the model, or give it "dims": {} where those of the defaults are not for it'
     )
     assert (caught.value.stage, caught.value.kind) == ("inputs", "input error")
 

@@ -14,6 +14,15 @@ def lacking_text(lacking: Sequence[str], known: Sequence[str]) -> str:
     return f"has no dimension {listed(lacking)}; its inputs {has}"
 
 
+def wrong_text(wrong: Sequence[str], known: Sequence[str]) -> str:
+    """Return the error of a model whose list, or whose call in a test, names dimensions that it has not."""
+    has = f"have {listed(known)}" if known else "have no symbolic dimension"
+    return (
+        f'dims: no input has the dimension {listed(wrong)}; the model\'s inputs {has}: correct "dims" of the model, '
+        f'or give it "dims": {{}} where those of the defaults are not for it'
+    )
+
+
 def lacking_in(text: str) -> tuple[str, ...]:
     """Return the dimensions that a reason names as lacking."""
     match = _LACKING.search(text)

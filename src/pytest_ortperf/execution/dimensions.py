@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 import onnxruntime
 
-from pytest_ortperf.cases.dimensions import lacking_text, listed
+from pytest_ortperf.cases.dimensions import lacking_text, wrong_text
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.execution.settings import ExecutionSettings
@@ -52,12 +52,6 @@ def require_dimensions(case: Case, path: Path) -> None:
     lacking = [name for name, _ in case.dims if name not in known]
     wrong = [name for name in lacking if name in case.model.dims]
     if wrong:
-        has = f"have {listed(known)}" if known else "have no symbolic dimension"
-        raise CaseError(
-            f"dims: no input has the dimension {listed(wrong)}; the model's inputs {has}: "
-            f'correct "dims", or leave it out',
-            stage="inputs",
-            kind="input error",
-        )
+        raise CaseError(wrong_text(wrong, known), stage="inputs", kind="input error")
     if lacking:
         raise CaseSkipped(lacking_text(lacking, known))

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from pytest_ortperf.cases.dimensions import wrong_text
 from pytest_ortperf.cases.model import InputRule, Model
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.input_rules import rule_for
@@ -96,15 +97,7 @@ def _check_dims(metas: Sequence[Meta], dims: Mapping[str, int]) -> None:
     known = list(dict.fromkeys(dim for meta in metas for dim in meta.shape if isinstance(dim, str)))
     unknown = [name for name in dims if name not in known]
     if unknown:
-        has = f"have {_listed(known)}" if known else "have no symbolic dimension"
-        raise _error(
-            f'dims: no input has the dimension {_listed(unknown)}; the model\'s inputs {has}: correct "dims", '
-            "or leave it out"
-        )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)
+        raise _error(wrong_text(unknown, known))
 
 
 def _error(message: str) -> CaseError:
