@@ -67,7 +67,7 @@ def given(config: pytest.Config, name: str) -> Any:
 def effective(config: pytest.Config) -> dict[str, object]:
     """Return every option that is given, by name, for the run header."""
     values = {option.name: given(config, option.name) for option in OPTIONS}
-    return {name: value for name, value in values.items() if value is not None}
+    return {name: value for name, value in values.items() if value not in (None, [])}
 
 
 def on_command_line(config: pytest.Config, name: str) -> bool:

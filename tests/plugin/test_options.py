@@ -106,3 +106,10 @@ def test_an_option_is_read_from_the_ini_file_too(pytester: pytest.Pytester, name
     assert given() is None
     pytester.makeini(f"[pytest]\nortperf_{name.replace('-', '_')} = {value}\n")
     assert given() == value
+
+
+def test_a_list_without_names_is_no_option_that_took_effect(pytester: pytest.Pytester) -> None:
+    config = pytester.parseconfig()
+    options.store(config, "ep", [])
+    options.store(config, "seed", "1")
+    assert options.effective(config) == {"seed": "1"}
