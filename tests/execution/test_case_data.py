@@ -78,6 +78,11 @@ def test_facts_of_inputs_name_type_shape_and_origin() -> None:
     ]
 
 
+def test_floats_of_a_sequence_are_cast_too() -> None:
+    cast = cast_floats({"s": [np.ones(2, np.float16), np.ones(3, np.float16)]}, [Meta("s", "seq(tensor(float))")])
+    assert [each.dtype for each in cast["s"]] == [np.float32, np.float32]  # type: ignore[union-attr]
+
+
 def test_only_floats_are_cast_to_what_the_model_declares() -> None:
     values = {"x": np.ones(2, np.float16), "i": np.ones(2, np.int32), "other": np.ones(2, np.float16)}
     cast = cast_floats(values, [Meta("x"), Meta("i", "tensor(float)")])

@@ -54,6 +54,8 @@ def test_lists_in_a_sequence_become_arrays_of_its_element() -> None:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     found = given_inputs({"s": [[1, 2], (3,)]}, session, cast_floats=False)
     assert session.run(None, found)[0].tolist() == [1, 2, 3]
+    half = given_inputs({"s": [np.ones(2, np.float16)]}, session, cast_floats=True)
+    assert session.run(None, half)[0].tolist() == [1, 1]
 
 
 def test_an_array_is_handed_on_as_it_is(session: onnxruntime.InferenceSession) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -18,14 +17,12 @@ from pytest_ortperf.execution.given_data import NAME as GIVEN
 from pytest_ortperf.execution.given_data import given_inputs, given_references
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.stored_data import DataSet, find_data_sets, read_inputs, read_outputs
-from pytest_ortperf.execution.tensor_types import Meta, Value, parse_type
+from pytest_ortperf.execution.tensor_types import Meta, Value, as_floats, parse_type
 from pytest_ortperf.execution.value_files import values_hash
 from pytest_ortperf.records.record import TensorFact
 
 STORED = "stored"
 GENERATED = "generated"
-
-_FLOATS = (np.float16, np.float32, np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,13 +159,6 @@ def batch_of(
 
 
 def cast_floats(values: Mapping[str, Value], metas: Sequence[Meta]) -> dict[str, Value]:
-    """Return the values with float tensors in the precision that the metas declare; others as they are."""
+    """Return the values with float tensors, in sequences too, in the precision of the metas; others as they are."""
     types = {meta.name: parse_type(meta.type) for meta in metas}
-    return {name: _cast(value, types[name].dtype) if name in types else value for name, value in values.items()}
-
-
-def _cast(value: Value, dtype: np.dtype[Any] | None) -> Value:
-    if not isinstance(value, np.ndarray) or dtype is None:
-        return value
-    both_floats = value.dtype.type in _FLOATS and dtype.type in _FLOATS
-    return value.astype(dtype) if both_floats and value.dtype != dtype else value
+    return {name: as_floats(value, types[name].dtype) if name in types else value for name, value in values.items()}

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.tensor_types import FLOATS, Meta, TypeInfo, Value, element_name, parse_type
+from pytest_ortperf.execution.tensor_types import Meta, TypeInfo, Value, as_floats, element_name, parse_type
 
 NAME = "given"
 """Of the data set that such arrays make."""
@@ -60,11 +60,11 @@ def _require_names(values: Iterable[str], metas: Sequence[Meta], known: Mapping[
 def _checked(value: Any, meta: Meta, *, cast_floats: bool) -> Value:
     info = parse_type(meta.type)
     found = _as_value(value, info)
+    if cast_floats:
+        found = as_floats(found, info.dtype)
     if not isinstance(found, np.ndarray) or info.kind != "tensor":
         return found
     element = element_name(found.dtype)
-    if cast_floats and {element, info.element} <= set(FLOATS):
-        found, element = found.astype(info.dtype, copy=False), info.element or ""
     if element != info.element:
         _fail(f"input '{meta.name}' is tensor({element}); the model declares {info.text}, give {info.dtype}")
     _check_shape(found, meta)

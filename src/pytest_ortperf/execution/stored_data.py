@@ -16,7 +16,7 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.file_assignment import assign
 from pytest_ortperf.execution.input_rules import parse_slices, rule_for
 from pytest_ortperf.execution.proto_files import ProtoFile, load, read_value
-from pytest_ortperf.execution.tensor_types import FLOATS, Meta, TypeInfo, Value, element_name, parse_type
+from pytest_ortperf.execution.tensor_types import Meta, TypeInfo, Value, as_floats, element_name, parse_type
 
 _FILE = re.compile(r"(input|output)_?(\d+)\.pb")
 _SET_PREFIX = "test_data"
@@ -168,10 +168,7 @@ def _natural_order(name: str) -> list[tuple[int, int | str]]:
 
 def _read(file: ProtoFile, info: TypeInfo, *, cast_floats: bool) -> Value:
     value = read_value(file, info)
-    if not cast_floats or not isinstance(value, np.ndarray):
-        return value
-    same_kind = {element_name(value.dtype), info.element} <= set(FLOATS)
-    return value.astype(info.dtype, copy=False) if same_kind else value
+    return as_floats(value, info.dtype) if cast_floats else value
 
 
 def _sliced(value: Value, file: ProtoFile, slices: str | None) -> Value:

@@ -142,6 +142,16 @@ def element_name(dtype: np.dtype[Any]) -> str:
     return ELEMENTS.get(dtype.newbyteorder("=")) or str(dtype)
 
 
+def as_floats(value: Value, dtype: np.dtype[Any] | None) -> Value:
+    """Return float tensors, those of a sequence too, with the elements of another float type; others as they are."""
+    if isinstance(value, list):
+        return [as_floats(each, dtype) for each in value]
+    if not isinstance(value, np.ndarray) or dtype is None:
+        return value
+    both_floats = {element_name(value.dtype), element_name(dtype)} <= set(FLOATS)
+    return value.astype(dtype, copy=False) if both_floats else value
+
+
 def onnx_element_type(element: str) -> int:
     """Return the number of an element name in `TensorProto.DataType`: 1 for `float`."""
     return _BY_NUMBER.index(element) + 1
