@@ -131,6 +131,15 @@ def test_a_folder_that_cannot_be_one_is_replaced_with_a_note(tmp_path: Path, tem
     assert temporary.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc refuses folders as a home does that is not mounted")
+def test_a_folder_where_none_can_be_made_is_replaced_with_a_note(temporary: Path) -> None:
+    artifact = ArtifactCache(Path("/proc/home/me"), GIB).get({"a": 1}, Maker())
+    assert artifact.folder.parent == temporary / "artifacts"
+    assert artifact.note == (
+        f"cache folder /proc/home/me cannot be used (No such file or directory); {temporary} is used instead"
+    )
+
+
 def test_a_full_disk_is_replaced_with_a_note(tmp_path: Path, temporary: Path) -> None:
     make = Maker()
 

@@ -129,14 +129,10 @@ class ArtifactCache:
 
     @property
     def _entries(self) -> Path:
-        folder = self.folder / "artifacts"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return _made(self.folder / "artifacts")
 
     def _lock(self, name: str) -> filelock.BaseFileLock:
-        folder = self.folder / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        return filelock.FileLock(folder / f"{name}.lock")
+        return filelock.FileLock(_made(self.folder / "locks") / f"{name}.lock")
 
     def _evict(self) -> None:
         """Remove what was used longest ago until the limit holds; what is in use stays."""
@@ -204,6 +200,15 @@ def write_whole(path: Path, text: str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:
+        # so refuses /proc, or a home that is not mounted; by itself the error may be about a file of the user's
+        raise PermissionError(errno.EACCES, error.strerror, str(folder)) from error
+    return folder
 
 
 def _entries_in(folder: Path) -> Iterator[tuple[float, int, Path]]:
