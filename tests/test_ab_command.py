@@ -47,7 +47,7 @@ NOT_AA = "ortperf: --aa measures the same against the same; leave out the option
         (["--base-option=--ortperf-threads=1", "--current-option=--ortperf-threads=1"], SAME),
         (["--aa", "--current-ep=cpu"], NOT_AA),
         (["--aa", "--base-models=models.json"], NOT_AA),
-        (["--aa", "--fail-on=speed"], "ortperf: fail-on: unknown speed; choose from latency, failures, accuracy, "),
+        (["--aa", "--fail-on=speed"], "ortperf: --fail-on: unknown speed; choose from latency, failures, accuracy, "),
         (["--aa", "-o", "a.txt"], "ortperf: --output a.txt: the ending must be one of .csv, .md, .json, .html\n"),
         (["--aa", "--floor=gone"], "ortperf: gone: cannot be read: No such file or directory.\n"),
         (["--aa", "--resume"], "ortperf: result: holds no pairs of run (any); its runs, newest first: none.\n"),

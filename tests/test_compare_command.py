@@ -70,7 +70,7 @@ def test_tables_of_the_script_can_be_compared(here: Path, capsys: pytest.Capture
     [
         (["x", "20260101-000000"], "ortperf: x: is no file, no run in result and no git revision of "),
         ([*COMMAND[1:], "-o", "a.txt"], "ortperf: --output a.txt: the ending must be one of .csv, .md, .json, .html\n"),
-        ([*COMMAND[1:], "--fail-on", "speed"], "ortperf: fail-on: unknown speed; choose from "),
+        ([*COMMAND[1:], "--fail-on", "speed"], "ortperf: --fail-on: unknown speed; choose from "),
         ([*COMMAND[1:], "--explain", "zzz"], "ortperf: --explain zzz: is no case of both sides. "),
         ([*COMMAND[1:], "-o", "result/records_20260101-000000.jsonl/a.csv"], "a.csv: not written: "),
     ],

@@ -60,7 +60,7 @@ class BaselineGate:
         try:
             self._fail_on = read_fail_on(options.given(config, "fail-on"))
         except OrtPerfError as error:
-            raise pytest.UsageError(f"--ortperf-{error}") from error
+            raise pytest.UsageError(str(error).replace("--", "--ortperf-", 1)) from error
         try:
             self._baseline = read_side(options.given(config, "baseline"), results, config.invocation_params.dir)
         except OrtPerfError as error:

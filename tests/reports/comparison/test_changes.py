@@ -282,5 +282,5 @@ def test_topics_to_fail_on() -> None:
     assert read_fail_on(None) == ("latency", "failures")
     assert read_fail_on("memory, latency,memory") == ("memory", "latency")
     assert read_fail_on("none") == ()
-    with pytest.raises(SettingsError, match="fail-on: unknown speed, size; choose from latency, failures, accuracy, "):
+    with pytest.raises(SettingsError, match=r"^--fail-on: unknown speed, size; choose from latency, failures, "):
         read_fail_on("speed,size,latency")

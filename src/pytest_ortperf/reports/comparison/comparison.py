@@ -84,7 +84,7 @@ def read_fail_on(text: str | None) -> tuple[str, ...]:
     names = [name for name in text.replace(",", " ").split() if name != "none"]
     unknown = [name for name in names if name not in TOPICS]
     if unknown:
-        raise SettingsError(f"fail-on: unknown {', '.join(unknown)}; choose from {', '.join(TOPICS)}, or none")
+        raise SettingsError(f"--fail-on: unknown {', '.join(unknown)}; choose from {', '.join(TOPICS)}, or none")
     return tuple(dict.fromkeys(names))
 
 
