@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.cases.model import Model
+from pytest_ortperf.cases.model import InputRule, Model
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.execute import execute
@@ -217,6 +217,12 @@ def test_what_a_failed_case_found_stays_in_its_facts(case_of: Callable[..., Case
     assert facts.session
     assert facts.session.active_providers == ("CPUExecutionProvider",)
     assert facts.accuracy == ()
+
+
+def test_a_rule_for_an_input_that_the_model_has_not_is_named(case_of: Callable[..., Case], facts: Facts) -> None:
+    rules = {"x": InputRule(fill="ones"), "xs": InputRule(fill="zeros"), "*_mask": InputRule(fill="ones")}
+    execute(case_of(inputs=rules), QUICK, facts, Hooks())
+    assert facts.reason == "rules for inputs that the model has not: 'xs'"
 
 
 def test_an_output_that_nothing_is_stored_for_is_named(facts: Facts, tmp_path: Path) -> None:

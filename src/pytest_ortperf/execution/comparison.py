@@ -26,6 +26,8 @@ from pytest_ortperf.records.record import ConsistencyCheck, DataSetAccuracy
 
 Outputs: TypeAlias = Mapping[str, Value]
 
+_GLOB = frozenset("*?[")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
@@ -53,6 +55,7 @@ class Comparison:
             outputs = compute(data, not accuracy)
             accuracy.append(self._compare(data, outputs))
             self.facts.accuracy = tuple(accuracy)
+            self._note_unused(data)
         with self.facts.entering("comparison"):
             self._note_relative(accuracy)
             _require_within_tolerance(accuracy, self.facts.checks)
@@ -113,6 +116,12 @@ class Comparison:
             if output.verdict == "pass-relative" and output.relative is not None
         ]
         self._note(*told)
+
+    def _note_unused(self, data: CaseData) -> None:
+        """Tell of rules for inputs that are none: a mistyped name would leave the values as they are by themselves."""
+        unused = [name for name in self.case.model.inputs if name not in data.inputs and not set(name) & _GLOB]
+        if unused:
+            self._note(f"rules for inputs that the model has not: {', '.join(map(repr, unused))}")
 
     def _note_uncompared(self, names: Sequence[str]) -> None:
         if names:
