@@ -159,6 +159,7 @@ def test_inputs_rotate_where_the_user_asks_and_the_record_says_so(case_of: Calla
     }
 
 
+@pytest.mark.slow
 def test_the_session_that_was_measured_is_gone_before_the_one_of_the_graph_is_made(
     case_of: Callable[..., Case], facts: Facts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,6 +114,7 @@ def test_a_case_that_hangs_is_killed_at_its_deadline_and_is_a_failure(project: A
     assert {model for _, _, model in places(project.stored.pairs)} == {"a"}
 
 
+@pytest.mark.slow
 def test_a_budget_ends_a_run_without_an_error(project: AbProject) -> None:
     project.models("a")
     done = project.ab(CURRENT, *QUICK, "--budget=1e-9")

@@ -182,7 +182,7 @@ def outside_list(project: Project, tmp_path_factory: pytest.TempPathFactory) -> 
     return path
 
 
-@pytest.mark.parametrize("args", [(), ("-n", "2")])
+@pytest.mark.parametrize("args", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)])
 def test_a_directory_of_models_runs_wherever_it_is(
     project: Project, tmp_path_factory: pytest.TempPathFactory, args: tuple[str, ...]
 ) -> None:

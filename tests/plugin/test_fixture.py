@@ -164,7 +164,9 @@ FAILING: list[tuple[str, str]] = [
 
 
 @pytest.mark.cpu_wheel
-@pytest.mark.parametrize(("arguments", "message"), FAILING)
+@pytest.mark.parametrize(
+    ("arguments", "message"), [FAILING[0], *(pytest.param(*each, marks=pytest.mark.slow) for each in FAILING[1:])]
+)
 def test_a_case_that_fails_fails_its_test_at_the_call(project: Project, arguments: str, message: str) -> None:
     result = run(project, f"def test_it(ortperf):\n    ortperf.benchmark({arguments}, **QUICK)\n")
     assert result.exit_code == 1

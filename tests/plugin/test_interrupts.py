@@ -97,12 +97,12 @@ TERMINAL, ALONE = True, False
     ("args", "whole_group"),
     [
         (FORKED, TERMINAL),
-        (OWN, TERMINAL),
-        (POOL, ALONE),
         (WORKER, TERMINAL),
         *(
             pytest.param(args, whole_group, marks=pytest.mark.slow)
             for args, whole_group in [
+                (OWN, TERMINAL),
+                (POOL, ALONE),
                 (FORKED, ALONE),
                 (POOL, TERMINAL),
                 (OWN, ALONE),

@@ -56,6 +56,7 @@ def test_a_later_benchmark_is_skipped_with_the_reason(failed: Run) -> None:
     )
 
 
+@pytest.mark.slow
 def test_told_so_it_runs(failed: Run) -> None:
     assert failed("--ortperf-retry-failed").outcomes == {"m::benchmark[cpu]": "passed"}
 
@@ -77,6 +78,7 @@ def test_options_of_the_measurement_are_not(failed: Run) -> None:
     assert failed("--ortperf-timing=host", "--ortperf-samples=drop").outcomes == {"m::benchmark[cpu]": "skipped"}
 
 
+@pytest.mark.slow
 def test_a_changed_model_is_another_one(failed: Run, project: Project) -> None:
     path = project.path / "m.onnx"
     path.write_bytes(path.read_bytes() + b"\x3a\x00")  # an empty field of the model: other bytes, the same graph
@@ -98,6 +100,7 @@ def test_a_changed_entry_is_another_case(failed: Run, project: Project) -> None:
     assert failed().outcomes == {"m::benchmark[cpu]": "passed"}
 
 
+@pytest.mark.slow
 def test_a_validation_that_passes_clears_it(failed: Run) -> None:
     assert failed("--ortperf-atol=100", mode="validate").outcomes == {"m::validate[cpu]": "passed"}
 

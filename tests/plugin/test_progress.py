@@ -55,6 +55,7 @@ def test_the_controller_tells_of_its_workers(project: Project) -> None:
     assert list(project.path.glob("ortperf-progress-*")) == []
 
 
+@pytest.mark.slow
 def test_calls_in_tests_have_their_progress_too(project: Project) -> None:
     project.write("test_own.py", "def test_it(ortperf):\n    print('mine')\n    ortperf.benchmark('m.onnx')\n")
     terminal = Terminal(project.path, *ARGS, "test_own.py")
@@ -82,7 +83,8 @@ def test_a_long_line_is_cut_at_the_edge(project: Project) -> None:
     assert not any(re.fullmatch(r"a{46}\.\.\.", line) for line in terminal.screen.lines)
 
 
-@pytest.mark.parametrize("args", [("-qq",), pytest.param(("--ortperf-isolation=none",), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("args", [("-qq",), ("--ortperf-isolation=none",)])
+@pytest.mark.slow
 def test_nothing_is_shown_where_it_would_disturb(project: Project, args: tuple[str, ...]) -> None:
     project.models("a")
     terminal = Terminal(project.path, *ARGS, "--ortperf-mode=benchmark", *args)
@@ -90,6 +92,7 @@ def test_nothing_is_shown_where_it_would_disturb(project: Project, args: tuple[s
     assert not any("host: n=" in line for line in terminal.seen)
 
 
+@pytest.mark.slow
 def test_nothing_is_shown_without_a_terminal(project: Project) -> None:
     project.models("a")
     result = project.run(*ARGS, mode="benchmark")

@@ -202,6 +202,7 @@ def config(**given: list[str]) -> Any:
     return SimpleNamespace(option=SimpleNamespace(**found), getini=lambda _: None)
 
 
+@pytest.mark.slow
 def test_workers_take_over_what_the_controller_settled(project: Project) -> None:
     project.models("a", "b")
     project.write(

@@ -96,7 +96,7 @@ def test_records_are_the_same_with_two_workers(project: Project) -> None:
 @pytest.mark.parametrize(
     ("args", "scheduler"),
     [
-        ((), "LoadScopeScheduling"),
+        pytest.param((), "LoadScopeScheduling", marks=pytest.mark.slow),
         pytest.param(("--dist", "load"), "LoadScheduling", marks=pytest.mark.slow),
         # a worker that dies takes its scope along
         pytest.param(("--ortperf-isolation=none",), "LoadScheduling", marks=pytest.mark.slow),
@@ -278,6 +278,7 @@ def test_the_timeout_of_a_model_wins_over_that_of_the_run(project: Project) -> N
     }
 
 
+@pytest.mark.slow
 def test_samples_of_a_crashed_benchmark_are_in_its_record(project: Project) -> None:
     project.write(
         "conftest.py",
@@ -294,6 +295,7 @@ def test_samples_of_a_crashed_benchmark_are_in_its_record(project: Project) -> N
     assert latency["warmup_iterations"] == 3
 
 
+@pytest.mark.slow
 def test_the_terminal_is_quiet_about_what_goes_well(project: Project) -> None:
     project.models("a", "b")
     quiet = project.run("-q").out.splitlines()

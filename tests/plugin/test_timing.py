@@ -78,6 +78,7 @@ def test_an_unknown_mode_is_an_error_that_names_the_known_ones(project: Project,
     ) in result.err
 
 
+@pytest.mark.slow
 def test_benchmarks_of_two_workers_do_not_overlap(project: Project) -> None:
     project.write("conftest.py", NOTES_ITS_TIME)
     project.models("a", "b")

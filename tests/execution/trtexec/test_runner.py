@@ -219,6 +219,7 @@ def test_a_case_that_is_to_be_measured_in_host_alone_fails(run: Run) -> None:
     assert (caught.value.kind, caught.value.stage) == ("timing unavailable", "timing")
 
 
+@pytest.mark.slow
 def test_a_second_longer_run_where_the_first_was_not_precise(run: Run, tmp_path: Path) -> None:
     (latency,) = run("noise").latencies
     assert (latency.status, latency.stop_reason) == ("stable", "target")
@@ -262,6 +263,7 @@ def test_flags_of_the_user_go_where_they_belong_and_the_device_goes_to_both(run:
     assert facts.model_fact.compute_precision is None
 
 
+@pytest.mark.slow
 def test_memory_that_nobody_can_read_is_absent_with_its_reason(run: Run) -> None:
     resources = run().resources
     assert resources is not None
