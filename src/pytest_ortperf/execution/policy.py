@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import functools
 
 from pytest_ortperf.cases.model import Model, Tolerance
 
@@ -66,7 +67,12 @@ def choose_tolerance(
         and rule.provider in (None, provider)
         and (rule.output is None or fnmatch.fnmatchcase(output, rule.output))
     ]
-    chosen = _first_given(command_line, *rules)
+    return _filled(_first_given(command_line, *rules) if rules else command_line, precision)
+
+
+@functools.cache
+def _filled(chosen: Tolerance, precision: str | None) -> Tolerance:
+    """Return what rules and options chose, with the defaults of the precision where they say nothing."""
     counted = any(getattr(chosen, name) is not None for name in _COUNTED)
     fallback = Tolerance(percent_mismatch=0.0) if counted else Tolerance()
     default = _DEFAULTS.get(precision or "", SINGLE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -16,30 +17,39 @@ T = TypeVar("T")
 _PLAIN = (type(None), bool, int, float, str)
 """Exactly these: an enum or a numpy scalar looks like one and is refused, or turned to bytes, on the way."""
 
+_AS_THEY_ARE = frozenset((type(None), bool, int, str))
+"""Most of a record: asked for in place, for a run has thousands of records with a hundred values each."""
+
 
 def as_dict(value: Any) -> Any:
     """Return dataclasses as dicts, tuples as lists and mappings as dicts, all the way down.
 
-    Fields of type `PackedInts` become a text where they are long.
+    Fields of type `PackedInts` become a text where they are long, and floats that JSON has no number for one of
+    `NaN`, `Infinity` and `-Infinity`.
 
     Raises:
         TypeError: If something in it is none of Python's own plain types.
     """
     kind = type(value)
     if kind in _PLAIN:
-        return value
+        return value if kind is not float or math.isfinite(value) else float_text(value)
     if kind in (tuple, list):
-        plain = all(type(item) in _PLAIN for item in value)  # samples are many
-        return list(value) if plain else [as_dict(item) for item in value]
+        return [item if type(item) in _AS_THEY_ARE else as_dict(item) for item in value]
     if dataclasses.is_dataclass(kind):
         packed = _packed(kind)
+        fields = {name: getattr(value, name) for name in _hints(kind)}
         return {
-            name: pack(getattr(value, name)) if name in packed else as_dict(getattr(value, name))
-            for name in _hints(kind)
+            name: item if type(item) in _AS_THEY_ARE else pack(item) if name in packed else as_dict(item)
+            for name, item in fields.items()
         }
     if isinstance(value, Mapping):
         return {key: as_dict(item) for key, item in value.items()}
     raise TypeError(f"a record holds {value!r} of {kind}; it must be one of Python's own plain types")
+
+
+def float_text(value: float) -> str:
+    """Return what stands for a number that JSON lacks."""
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def from_dict(cls: type[T], data: Mapping[str, Any]) -> T:
@@ -50,7 +60,8 @@ def from_dict(cls: type[T], data: Mapping[str, Any]) -> T:
     """
     whole: type = cls  # mypy takes no type[T] for hashable
     restorers = _restorers(whole)
-    return cls(**{key: restorers[key](value) for key, value in data.items() if key in restorers})
+    known = ((key, value, restorers[key]) for key, value in data.items() if key in restorers)
+    return cls(**{key: value if restore is _as_is else restore(value) for key, value, restore in known})
 
 
 Restorer = Callable[[Any], Any]

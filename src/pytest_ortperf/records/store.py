@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from pytest_ortperf.errors import ResultsFileError
-from pytest_ortperf.records.codec import as_dict
+from pytest_ortperf.records.codec import as_dict, float_text
 from pytest_ortperf.records.environment import RunEnd, RunHeader
 from pytest_ortperf.records.reading import SCHEMA, TYPES, Line, Run, find_run, read_run, records_path
 from pytest_ortperf.records.record import Record
@@ -219,7 +219,7 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nan(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        return float_text(value)
     return value
 
 
