@@ -32,7 +32,7 @@ def as_dict(value: Any) -> Any:
     """
     kind = type(value)
     if kind in _PLAIN:
-        return value if kind is not float or math.isfinite(value) else float_text(value)
+        return value if kind is not float or math.isfinite(value) else _float_text(value)
     if kind in (tuple, list):
         return [item if type(item) in _AS_THEY_ARE else as_dict(item) for item in value]
     if dataclasses.is_dataclass(kind):
@@ -47,7 +47,7 @@ def as_dict(value: Any) -> Any:
     raise TypeError(f"a record holds {value!r} of {kind}; it must be one of Python's own plain types")
 
 
-def float_text(value: float) -> str:
+def _float_text(value: float) -> str:
     """Return what stands for a number that JSON lacks."""
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 

@@ -7,7 +7,6 @@ the strings `NaN`, `Infinity` and `-Infinity`. Reading is in `reading`, which th
 from __future__ import annotations
 
 import json
-import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from pytest_ortperf.errors import ResultsFileError
-from pytest_ortperf.records.codec import as_dict, float_text
+from pytest_ortperf.records.codec import as_dict
 from pytest_ortperf.records.environment import RunEnd, RunHeader
 from pytest_ortperf.records.reading import SCHEMA, TYPES, Line, Run, find_run, read_run, records_path
 from pytest_ortperf.records.record import Record
@@ -205,22 +204,8 @@ def encode_line(line: Line, taken_apart: Mapping[str, Any] | None = None) -> byt
 
 
 def json_line(data: Mapping[str, Any]) -> bytes:
-    """Return an object as one line of strict JSON in ASCII."""
-    try:
-        text = json.dumps(data, allow_nan=False, separators=(",", ":"))
-    except ValueError:
-        text = json.dumps(_without_nan(data), allow_nan=False, separators=(",", ":"))
-    return text.encode("ascii") + b"\n"
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return float_text(value)
-    return value
+    """Return an object, in builtins as `as_dict` returns them, as one line of strict JSON in ASCII."""
+    return json.dumps(data, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 def _not_written(path: Path, what: str, error: OSError) -> ResultsFileError:
