@@ -36,8 +36,7 @@ from pytest_ortperf.execution.fp64 import fp64_model
 from pytest_ortperf.execution.generated_inputs import generate_inputs
 from pytest_ortperf.execution.own_error import multiple_of
 from pytest_ortperf.execution.policy import RELATIVE, choose_tolerance
-from pytest_ortperf.execution.precision_error import ErrorPair
-from pytest_ortperf.execution.second_chance import FACTOR, LARGEST_FACTOR, judged
+from pytest_ortperf.execution.second_chance import FACTOR, LARGEST_FACTOR, ErrorPair, judged
 
 ROOT = Path(__file__).parents[1]
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")

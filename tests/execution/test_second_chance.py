@@ -21,9 +21,9 @@ from pytest_ortperf.execution.execute import execute
 from pytest_ortperf.execution.facts import Facts, Journal
 from pytest_ortperf.execution.model_file import inspect_precision
 from pytest_ortperf.execution.precision import prepare_model
-from pytest_ortperf.execution.precision_error import Compared, ErrorPair, same_precision
+from pytest_ortperf.execution.precision_error import Compared, same_precision
 from pytest_ortperf.execution.reference import NotAvailable, Reference
-from pytest_ortperf.execution.second_chance import judged, with_second_chance
+from pytest_ortperf.execution.second_chance import ErrorPair, judged, with_second_chance
 from pytest_ortperf.execution.settings import ExecutionSettings
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Tolerance
@@ -16,15 +15,12 @@ from pytest_ortperf.execution.facts import Facts
 from pytest_ortperf.execution.own_error import with_own_error
 from pytest_ortperf.execution.policy import choose_tolerance, tolerance_precision
 from pytest_ortperf.execution.precision import PreparedModel
-from pytest_ortperf.execution.precision_error import Compared
+from pytest_ortperf.execution.precision_error import Compared, Outputs
 from pytest_ortperf.execution.reference import cpu_reference
 from pytest_ortperf.execution.second_chance import with_second_chance
 from pytest_ortperf.execution.session import SessionHooks
 from pytest_ortperf.execution.settings import ExecutionSettings
-from pytest_ortperf.execution.tensor_types import Value
 from pytest_ortperf.records.record import ConsistencyCheck, DataSetAccuracy
-
-Outputs: TypeAlias = Mapping[str, Value]
 
 _GLOB = frozenset("*?[")
 

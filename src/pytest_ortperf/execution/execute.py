@@ -12,7 +12,7 @@ import onnxruntime
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_data import CaseData
-from pytest_ortperf.execution.comparison import Comparison, Outputs
+from pytest_ortperf.execution.comparison import Comparison
 from pytest_ortperf.execution.engine_files import engines_of
 from pytest_ortperf.execution.facts import Facts
 from pytest_ortperf.execution.inspection import keep_files
@@ -23,6 +23,7 @@ from pytest_ortperf.execution.nvml import NoGpu
 from pytest_ortperf.execution.opening import open_session
 from pytest_ortperf.execution.operator_profile import note_operators
 from pytest_ortperf.execution.precision import PreparedModel, prepare_model, second_try
+from pytest_ortperf.execution.precision_error import Outputs
 from pytest_ortperf.execution.resource_meter import ResourceMeter, resource_meter
 from pytest_ortperf.execution.session import SessionHooks
 from pytest_ortperf.execution.settings import ExecutionSettings

@@ -9,17 +9,14 @@ from pathlib import Path
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Tolerance
-from pytest_ortperf.execution.accuracy import difference_of
 from pytest_ortperf.execution.array_difference import Difference
 from pytest_ortperf.execution.case_data import CaseData
 from pytest_ortperf.execution.fp16 import fp16_model
-from pytest_ortperf.execution.policy import SINGLE
 from pytest_ortperf.execution.precision import BY_OPTION, PreparedModel, cache_of
 from pytest_ortperf.execution.reference import NotAvailable, OnCpu, Reference, Width, cpu_outputs
 from pytest_ortperf.execution.session import SessionHooks
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.tensor_types import Value
-from pytest_ortperf.records.record import OutputAccuracy, RelativeError
 
 FP64 = "CPU fp64"
 """Name of a golden output."""
@@ -45,36 +42,6 @@ class Compared:
     outputs: Outputs
     references: Outputs
     tolerances: Callable[[str], Tolerance]
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorPair:
-    """Two errors against the golden output."""
-
-    own: Difference
-    """Of the case."""
-
-    theirs: Difference
-    """Of the baseline."""
-
-    golden: str
-    """Name of the golden output."""
-
-    baseline: str
-
-    def relative(self, note: str, *, limit: float | None = None, is_explained: bool = False) -> RelativeError:
-        """Return both errors as a record has them."""
-        return RelativeError(
-            golden=self.golden,
-            baseline=self.baseline,
-            rmse=self.own.moments.rmse,
-            baseline_rmse=self.theirs.moments.rmse,
-            limit=limit,
-            max_abs_error=self.own.max_abs_error,
-            baseline_max_abs_error=self.theirs.max_abs_error,
-            is_explained=is_explained,
-            note=note,
-        )
 
 
 def golden_outputs(compared: Compared) -> tuple[Reference, str]:
@@ -141,48 +108,6 @@ def on_cpu(path: Path, compared: Compared, width: Width, *, optimized: bool = Fa
             optimized=optimized,
         )
     )
-
-
-def error_pair(
-    accuracy: OutputAccuracy, baseline: Outputs, golden: Outputs, compared: Compared, names: tuple[str, str]
-) -> ErrorPair:
-    """Return both errors of one output.
-
-    Args:
-        accuracy: Says which.
-        baseline: Outputs in the same precision.
-        golden: Outputs that count as exact.
-        compared: Gives the outputs of the case.
-        names: Of golden and baseline.
-    """
-    own = _difference(accuracy, compared.outputs, golden, compared)
-    return ErrorPair(own, _difference(accuracy, baseline, golden, compared), *names)
-
-
-def incomparable(accuracy: OutputAccuracy, pair: ErrorPair, golden: Outputs, compared: Compared) -> str | None:
-    """Return why two errors say nothing about a precision; `None` if they do."""
-    wrong = _not_reproduced(accuracy, golden, compared)
-    if wrong:
-        return f"{pair.golden} does not give the stored outputs: {wrong}"
-    if pair.own.structure or pair.own.nonfinite:
-        beside = pair.own.structure or f"has NaN or infinity elsewhere, {pair.own.worst}"
-        return f"beside {pair.golden} it {beside}"
-    if pair.theirs.structure or pair.theirs.nonfinite:
-        return f"{pair.baseline} gives {pair.theirs.structure or pair.theirs.worst}"
-    return None
-
-
-def _not_reproduced(accuracy: OutputAccuracy, golden: Outputs, compared: Compared) -> str | None:
-    """Return how the golden output differs from the stored one: then the model is wrong, not its precision."""
-    if compared.data.references is None:
-        return None
-    tolerance = compared.tolerances(accuracy.name) if compared.case.precision is None else SINGLE
-    found = difference_of(accuracy.name, golden, compared.references, tolerance, any_float=True)
-    return found.structure or (str(found.worst) if found.mismatches else None)
-
-
-def _difference(accuracy: OutputAccuracy, outputs: Outputs, references: Outputs, compared: Compared) -> Difference:
-    return difference_of(accuracy.name, outputs, references, compared.tolerances(accuracy.name), any_float=True)
 
 
 def number_text(found: Difference) -> str:

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from pytest_ortperf.execution.accuracy import difference_of
 from pytest_ortperf.execution.accuracy_text import cosine_text
 from pytest_ortperf.execution.array_difference import Difference
-from pytest_ortperf.execution.policy import RELATIVE
+from pytest_ortperf.execution.policy import RELATIVE, SINGLE
 from pytest_ortperf.execution.precision_error import (
     FP64,
     Compared,
-    ErrorPair,
     Outputs,
-    error_pair,
     given_path,
     golden_outputs,
     half_baseline,
-    incomparable,
     number_text,
     on_cpu,
     same_precision,
@@ -80,7 +79,7 @@ def _single_errors(accuracies: Sequence[OutputAccuracy], compared: Compared) -> 
         return {}
     found = {}
     for each in accuracies:
-        pair = error_pair(each, compared.references, golden.outputs, compared, (FP64, "the reference"))
+        pair = _pair(each, compared.references, golden.outputs, compared, (FP64, "the reference"))
         errors = (
             f"the root-mean-square error is {number_text(pair.own)}, that of the reference {number_text(pair.theirs)}"
         )
@@ -106,14 +105,82 @@ def _half_errors(accuracies: Sequence[OutputAccuracy], compared: Compared) -> di
     }
 
 
+@dataclass(frozen=True, slots=True)
+class ErrorPair:
+    """Two errors against the golden output."""
+
+    own: Difference
+    """Of the case."""
+
+    theirs: Difference
+    """Of the baseline."""
+
+    golden: str
+    """Name of the golden output."""
+
+    baseline: str
+
+    def relative(self, note: str, *, limit: float | None = None, is_explained: bool = False) -> RelativeError:
+        """Return both errors as a record has them."""
+        return RelativeError(
+            golden=self.golden,
+            baseline=self.baseline,
+            rmse=self.own.moments.rmse,
+            baseline_rmse=self.theirs.moments.rmse,
+            limit=limit,
+            max_abs_error=self.own.max_abs_error,
+            baseline_max_abs_error=self.theirs.max_abs_error,
+            is_explained=is_explained,
+            note=note,
+        )
+
+
+def _pair(
+    accuracy: OutputAccuracy, baseline: Outputs, golden: Outputs, compared: Compared, names: tuple[str, str]
+) -> ErrorPair:
+    """Return both errors of one output.
+
+    Args:
+        accuracy: Says which.
+        baseline: Outputs in the same precision.
+        golden: Outputs that count as exact.
+        compared: Gives the outputs of the case.
+        names: Of golden and baseline.
+    """
+    own = _difference(accuracy, compared.outputs, golden, compared)
+    return ErrorPair(own, _difference(accuracy, baseline, golden, compared), *names)
+
+
 def _judged(
     accuracy: OutputAccuracy, golden: Outputs, baseline: Outputs, compared: Compared, names: tuple[str, str]
 ) -> RelativeError:
-    pair = error_pair(accuracy, baseline, golden, compared, names)
-    wrong = incomparable(accuracy, pair, golden, compared)
+    pair = _pair(accuracy, baseline, golden, compared, names)
+    wrong = _incomparable(accuracy, pair, golden, compared)
     if wrong:
         return pair.relative(f"no second chance: {wrong}")
     return judged(pair, accuracy.rtol, accuracy.atol)
+
+
+def _incomparable(accuracy: OutputAccuracy, pair: ErrorPair, golden: Outputs, compared: Compared) -> str | None:
+    """Return why two errors say nothing about a precision; `None` if they do."""
+    wrong = _not_reproduced(accuracy, golden, compared)
+    if wrong:
+        return f"{pair.golden} does not give the stored outputs: {wrong}"
+    if pair.own.structure or pair.own.nonfinite:
+        beside = pair.own.structure or f"has NaN or infinity elsewhere, {pair.own.worst}"
+        return f"beside {pair.golden} it {beside}"
+    if pair.theirs.structure or pair.theirs.nonfinite:
+        return f"{pair.baseline} gives {pair.theirs.structure or pair.theirs.worst}"
+    return None
+
+
+def _not_reproduced(accuracy: OutputAccuracy, golden: Outputs, compared: Compared) -> str | None:
+    """Return how the golden output differs from the stored one: then the model is wrong, not its precision."""
+    if compared.data.references is None:
+        return None
+    tolerance = compared.tolerances(accuracy.name) if compared.case.precision is None else SINGLE
+    found = difference_of(accuracy.name, golden, compared.references, tolerance, any_float=True)
+    return found.structure or (str(found.worst) if found.mismatches else None)
 
 
 def judged(pair: ErrorPair, rtol: float, atol: float) -> RelativeError:
@@ -148,3 +215,7 @@ def _far_off(whose: str, found: Difference) -> list[str]:
     if cosine is None or cosine >= LEAST_COSINE:
         return []
     return [f"{whose} cosine {cosine_text(cosine)} is below {LEAST_COSINE:g}"]
+
+
+def _difference(accuracy: OutputAccuracy, outputs: Outputs, references: Outputs, compared: Compared) -> Difference:
+    return difference_of(accuracy.name, outputs, references, compared.tolerances(accuracy.name), any_float=True)

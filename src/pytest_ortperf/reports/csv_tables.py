@@ -57,9 +57,7 @@ def write_tables(run: Run, folder: Path) -> list[Path]:
             with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
                 lines = csv.writer(file, lineterminator="\n")
                 lines.writerow(columns)
-                lines.writerows(
-                    [None if (cell := row.get(column)) is None else _safe(cell) for column in columns] for row in cells
-                )
+                lines.writerows([_safe(row.get(column)) for column in columns] for row in cells)
         except OSError as error:
             raise ResultsFileError(
                 f"{path}: not written: {error.strerror or error}. The records are in {run.path}; "
