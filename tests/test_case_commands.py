@@ -16,7 +16,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pytest_ortperf.errors import SettingsError
-from pytest_ortperf.one_case import read_case_name
+from pytest_ortperf.one_case import collecting_options, read_case_id
 from pytest_ortperf.records.bisection import Bisection
 from pytest_ortperf.records.codec import from_dict
 
@@ -159,9 +159,9 @@ def test_a_failed_validation_names_the_command_and_its_page(project: Path) -> No
 
 
 def test_names_are_taken_apart() -> None:
-    name = read_case_name("lists/my models.json::a b::benchmark[cuda-fp16-batch=2-length=128]")
-    assert (name.models, name.case_id) == ("lists/my models.json", "a b::validate[cuda-fp16-batch=2-length=128]")
-    assert name.options == [
+    case = read_case_id("lists/my models.json::a b::benchmark[cuda-fp16-batch=2-length=128]")
+    assert (case.source, case.format()) == ("lists/my models.json", "a b::validate[cuda-fp16-batch=2-length=128]")
+    assert collecting_options(case) == [
         "--ortperf-mode=validate",
         "--ortperf-ep=cuda",
         "--ortperf-models=lists/my models.json",
@@ -169,11 +169,11 @@ def test_names_are_taken_apart() -> None:
         "--ortperf-dim=batch=2",
         "--ortperf-dim=length=128",
     ]
-    odd = read_case_name("models.json::a:b::validate[cpu-batch-size=2-length=128]")
-    assert (odd.models, odd.case_id) == ("models.json", "a:b::validate[cpu-batch-size=2-length=128]")
-    assert (odd.fp16, odd.dims) == (False, ("batch-size=2", "length=128"))
+    odd = read_case_id("models.json::a:b::validate[cpu-batch-size=2-length=128]")
+    assert (odd.source, odd.format()) == ("models.json", "a:b::validate[cpu-batch-size=2-length=128]")
+    assert (odd.precision, odd.dims) == (None, (("batch-size", 2), ("length", 128)))
     with pytest.raises(SettingsError, match="is no case: give an id as pytest prints it"):
-        read_case_name("models.json::bert")
+        read_case_id("models.json::bert")
 
 
 @pytest.mark.parametrize("extra", [[], pytest.param(["--smallest"], marks=pytest.mark.slow)], ids=["whole", "smallest"])

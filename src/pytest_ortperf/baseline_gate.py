@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ortperf import options
+from pytest_ortperf.cases.case_id import CaseId
 from pytest_ortperf.errors import OrtPerfError
 
 if TYPE_CHECKING:
@@ -129,11 +130,11 @@ def _name(change: Change) -> str:
 
     What stands in brackets stays last: newer pytest takes all that follows the first bracket for parameters.
     """
-    path, separator, rest = change.nodeid.partition("::")
-    name, bracket, parameters = rest.partition("[")
-    if not bracket:
+    case = CaseId.parse(change.nodeid)
+    if case is None:
         return f"{change.nodeid}::{change.topic}"
-    return f"{path}{separator}{name}-{change.topic}{bracket}{parameters}"
+    source = "" if case.source is None else f"{case.source}::"
+    return f"{source}{case.model}::{case.mode}-{change.topic}[{case.variant}]"
 
 
 def _text(changes: Iterable[Change], baseline: str) -> str:

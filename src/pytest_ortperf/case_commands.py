@@ -133,14 +133,14 @@ def write_bisection(found: Bisection, folder: Path) -> tuple[Path, Path]:
 
 
 def _with_case(arguments: argparse.Namespace, work: Callable[[CaseItem], int]) -> int:
-    from pytest_ortperf.one_case import read_case_name, with_case
+    from pytest_ortperf.one_case import read_case_id, with_case
 
-    name = read_case_name(arguments.case)
+    case = read_case_id(arguments.case)
     if arguments.models is not None:
-        name = dataclasses.replace(name, models=arguments.models)
+        case = dataclasses.replace(case, source=arguments.models)
     if arguments.against is not None and not arguments.against.is_file():
         raise SettingsError(f"--against: {arguments.against} is no file; give an ONNX model")
-    return with_case(name, arguments.more, work)
+    return with_case(case, arguments.more, work)
 
 
 def _search(item: CaseItem, arguments: argparse.Namespace, folder: Path) -> Search:

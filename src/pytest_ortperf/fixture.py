@@ -18,7 +18,7 @@ from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.junit import properties
 
 if TYPE_CHECKING:
-    from pytest_ortperf.cases.matrix import Mode
+    from pytest_ortperf.cases.case_id import Mode
     from pytest_ortperf.fixture_arguments import BenchmarkArguments, ValidateArguments
     from pytest_ortperf.run import Run
 

@@ -11,9 +11,10 @@ from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
 import pytest
 
+from pytest_ortperf.cases.case_id import Mode
 from pytest_ortperf.cases.expectations import read_expect
 from pytest_ortperf.cases.issues import Issues, Place
-from pytest_ortperf.cases.matrix import Case, Mode
+from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.names import name_issue
 from pytest_ortperf.cases.provider_option_rules import read_ep_options

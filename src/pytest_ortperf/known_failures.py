@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_ortperf.cases.case_id import validation_nodeid
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.nodes import CaseItem
@@ -99,7 +100,7 @@ class KnownFailures:
 
     def reason(self, item: CaseItem) -> str | None:
         """Return why not to benchmark; `None` if its validation passed, or nothing like it is known."""
-        stored = self._verdicts.get(item.nodeid.replace("::benchmark[", "::validate[", 1))
+        stored = self._verdicts.get(validation_nodeid(item.nodeid))
         if stored is None or not stored["validation_key"] or stored["validation_key"] != validation_key(item):
             return None
         message = " ".join(stored["failure"]["message"].split())

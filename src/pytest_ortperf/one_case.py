@@ -3,76 +3,46 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import pytest
 
+from pytest_ortperf.cases.case_id import CaseId
 from pytest_ortperf.errors import OrtPerfError, SettingsError
 from pytest_ortperf.nodes import CaseItem
 
-_CASE = re.compile(
-    r"(?:(?P<list>.+)::)?(?P<model>(?:(?!::).)+)::(?:validate|benchmark)\[(?P<provider>[^\]-]+)(?:-(?P<rest>[^\]]*))?\]"
-)
-_DIM = re.compile(r"([^=]+)=(\d+)(?:-|$)")
-"""Names may hold hyphens, such as `batch-size=8-length=128`."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaseName:
-    """A case as a user names it, taken apart."""
-
-    models: str | None
-    """Model list or directory; `None` where only the case's id was given."""
-
-    case_id: str
-    """Of the validation."""
-
-    provider: str
-    fp16: bool
-    dims: tuple[str, ...]
-    """Each as `NAME=VALUE`."""
-
-    @property
-    def options(self) -> list[str]:
-        """Those of pytest that collect the case."""
-        return [
-            "--ortperf-mode=validate",
-            f"--ortperf-ep={self.provider}",
-            *([f"--ortperf-models={self.models}"] if self.models else []),
-            *(["--ortperf-fp16"] if self.fp16 else []),
-            *(f"--ortperf-dim={dim}" for dim in self.dims),
-        ]
-
-
-def read_case_name(text: str) -> CaseName:
-    """Return a case id or node id taken apart; of a benchmark, the validation of the same case is meant.
+def read_case_id(text: str) -> CaseId:
+    """Return the id of the validation that a case id or node id names; of a benchmark, that of the same case.
 
     Raises:
         SettingsError: If it is neither.
     """
-    match = _CASE.fullmatch(text)
-    if match is None:
+    found = CaseId.parse(text)
+    if found is None:
         raise SettingsError(
             f"{text!r} is no case: give an id as pytest prints it, such as 'models.json::bert::validate[cuda-fp16]', "
             f"or without the list, 'bert::validate[cuda-fp16]'"
         )
-    rest = match["rest"] or ""
-    return CaseName(
-        models=match["list"],
-        case_id=f"{match['model']}::validate[{'-'.join(filter(None, (match['provider'], rest)))}]",
-        provider=match["provider"],
-        fp16=rest.partition("-")[0] == "fp16",
-        dims=tuple(f"{name}={size}" for name, size in _DIM.findall(rest.removeprefix("fp16-"))),
-    )
+    return found.in_mode("validate")
 
 
-def with_case(name: CaseName, options: Sequence[str], work: Callable[[CaseItem], int]) -> int:
+def collecting_options(case: CaseId) -> list[str]:
+    """Return the options of pytest that collect a validation."""
+    return [
+        "--ortperf-mode=validate",
+        f"--ortperf-ep={case.provider}",
+        *([f"--ortperf-models={case.source}"] if case.source else []),
+        *([f"--ortperf-{case.precision}"] if case.precision else []),
+        *(f"--ortperf-dim={name}={size}" for name, size in case.dims),
+    ]
+
+
+def with_case(case: CaseId, options: Sequence[str], work: Callable[[CaseItem], int]) -> int:
     """Do work with a case's item, inside a pytest run that runs nothing; return what the work returns.
 
     Args:
-        name: The case.
+        case: Its id.
         options: More of pytest's options, such as `--ortperf-ep-option=...`.
         work: What to do. Its prints are not captured.
 
@@ -81,9 +51,9 @@ def with_case(name: CaseName, options: Sequence[str], work: Callable[[CaseItem],
     """
 
     def with_items(items: Sequence[CaseItem], errors: Sequence[str]) -> int:
-        return work(_item(name, items, errors))
+        return work(_item(case, items, errors))
 
-    return with_cases([*name.options, *options], with_items, name.case_id)
+    return with_cases([*collecting_options(case), *options], with_items, case.format())
 
 
 def with_cases(options: Sequence[str], work: Callable[[Sequence[CaseItem], Sequence[str]], int], what: str) -> int:
@@ -135,12 +105,13 @@ class _Takeover:
         return True
 
 
-def _item(name: CaseName, items: Sequence[CaseItem], errors: Sequence[str]) -> CaseItem:
+def _item(case: CaseId, items: Sequence[CaseItem], errors: Sequence[str]) -> CaseItem:
+    wanted = case.format()
     cases = {item.case.case_id: item for item in items}
-    if name.case_id in cases:
-        return cases[name.case_id]
+    if wanted in cases:
+        return cases[wanted]
     if errors:
         raise OrtPerfError("\n".join(errors))
-    near = difflib.get_close_matches(name.case_id, cases, n=3, cutoff=0)
+    near = difflib.get_close_matches(wanted, cases, n=3, cutoff=0)
     known = f"; near it are {', '.join(near)}" if near else ""
-    raise SettingsError(f"no case is called {name.case_id}: {len(cases)} were collected{known}")
+    raise SettingsError(f"no case is called {wanted}: {len(cases)} were collected{known}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import signal as signals
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import pytest
 
+from pytest_ortperf.cases.case_id import CaseId
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Condition
 from pytest_ortperf.cases.providers import PROVIDERS
@@ -23,9 +23,6 @@ from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.record import Failure, Record
 from pytest_ortperf.run import Run
 
-_NODEID = re.compile(
-    r"(?P<case>(?P<model>[^:]+)::(?P<mode>validate|benchmark)\[(?P<provider>[^\]-]+)(?:-(?P<rest>.*))?\])$"
-)
 _HINTS: dict[int, str] = {
     signals.SIGKILL: "; often the kernel's out-of-memory killer, see dmesg",
     signals.SIGABRT: "; native code gave up, see the log below",
@@ -152,7 +149,7 @@ def require_limits(item: Attempt) -> None:
 
 def is_case_id(nodeid: str) -> bool:
     """Whether a node id has the form of a case item's."""
-    return _NODEID.search(nodeid) is not None
+    return CaseId.parse(nodeid) is not None
 
 
 def record_of_lost_item(nodeid: str, worker: str | None, text: str) -> Record | None:
@@ -160,21 +157,19 @@ def record_of_lost_item(nodeid: str, worker: str | None, text: str) -> Record | 
 
     Only its id is left in the controller, so the identity is read from there.
     """
-    match = _NODEID.search(nodeid)
-    if match is None:
+    case = CaseId.parse(nodeid)
+    if case is None:
         return None
     full_names = {row.name: row.full_name for row in PROVIDERS}
-    rest = (match["rest"] or "").split("-")
-    provider = match["provider"]
     return Record(
-        case_id=match["case"],
+        case_id=case.format(),
         nodeid=nodeid,
-        model=match["model"],
-        mode=match["mode"],
-        provider=provider,
-        provider_full_name=full_names.get(provider, provider),
-        precision="fp16" if rest[0] == "fp16" else None,
-        dims={name: int(value) for name, _, value in (part.partition("=") for part in rest) if value.isdecimal()},
+        model=case.model,
+        mode=case.mode,
+        provider=case.provider,
+        provider_full_name=full_names.get(case.provider, case.provider),
+        precision=case.precision,
+        dims=dict(case.dims),
         outcome="crashed",
         failure=Failure(kind="crash", stage=None, message=text),
         started=datetime.now(UTC).isoformat(timespec="milliseconds"),

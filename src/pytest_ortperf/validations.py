@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pytest_ortperf.cases.case_id import validation_nodeid
 from pytest_ortperf.known_failures import KnownFailures, is_remembered, validation_key
 from pytest_ortperf.nodes import CaseItem
 from pytest_ortperf.records.codec import from_dict
@@ -44,7 +45,7 @@ class Validations:
             if reason is not None:
                 item.add_marker(pytest.mark.skip(reason=reason))
             return
-        data = self._records.get(item.nodeid.replace("::benchmark[", "::validate[", 1))
+        data = self._records.get(validation_nodeid(item.nodeid))
         if data is None:
             item.validate_first = True
         elif data["outcome"] not in PASSED:

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 from ort_models import AZURE, CPU, NoHooks, add_relu, case
 
-from pytest_ortperf.cases.matrix import Mode
+from pytest_ortperf.cases.case_id import Mode
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution import session as sessions
 from pytest_ortperf.execution.session import (

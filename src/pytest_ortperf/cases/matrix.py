@@ -5,13 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
+from pytest_ortperf.cases.case_id import CaseId, Dims, Mode
 from pytest_ortperf.cases.model import EMPTY, Model
 from pytest_ortperf.cases.providers import Provider
-
-Mode = Literal["validate", "benchmark"]
-Dims = tuple[tuple[str, int], ...]
 
 MODES: Mapping[str, tuple[Mode, ...]] = {
     "validate": ("validate",),
@@ -34,23 +31,30 @@ class Case:
     dims: Dims = ()
 
     @property
+    def id(self) -> CaseId:
+        """The id, without its source."""
+        return CaseId(
+            model=self.model.name,
+            mode=self.mode,
+            provider=self.provider.name,
+            precision=self.precision,
+            dims=self.dims,
+        )
+
+    @property
     def variant(self) -> str:
         """What stands in brackets: `cuda-fp16-batch=8`."""
-        parts = [self.provider.name]
-        if self.precision:
-            parts.append(self.precision)
-        parts += [f"{name}={value}" for name, value in self.dims]
-        return "-".join(parts)
+        return self.id.variant
 
     @property
     def label(self) -> str:
         """The item's name: `benchmark[cuda-fp16]`."""
-        return f"{self.mode}[{self.variant}]"
+        return self.id.label
 
     @property
     def case_id(self) -> str:
         """The same on each machine and in each run: `bert::benchmark[cuda-fp16]`."""
-        return f"{self.model.name}::{self.label}"
+        return self.id.format()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from pytest_ortperf.cases.case_id import CaseId
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.comparison.change import BETTER, OTHER, WORSE, Change
 from pytest_ortperf.reports.comparison.side import CaseResult, Side
@@ -68,13 +69,18 @@ def collected_changes(base: Collection[str], current: Collection[str]) -> Iterat
         (MISSING_MODEL, MISSING, WORSE, base, current),
         (ADDED_MODEL, ADDED, OTHER, current, base),
     ):
-        models = {case_id.partition("::")[0] for case_id in other}
-        sides = Counter(model for case_id in only if (model := case_id.partition("::")[0]) not in models)
+        models = {_model_of(case_id) for case_id in other}
+        sides = Counter(model for case_id in only if (model := _model_of(case_id)) not in models)
         for model, count in sides.items():
             yield _collected(of_model, direction, model, "1 case in all" if count == 1 else f"{count} cases in all")
         for case_id in only:
-            if by_id and case_id not in other and case_id.partition("::")[0] in models:
+            if by_id and case_id not in other and _model_of(case_id) in models:
                 yield _collected(of_case, direction, case_id, "on one side")
+
+
+def _model_of(case_id: str) -> str:
+    known = CaseId.parse(case_id)
+    return case_id if known is None else known.model
 
 
 def _collected(kind: str, direction: str, name: str, text: str) -> Change:
