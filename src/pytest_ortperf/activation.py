@@ -10,14 +10,10 @@ import pytest
 
 from pytest_ortperf import options
 from pytest_ortperf.errors import SettingsError
+from pytest_ortperf.options import is_worker
 from pytest_ortperf.provider_choice import settle_plugins, settle_providers
-from pytest_ortperf.records.host import require_one_onnxruntime
+from pytest_ortperf.records.distributions import require_one_onnxruntime
 from pytest_ortperf.selection import take_selections
-
-
-def is_worker(config: pytest.Config) -> bool:
-    """Whether this process is a worker of pytest-xdist."""
-    return hasattr(config, "workerinput")
 
 
 def prepare(config: pytest.Config) -> None:

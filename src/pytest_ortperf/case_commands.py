@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_ortperf.errors import SettingsError
 
 if TYPE_CHECKING:
+    from pytest_ortperf.case_item import CaseItem
     from pytest_ortperf.execution.bisection.find import Search
-    from pytest_ortperf.nodes import CaseItem
     from pytest_ortperf.records.bisection import Bisection
 
 BISECT_EXAMPLES = """\

@@ -8,10 +8,10 @@ from typing import Any, TypeGuard
 
 import pytest
 
+from pytest_ortperf.case_item import CaseItem
 from pytest_ortperf.execution.child import Child, ChildEnd
-from pytest_ortperf.execution.lease import waited_s
+from pytest_ortperf.execution.facts import waited_s
 from pytest_ortperf.item_runner import Runner, end_programs
-from pytest_ortperf.nodes import CaseItem
 from pytest_ortperf.outcome import crash_of
 from pytest_ortperf.reporting import RECORD, crash_reports
 from pytest_ortperf.run import Run
@@ -68,7 +68,7 @@ class ChildRunner(Runner):
 
     def serves(self, item: pytest.Item | None) -> TypeGuard[CaseItem]:
         """Whether an item is run by a child of ours."""
-        return isinstance(item, CaseItem) and self.run.runner_of(item) in {"own runner", "pool"}
+        return isinstance(item, CaseItem) and item.isolation in {"own runner", "pool"}
 
     def _next(self, item: CaseItem, following: pytest.Item | None) -> CaseItem | None:
         """Return the following item if a child may be made ready for it, or begin with it, before its turn."""
@@ -78,7 +78,7 @@ class ChildRunner(Runner):
 
     def _reports(self, item: CaseItem, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
         following = self._next(item, nextitem)
-        shared = self.run.runner_of(item) == "pool" and item.case.mode == "validate"
+        shared = item.isolation == "pool" and item.case.mode == "validate"
         child = self._child_at_work(item, shared=shared)
         keeps = False
         try:

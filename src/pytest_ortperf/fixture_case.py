@@ -10,15 +10,13 @@ from typing import Any
 
 import pytest
 
+from pytest_ortperf.case_item import UserHooks
 from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.execution.child import Child, ChildEnd
-from pytest_ortperf.execution.execute import execute
-from pytest_ortperf.execution.facts import Facts, Journal
-from pytest_ortperf.execution.lease import waited_s
+from pytest_ortperf.execution.execute import execute, prepare_process
+from pytest_ortperf.execution.facts import Facts, Journal, waited_s
 from pytest_ortperf.execution.program import end_program
-from pytest_ortperf.execution.warm_process import prepare_process
 from pytest_ortperf.fixture_arguments import Call
-from pytest_ortperf.nodes import UserHooks
 from pytest_ortperf.outcome import crash_of, failure_of, record_of, require_limits
 from pytest_ortperf.progress import progress_of
 from pytest_ortperf.records.codec import as_dict, from_dict

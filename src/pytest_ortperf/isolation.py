@@ -11,11 +11,11 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
+from pytest_ortperf.case_item import CaseItem
 from pytest_ortperf.child_runner import ChildRunner
 from pytest_ortperf.execution.child import ChildEnd, die_with_parent
 from pytest_ortperf.execution.watchdog import Watchdog
 from pytest_ortperf.item_runner import InProcessRunner, Runner, end_programs
-from pytest_ortperf.nodes import CaseItem
 from pytest_ortperf.outcome import crash_of
 from pytest_ortperf.reporting import crash_reports
 from pytest_ortperf.run import Run, plain_report

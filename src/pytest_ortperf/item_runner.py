@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
-from pytest_ortperf.nodes import CaseItem
-from pytest_ortperf.outcome import settle
+from pytest_ortperf.case_item import CaseItem
+from pytest_ortperf.outcome import expected_failure, failure_of, record_of
 from pytest_ortperf.reporting import attach
 from pytest_ortperf.run import Run
 from pytest_ortperf.validations import Validations
@@ -47,7 +48,7 @@ class Runner:
         if not self._ready:
             # what cannot be imported here is the failure of each item, with its reason
             with contextlib.suppress(ImportError):
-                from pytest_ortperf.execution.warm_process import prepare_process
+                from pytest_ortperf.execution.execute import prepare_process
 
                 prepare_process(uses_cuda=uses_cuda(self.run))
             self._ready = True
@@ -82,3 +83,35 @@ def uses_cuda(run: Run) -> bool:
     unusable = run.settings.execution.unusable
     rows = [row for row in run.settings.axes.providers if row.name not in unusable]
     return any("CUDAExecutionProvider" in (row.full_name, *row.companions) for row in rows)
+
+
+def settle(item: CaseItem, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """Keep the record of an item up to date with one phase's report, and apply an expected failure."""
+    if report.when == "call" and report.outcome != "skipped":
+        expected = expected_failure(item)
+        if expected is not None and not item.config.option.runxfail:
+            report.outcome = "skipped" if report.outcome == "failed" else "passed"
+            report.wasxfail = expected.reason
+    if report.when == "call" or report.outcome != "passed":
+        item.record = record_of(item, **_judged(item, call, report))
+
+
+def _judged(item: CaseItem, call: pytest.CallInfo[None], report: pytest.TestReport) -> dict[str, Any]:
+    xfail = getattr(report, "wasxfail", None)
+    captured = report.capstdout + report.capstderr
+    failure = None if call.excinfo is None else failure_of(item, call.excinfo.value, captured)
+    if report.outcome == "skipped" and xfail is None:
+        return {"outcome": "skipped", "reason": _skip_reason(report)}
+    if xfail is not None:
+        return {
+            "outcome": "xpassed" if report.passed else "xfailed",
+            "reason": xfail,
+            "failure": failure,
+        }
+    return {"outcome": report.outcome, "failure": failure}
+
+
+def _skip_reason(report: pytest.TestReport) -> str:
+    longrepr = report.longrepr
+    text = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
+    return text.removeprefix("Skipped: ")

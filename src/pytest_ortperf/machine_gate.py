@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 
 import pytest
 
 from pytest_ortperf import options
-from pytest_ortperf.records.machine_checks import Canary, Finding
+from pytest_ortperf.recorder import MachineNotes, machine_key
+from pytest_ortperf.records.machine_checks import Canary
 from pytest_ortperf.run import Run
 from pytest_ortperf.settings import UNFIT
-
-
-@dataclass(kw_only=True)
-class MachineNotes:
-    """What was found out about the machine, for the header and the end of the records file."""
-
-    findings: tuple[Finding, ...] = ()
-    canary_before: Canary | None = None
-    canary_after: Canary | None = None
-    run_findings: tuple[Finding, ...] = ()
-
-
-machine_key = pytest.StashKey[MachineNotes]()
 
 
 class MachineGate:

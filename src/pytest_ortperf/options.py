@@ -173,3 +173,8 @@ def absolute(path: str, config: pytest.Config) -> Path:
 def normal(path: Path) -> Path:
     """Return a path as pytest writes those of files it collects: absolute, without `..`, links as they are."""
     return Path(os.path.abspath(path))  # noqa: PTH100 - pathlib's keeps `..`
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this process is a worker of pytest-xdist."""
+    return hasattr(config, "workerinput")

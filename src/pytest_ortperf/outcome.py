@@ -7,10 +7,8 @@ import signal as signals
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import pytest
-
 from pytest_ortperf.cases.case_id import CaseId
-from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.cases.matrix import Case, applies
 from pytest_ortperf.cases.model import Condition
 from pytest_ortperf.cases.providers import PROVIDERS
 from pytest_ortperf.errors import CaseError
@@ -18,7 +16,6 @@ from pytest_ortperf.execution.child import ChildEnd
 from pytest_ortperf.execution.facts import Facts, Journal, last_lines
 from pytest_ortperf.execution.runtime_log import clean
 from pytest_ortperf.limits import check_limits, limits_problem
-from pytest_ortperf.nodes import CaseItem, applies, error_text
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.record import Failure, Record
 from pytest_ortperf.run import Run
@@ -57,32 +54,6 @@ def record_of(item: Attempt, outcome: str, *, failure: Failure | None = None, re
     """Return the record of an item from what its facts hold."""
     known = item.facts.reason if item.facts else None
     return Record(**_identity(item), **_measured(item.facts), outcome=outcome, failure=failure, reason=reason or known)
-
-
-def settle(item: CaseItem, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
-    """Keep the record of an item up to date with one phase's report, and apply an expected failure."""
-    if report.when == "call" and report.outcome != "skipped":
-        expected = expected_failure(item)
-        if expected is not None and not item.config.option.runxfail:
-            report.outcome = "skipped" if report.outcome == "failed" else "passed"
-            report.wasxfail = expected.reason
-    if report.when == "call" or report.outcome != "passed":
-        item.record = record_of(item, **_judged(item, call, report))
-
-
-def _judged(item: CaseItem, call: pytest.CallInfo[None], report: pytest.TestReport) -> dict[str, Any]:
-    xfail = getattr(report, "wasxfail", None)
-    captured = report.capstdout + report.capstderr
-    failure = None if call.excinfo is None else failure_of(item, call.excinfo.value, captured)
-    if report.outcome == "skipped" and xfail is None:
-        return {"outcome": "skipped", "reason": _skip_reason(report)}
-    if xfail is not None:
-        return {
-            "outcome": "xpassed" if report.passed else "xfailed",
-            "reason": xfail,
-            "failure": failure,
-        }
-    return {"outcome": report.outcome, "failure": failure}
 
 
 def failure_of(item: Attempt, error: BaseException, captured: str = "") -> Failure:
@@ -251,7 +222,10 @@ def _crash_text(end: ChildEnd, stage: str | None, timeout_s: float) -> str:
     return f"its process ended by itself with exit status {end.exit_code}{where}, without a result"
 
 
-def _skip_reason(report: pytest.TestReport) -> str:
-    longrepr = report.longrepr
-    text = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
-    return text.removeprefix("Skipped: ")
+def error_text(error: BaseException) -> str:
+    """Return what an error says, for people; the headline above it names the case."""
+    if isinstance(error, CaseError):
+        return str(error)
+    if isinstance(error, SystemExit):
+        return f"asked the interpreter to exit with {error.code!r}"
+    return f"{type(error).__name__}: {error}"

@@ -37,9 +37,7 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object
 
 def pytest_configure(config: pytest.Config) -> None:
     if options.given(config, "mode") is not None:
-        from pytest_ortperf.run import start
-
-        start(config)
+        _start(config)
         if options.given(config, "paired"):
             from pytest_ortperf import paired_gains
 
@@ -49,6 +47,32 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_ortperf import baseline_gate
 
         baseline_gate.register(config)
+
+
+def _start(config: pytest.Config) -> None:
+    """Register what an active run consists of."""
+    from pytest_ortperf.nodes import Collecting
+    from pytest_ortperf.run import Run
+
+    run = Run(config)
+    config.pluginmanager.register(run, "ortperf-run")
+    config.pluginmanager.register(Collecting(run), "ortperf-collecting")
+    if config.option.collectonly:
+        return
+    from pytest_ortperf.isolation import runner_for
+
+    # the recorder first: hooks run in the reverse order, and it has to see a crash as the runner has amended it
+    if not options.is_worker(config):
+        from pytest_ortperf.dimension_check import DimensionCheck
+        from pytest_ortperf.machine_gate import MachineGate
+        from pytest_ortperf.progress import NAME, ProgressLine
+        from pytest_ortperf.recorder import Recorder
+
+        config.pluginmanager.register(ProgressLine(config), NAME)
+        config.pluginmanager.register(MachineGate(run), "ortperf-machine")
+        config.pluginmanager.register(Recorder(run), "ortperf-recorder")
+        config.pluginmanager.register(DimensionCheck(run.settings.axes.dims), "ortperf-dimension-check")
+    config.pluginmanager.register(runner_for(run), "ortperf-isolation")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from os import environ
@@ -14,23 +15,36 @@ from typing import Any
 import pytest
 
 from pytest_ortperf import options
+from pytest_ortperf.case_item import CaseItem
 from pytest_ortperf.errors import OrtPerfError, ResultsFileError
 from pytest_ortperf.execution.devices import nvml_gpus
-from pytest_ortperf.machine_gate import MachineNotes, machine_key
-from pytest_ortperf.nodes import CaseItem
 from pytest_ortperf.outcome import is_case_id, record_of_lost_item
 from pytest_ortperf.provider_choice import left_out_key
 from pytest_ortperf.records.codec import from_dict
 from pytest_ortperf.records.environment import RunEnd, RunHeader
 from pytest_ortperf.records.host import collect_environment
 from pytest_ortperf.records.labels import collect_labels
-from pytest_ortperf.records.reading import SCHEMA
+from pytest_ortperf.records.machine_checks import Canary, Finding
+from pytest_ortperf.records.reading import SCHEMA, records_path
+from pytest_ortperf.records.reading import Run as StoredRun
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.records.store import RecordsFile, check_writable, new_run_id, records_path
-from pytest_ortperf.records.store import Run as StoredRun
+from pytest_ortperf.records.store import RecordsFile, check_writable, new_run_id
 from pytest_ortperf.reporting import RECORD, tell_first_line
 from pytest_ortperf.reports.junit import properties
 from pytest_ortperf.run import Run
+
+
+@dataclass(kw_only=True)
+class MachineNotes:
+    """What was found out about the machine, for the header and the end of the records file."""
+
+    findings: tuple[Finding, ...] = ()
+    canary_before: Canary | None = None
+    canary_after: Canary | None = None
+    run_findings: tuple[Finding, ...] = ()
+
+
+machine_key = pytest.StashKey[MachineNotes]()
 
 
 class Recorder:

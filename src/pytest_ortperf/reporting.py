@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 import pytest
 
-from pytest_ortperf.nodes import CaseItem
+from pytest_ortperf.case_item import CaseItem
 from pytest_ortperf.records.codec import as_dict
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.junit import properties

@@ -139,7 +139,7 @@ def test_the_tolerance_follows_the_compute_precision_whatever_the_note_says(
         return session
 
     execute(case_of(), QUICK, facts, Hooks())
-    monkeypatch.setattr("pytest_ortperf.execution.execute.open_session", open_in_tf32)
+    monkeypatch.setattr("pytest_ortperf.execution.case_flow.open_session", open_in_tf32)
     (strict,) = facts.accuracy[0].outputs
     execute(case_of(), QUICK, facts, Hooks())
     (output,) = facts.accuracy[0].outputs

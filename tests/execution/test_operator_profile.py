@@ -20,8 +20,9 @@ from pytest_ortperf.execution.execute import execute
 from pytest_ortperf.execution.facts import Facts, Journal
 from pytest_ortperf.execution.operator_profile import MOST_RUNS, note_operators, profile_operators
 from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.operators import OperatorProfile
-from pytest_ortperf.records.record import Latency, Placement, SessionFact
+from pytest_ortperf.records.record import Placement, SessionFact
 
 ROOT = Path(__file__).parents[2]
 BUNDLED = sorted(path.parent.name for path in (ROOT / "models").glob("*/model.onnx"))

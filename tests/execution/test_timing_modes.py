@@ -18,9 +18,9 @@ from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import PROVIDERS, Provider, find_provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution import measure
+from pytest_ortperf.execution.bindable import HOST, CannotBind, Memory
 from pytest_ortperf.execution.execute import execute
 from pytest_ortperf.execution.facts import Facts, Journal
-from pytest_ortperf.execution.io_binding import HOST, CannotBind, Memory
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.timing_modes import graph_session, memory_of, modes_of
 

@@ -4,9 +4,9 @@ import sys
 
 CHECK = """
 import os, onnxruntime, numpy
-from pytest_ortperf.execution import execute, warm_process
+from pytest_ortperf.execution import execute
 before = len(os.listdir("/proc/self/task"))
-warm_process.warm_process()
+execute.warm_process()
 print(len(os.listdir("/proc/self/task")) - before)
 """
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ortperf.records.latency import Latency
-from pytest_ortperf.records.statistics import Summary, compute, percentile, summarize, throughput_per_s
+from pytest_ortperf.records.latency import Latency, Summary
+from pytest_ortperf.records.statistics import compute, percentile, summarize, throughput_per_s
 
 samples = st.lists(st.integers(min_value=0, max_value=10**12), min_size=1, max_size=300)
 

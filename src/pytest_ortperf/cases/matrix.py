@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pytest_ortperf.cases.case_id import CaseId, Dims, Mode
-from pytest_ortperf.cases.model import EMPTY, Model
+from pytest_ortperf.cases.model import EMPTY, Condition, Model
 from pytest_ortperf.cases.providers import Provider
 
 MODES: Mapping[str, tuple[Mode, ...]] = {
@@ -88,3 +88,12 @@ def sweep(dims: Mapping[str, tuple[int, ...]]) -> Iterable[Dims]:
     names = list(dims)
     for values in itertools.product(*(dims[name] for name in names)):
         yield tuple(zip(names, values, strict=True))
+
+
+def applies(condition: Condition, case: Case) -> bool:
+    """Whether a `skip` or `xfail` of the model list is about this case."""
+    return (
+        (not condition.providers or case.provider.name in condition.providers)
+        and (not condition.precisions or (case.precision or "as-given") in condition.precisions)
+        and (not condition.modes or case.mode in condition.modes)
+    )

@@ -1,34 +1,25 @@
-"""The whole flow of one case: model file -> precision -> session -> placement -> inputs -> accuracy | latency."""
+"""Runs one case, and makes the process ready that children are forked from: what the other packages call."""
 
 from __future__ import annotations
 
-import dataclasses
-import time
-from collections.abc import Callable, Iterable
-from typing import Any
+import gc
 
+import numpy as np
+import onnx
 import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.case_data import CaseData
-from pytest_ortperf.execution.comparison import Comparison
-from pytest_ortperf.execution.engine_files import engines_of
+from pytest_ortperf.cases.model import Tolerance
+from pytest_ortperf.execution.accuracy import compare
+from pytest_ortperf.execution.case_flow import Execution
 from pytest_ortperf.execution.facts import Facts
-from pytest_ortperf.execution.inspection import keep_files
 from pytest_ortperf.execution.lease import lease
-from pytest_ortperf.execution.machine_state import refuse_machine
-from pytest_ortperf.execution.measure import Bench, measure
-from pytest_ortperf.execution.nvml import NoGpu
-from pytest_ortperf.execution.opening import open_session
-from pytest_ortperf.execution.operator_profile import note_operators
-from pytest_ortperf.execution.precision import PreparedModel, prepare_model, second_try
-from pytest_ortperf.execution.precision_error import Outputs
-from pytest_ortperf.execution.resource_meter import ResourceMeter, resource_meter
+from pytest_ortperf.execution.placement import has_assignment_info, read_placement, record_placement
+from pytest_ortperf.execution.probe import tiny_model
+from pytest_ortperf.execution.resource_meter import resource_meter
 from pytest_ortperf.execution.session import SessionHooks
 from pytest_ortperf.execution.settings import ExecutionSettings
-from pytest_ortperf.execution.validation import Validation
-from pytest_ortperf.records.record import SessionFact
+from pytest_ortperf.execution.values import Runner
 
 
 def execute(
@@ -74,139 +65,32 @@ def kind_of(case: Case) -> type[Execution]:
     return TrtexecExecution
 
 
-class Execution:
-    """One case on its way; what becomes known goes to its facts at once."""
+def prepare_process(*, uses_cuda: bool) -> None:
+    """Import what cases need, load CUDA's libraries where a provider uses them, and make forks cheap."""
+    if uses_cuda:
+        # prints a line for each library that it does not find
+        onnxruntime.preload_dlls()
+    warm_process()
+    gc.collect()
+    gc.freeze()
 
-    def __init__(self, case: Case, settings: ExecutionSettings, facts: Facts, hooks: SessionHooks) -> None:
-        self.case = case
-        self.settings = settings
-        self.facts = facts
-        self.hooks = hooks
-        self.meter = ResourceMeter(facts, NoGpu("nothing is measured"), takes=False)
-        self._prepared: PreparedModel | None = None
 
-    def validate(self) -> None:
-        """Compare the outputs of every data set with their references.
+def warm_process() -> None:
+    """Make, run and let go of a tiny session on the CPU provider, with one thread.
 
-        Raises:
-            CaseError: The first thing that went wrong; all data sets are compared before a mismatch counts.
-        """
-        self._prepare()
-        session = self._open()
-        self._validate(session)
-
-    def benchmark(self, *, validate_first: bool) -> None:
-        """Time iterations on the first data set.
-
-        Args:
-            validate_first: Compare outputs before; a mismatch ends the case.
-
-        Raises:
-            CaseError: As `validate`.
-        """
-        refuse_machine(self.settings)
-        self._prepare()
-        began_ns = time.time_ns()
-        session = self._open()
-        engines = engines_of(self._session_fact, began_ns)
-        if validate_first:
-            self._validate(session)
-        creation_ns = self._session_fact.creation_ns
-        # two sessions at once would hold the memory twice
-        del session
-        measure(self._bench(creation_ns, engines))
-
-    def _bench(self, creation_ns: int, engines: str | None) -> Bench:
-        """Return what `measure` needs; it opens the sessions itself, so that it can let go of them."""
-
-        def reopen() -> onnxruntime.InferenceSession:
-            session = self._open()
-            second_ns = self._session_fact.creation_ns
-            self._note_session(creation_ns=creation_ns, second_creation_ns=second_ns, engines=engines)
-            return session
-
-        return self._bench_of(reopen)
-
-    def _bench_of(self, opens: Callable[[], onnxruntime.InferenceSession]) -> Bench:
-        return Bench(
-            case=self.case,
-            settings=self.settings,
-            facts=self.facts,
-            hooks=self.hooks,
-            meter=self.meter,
-            open=opens,
-            source=lambda: self._require_prepared().source,
-        )
-
-    def bench(self) -> Bench:
-        """Return what measuring needs, for who measures otherwise; one session is made, when it is asked for."""
-        self._prepare()
-        return self._bench_of(self._open)
-
-    def profile(self) -> None:
-        """Learn where the time of a run goes, in a session of its own, once all else of a benchmark is measured."""
-        note_operators(self._require_prepared().source, self.case, self.settings, self.hooks, self.facts)
-
-    def keep_files(self) -> None:
-        """Write the files that were asked for, of a failed case too: that is when they are read."""
-        # the profile may be there already, of the session that operators were timed in
-        left = self.settings.keep - self.facts.kept.keys()
-        if not left or self._prepared is None:
-            return
-        settings = dataclasses.replace(self.settings, keep=left)
-        try:
-            kept = keep_files(self._prepared.source, self.case, settings, self.hooks)
-        except (CaseError, OSError) as error:
-            kept = {"refused": str(error)}
-        self.facts.kept = {**self.facts.kept, **kept}
-
-    def _prepare(self) -> None:
-        with self.facts.entering("precision" if self.case.precision else "model"):
-            self._use(prepare_model(self.case, self.settings))
-
-    def _use(self, prepared: PreparedModel) -> None:
-        self._prepared = prepared
-        self.facts.model_fact = prepared.fact
-
-    def _open(self) -> onnxruntime.InferenceSession:
-        prepared = self._require_prepared()
-        try:
-            return self._session_of(prepared)
-        except CaseError as error:
-            prepared = second_try(prepared, error, self.settings)
-        self._use(prepared)
-        return self._session_of(prepared)
-
-    def _require_prepared(self) -> PreparedModel:
-        if self._prepared is None:
-            raise RuntimeError("no model prepared yet")
-        return self._prepared
-
-    def _session_of(self, prepared: PreparedModel) -> onnxruntime.InferenceSession:
-        with self.meter.creation():
-            return open_session(prepared.source, self.case, self.settings, self.facts, self.hooks)
-
-    def _validate(self, session: onnxruntime.InferenceSession) -> None:
-        Validation(session=session, comparison=self._comparison).run()
-
-    def _compare_all(self, data_sets: Iterable[CaseData], compute: Callable[[CaseData, bool], Outputs]) -> None:
-        self._comparison.run(data_sets, compute)
-
-    @property
-    def _comparison(self) -> Comparison:
-        return Comparison(
-            case=self.case,
-            settings=self.settings,
-            facts=self.facts,
-            hooks=self.hooks,
-            prepared=self._require_prepared(),
-        )
-
-    @property
-    def _session_fact(self) -> SessionFact:
-        if self.facts.session is None:
-            raise RuntimeError("no session yet")
-        return self.facts.session
-
-    def _note_session(self, **known: Any) -> None:
-        self.facts.session = dataclasses.replace(self._session_fact, **known)
+    ONNX Runtime registers its operators and kernels at the first session of a process, protobuf and numpy fill their
+    caches: about 7 ms that each forked child would pay again. Nothing is left of the session when this returns, and it
+    had no thread of its own, so that children inherit neither.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    record_placement(options)
+    model = tiny_model()
+    onnx.load_model_from_string(model)
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    if has_assignment_info():
+        read_placement(session)
+    runner = Runner(session, None, {"x": np.ones((1, 3, 8, 8), np.float32)})
+    outputs = dict(zip(runner.output_names, runner.run(), strict=True))
+    compare(outputs, outputs, lambda _: Tolerance(rtol=1e-3, atol=1e-5, percent_mismatch=0.0))

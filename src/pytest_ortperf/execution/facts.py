@@ -131,6 +131,16 @@ class Journal:
             file.close()
 
 
+def waited_s(journal: Journal) -> float:
+    """Return how long the process of a case has waited for hardware, up to now; it counts towards no deadline."""
+    total, since = 0.0, None
+    for entry in journal.entries():
+        since = entry.get("waiting", since)
+        if "waited_s" in entry:
+            total, since = total + entry["waited_s"], None
+    return total if since is None else total + time.monotonic() - since
+
+
 def last_lines(text: str) -> tuple[str, ...]:
     """Return the last lines of a text, long ones cut."""
     lines = text.splitlines()[-LOG_TAIL_LINES:]

@@ -99,16 +99,6 @@ def holding(folder: Path, claim: Claim, journal: Journal, *, waits: bool = True)
         yield
 
 
-def waited_s(journal: Journal) -> float:
-    """Return how long the process of a case has waited for hardware, up to now; it counts towards no deadline."""
-    total, since = 0.0, None
-    for entry in journal.entries():
-        since = entry.get("waiting", since)
-        if "waited_s" in entry:
-            total, since = total + entry["waited_s"], None
-    return total if since is None else total + time.monotonic() - since
-
-
 def lock_folder() -> Path:
     """Return the folder of this user's locks, for all runs on this machine with the same folder for temporary files.
 

@@ -15,10 +15,11 @@ import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.bindable import CannotBind
 from pytest_ortperf.execution.calls import running, wanted_outputs
 from pytest_ortperf.execution.case_data import batch_of, case_data, tensor_facts
 from pytest_ortperf.execution.facts import Facts
-from pytest_ortperf.execution.io_binding import Bound, Call, CannotBind
+from pytest_ortperf.execution.io_binding import Bound, Call
 from pytest_ortperf.execution.machine_state import MachineWatch, refuse_state, unwatched, watched_machine
 from pytest_ortperf.execution.resource_meter import ResourceMeter
 from pytest_ortperf.execution.sampling import Progress, sample

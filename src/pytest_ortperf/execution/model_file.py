@@ -11,7 +11,9 @@ from google.protobuf.message import DecodeError
 
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.tensorrt import ENGINE, is_ep_context
+
+ENGINE = "engine"
+"""Precision of an EPContext model: fixed when it was compiled, and not to be seen from outside."""
 
 LFS_MARK = b"version https://git-lfs"
 
@@ -71,6 +73,11 @@ def inspect_precision(path: Path, size: int) -> str | None:
     if any(node.op_type in _INTEGER_KERNELS for node in model.graph.node):
         return "int8"
     return weights_precision(model)
+
+
+def is_ep_context(model: onnx.ModelProto) -> bool:
+    """Whether a model holds parts that a provider compiled before, as `EPContext` nodes."""
+    return any(node.op_type == "EPContext" and node.domain == "com.microsoft" for node in model.graph.node)
 
 
 def weights_precision(model: onnx.ModelProto) -> str | None:

@@ -14,20 +14,24 @@ from pytest_ortperf.execution.artifact_cache import Artifact, ArtifactCache, def
 from pytest_ortperf.execution.dimensions import require_dimensions
 from pytest_ortperf.execution.fp16 import CONVERTED, breaks_types, fp16_model, precision_error
 from pytest_ortperf.execution.fp16_graph import LARGEST
-from pytest_ortperf.execution.model_file import check_model_file, inspect_precision, unreadable_model
+from pytest_ortperf.execution.model_file import ENGINE, check_model_file, inspect_precision, unreadable_model
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.shape_inference import infer_shapes, wants_shape_inference
-from pytest_ortperf.execution.tensorrt import ENGINE, fp16_by_option
-from pytest_ortperf.execution.tensorrt import NAME as TENSORRT
 from pytest_ortperf.execution.tensorrt_libraries import preload_tensorrt, tensorrt_version
-from pytest_ortperf.execution.trtexec.chosen import chosen_tool
-from pytest_ortperf.execution.trtexec.tool import NAME as TRTEXEC
 from pytest_ortperf.records.record import ModelFact
 
 FP16_IN_FP32 = "fp16 storage, fp32 compute"
 """Such a provider has no half-precision kernels for most operators: it casts around fp32 ones."""
 
 BY_OPTION = "provider option"
+
+TENSORRT = "tensorrt"
+"""Short name of the provider."""
+
+BY_FLAG = frozenset({TENSORRT, "trtexec"})
+"""Short names of what takes half precision as an option, up to TensorRT 10."""
+
+STRONGLY_TYPED_MAJOR = 11
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +51,13 @@ class PreparedModel:
     has_inferred_shapes: bool = False
 
 
-def prepare_model(case: Case, settings: ExecutionSettings) -> PreparedModel:
+def prepare_model(case: Case, settings: ExecutionSettings, *, trtexec_version: str | None = None) -> PreparedModel:
     """Return the model as given, its stored fp16 twin, or one converted and cached.
+
+    Args:
+        case: Whose model.
+        settings: Where converted models are cached, and how they are made.
+        trtexec_version: The version of TensorRT that runs the case, where that is trtexec's.
 
     Raises:
         CaseError: Stage `model`, `precision`, or `inputs` for a dimension that the model's entry invents.
@@ -60,7 +69,7 @@ def prepare_model(case: Case, settings: ExecutionSettings) -> PreparedModel:
     given = _as_given(path, size)
     _require_dimensions(case, path, size)
     if case.precision == "fp16" and stored is None:
-        prepared = _fp16(case, settings, given)
+        prepared = _fp16(case, settings, given, trtexec_version or _tensorrt_version(case, settings))
     else:
         prepared = _with_fact(given, fp16_from="stored" if stored else None)
     if case.provider.half_precision == "fp32" and prepared.fact.precision == "fp16":
@@ -87,6 +96,18 @@ def second_try(prepared: PreparedModel, error: CaseError, settings: ExecutionSet
         raise CaseError(f"{error}\n{failed}", stage=error.stage, kind=error.kind) from error
 
 
+def fp16_by_option(case: Case, tensorrt: str | None = None) -> bool:
+    """Whether TensorRT is given the model as it is and told to use half precision, instead of a converted model.
+
+    Args:
+        case: What is asked for.
+        tensorrt: Version of TensorRT; 11 and later take precision from the model alone.
+    """
+    major = int(tensorrt.partition(".")[0]) if tensorrt else 0
+    by_option = case.provider.name in BY_FLAG and case.precision == "fp16" and case.model.fp16_path is None
+    return by_option and major < STRONGLY_TYPED_MAJOR
+
+
 def noted(fact: ModelFact, *notes: str | None) -> ModelFact:
     """Return a fact whose note says these things too."""
     known = (fact.note, *notes)
@@ -110,7 +131,7 @@ def _require_dimensions(case: Case, path: Path, size: int) -> None:
         raise unreadable_model(path, size) from error
 
 
-def _fp16(case: Case, settings: ExecutionSettings, given: PreparedModel) -> PreparedModel:
+def _fp16(case: Case, settings: ExecutionSettings, given: PreparedModel, tensorrt: str | None) -> PreparedModel:
     if given.fact.precision == ENGINE:
         raise CaseError(
             f"{given.given} holds an engine that was compiled in its own precision; there is no fp16 variant to make. "
@@ -118,7 +139,7 @@ def _fp16(case: Case, settings: ExecutionSettings, given: PreparedModel) -> Prep
             stage="precision",
             kind="precision error",
         )
-    if given.fact.precision != "fp16" and fp16_by_option(case, _tensorrt_version(case, settings)):
+    if given.fact.precision != "fp16" and fp16_by_option(case, tensorrt):
         return _with_fact(given, fp16_from=BY_OPTION)
     rule = dataclasses.replace(case.model.fp16, io=settings.fp16_io or case.model.fp16.io)
     twin = fp16_model(given.given, rule, cache_of(settings))
@@ -132,8 +153,6 @@ def _fp16(case: Case, settings: ExecutionSettings, given: PreparedModel) -> Prep
 
 
 def _tensorrt_version(case: Case, settings: ExecutionSettings) -> str | None:
-    if case.provider.name == TRTEXEC:
-        return chosen_tool(settings).version_text
     if case.provider.name != TENSORRT:
         return None
     if settings.workspace is not None:

@@ -15,6 +15,8 @@ from pytest_ortperf.cases.providers import short_name
 from pytest_ortperf.errors import CaseError, SettingsError
 from pytest_ortperf.execution import tensorrt
 from pytest_ortperf.execution.engine_cache import cache_options
+from pytest_ortperf.execution.model_file import is_ep_context
+from pytest_ortperf.execution.precision import TENSORRT
 from pytest_ortperf.execution.settings import ExecutionSettings
 
 TF32 = "tf32"
@@ -45,7 +47,7 @@ def provider_options(
     names = (case.provider.full_name, *case.provider.companions)
     given = {name: _given(name, case, settings) for name in names}
     _share_device(case, given)
-    if case.provider.name == tensorrt.NAME:
+    if case.provider.name == TENSORRT:
         name = case.provider.full_name
         given[name] = _with_tensorrt_defaults(given[name], case, settings, source, session_inputs)
     checked = {name: _checked(name, options) for name, options in given.items()}
@@ -66,7 +68,7 @@ def lower_precisions(
         precision: Of the model's weights.
         environ: The environment; `NVIDIA_TF32_OVERRIDE=0` keeps NVIDIA's libraries from TF32 whatever is allowed.
     """
-    if provider not in {"cuda", tensorrt.NAME} or precision != "fp32":
+    if provider not in {"cuda", TENSORRT} or precision != "fp32":
         return ()
     lower = [] if _is_off(environ.get("NVIDIA_TF32_OVERRIDE")) or _is_off(options.get("use_tf32")) else [TF32]
     lower += [name for name in ("fp16", "bf16", "int8") if options.get(f"trt_{name}_enable") in {"True", "1"}]
@@ -108,7 +110,7 @@ def _with_tensorrt_defaults(
     inputs: Sequence[tensorrt.InputShape] | None,
 ) -> Options:
     model = read_model(source)
-    if tensorrt.is_ep_context(model):
+    if is_ep_context(model):
         return given
     shapes = inputs if inputs is not None else tensorrt.graph_inputs(model)
     profiles = {} if given.keys() & set(PROFILE_KEYS) else tensorrt.profile_options(shapes, case, settings)

@@ -8,12 +8,42 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_ortperf.cases.model import EMPTY, Fp16Io, Tolerance
-from pytest_ortperf.execution.trtexec.tool import Tool
 
 InputSource = Literal["auto", "zoo", "random"]
 GraphOptimization = Literal["disable", "basic", "extended", "all"]
 TensorrtCache = Literal["off", "run", "persistent"]
 EnvironmentGate = Literal["off", "warn", "strict"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """A trtexec program that answers."""
+
+    path: str
+    version: tuple[int, int, int]
+    build_tag: str | None = None
+    flags: Mapping[str, str] = field(default_factory=dict)
+    """Name of each flag without its dashes -> section of `--help`: `Model`, `Build`, `Inference`, `Reporting` ..."""
+
+    @property
+    def version_text(self) -> str:
+        """Return `10.16.1`."""
+        return ".".join(map(str, self.version))
+
+    def as_builtins(self) -> dict[str, Any]:
+        """Return what pytest-xdist can carry to its workers."""
+        return {
+            "path": self.path,
+            "version": list(self.version),
+            "build_tag": self.build_tag,
+            "flags": dict(self.flags),
+        }
+
+
+def tool_of_builtins(data: Mapping[str, Any]) -> Tool:
+    """Return the tool that `Tool.as_builtins` took apart."""
+    major, minor, patch = data["version"]
+    return Tool(path=data["path"], version=(major, minor, patch), build_tag=data["build_tag"], flags=data["flags"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

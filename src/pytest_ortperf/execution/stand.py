@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import onnxruntime
 
 from pytest_ortperf.cases.providers import Provider
+from pytest_ortperf.execution.bindable import CannotBind, Memory
 from pytest_ortperf.execution.concurrency import run_concurrently
-from pytest_ortperf.execution.io_binding import Bound, Call, CannotBind, Memory
+from pytest_ortperf.execution.io_binding import Bound, Call
 from pytest_ortperf.execution.rotation import (
     DEVICE_CACHE_BYTE,
     buffer_count,

@@ -12,18 +12,9 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.provider_options import PROFILE_KEYS
 from pytest_ortperf.execution.dimensions import fixes_dims
 from pytest_ortperf.execution.input_rules import rule_for
+from pytest_ortperf.execution.precision import fp16_by_option
 from pytest_ortperf.execution.settings import ExecutionSettings
 
-NAME = "tensorrt"
-"""Short name of the provider."""
-
-BY_FLAG = frozenset({NAME, "trtexec"})
-"""Short names of what takes half precision as an option, up to TensorRT 10."""
-
-ENGINE = "engine"
-"""Precision of an EPContext model: fixed when it was compiled, and not to be seen from outside."""
-
-STRONGLY_TYPED_MAJOR = 11
 _UNSPEAKABLE = frozenset(":,")
 
 Sizes = tuple[int, int, int]
@@ -49,23 +40,6 @@ class GraphInput:
     name: str
     shape: tuple[int | str | None, ...]
     """A symbolic dimension by its name, one without a name as `None`."""
-
-
-def is_ep_context(model: onnx.ModelProto) -> bool:
-    """Whether a model holds parts that a provider compiled before, as `EPContext` nodes."""
-    return any(node.op_type == "EPContext" and node.domain == "com.microsoft" for node in model.graph.node)
-
-
-def fp16_by_option(case: Case, tensorrt: str | None = None) -> bool:
-    """Whether TensorRT is given the model as it is and told to use half precision, instead of a converted model.
-
-    Args:
-        case: What is asked for.
-        tensorrt: Version of TensorRT; 11 and later take precision from the model alone.
-    """
-    major = int(tensorrt.partition(".")[0]) if tensorrt else 0
-    by_option = case.provider.name in BY_FLAG and case.precision == "fp16" and case.model.fp16_path is None
-    return by_option and major < STRONGLY_TYPED_MAJOR
 
 
 def precision_options(case: Case) -> dict[str, str]:

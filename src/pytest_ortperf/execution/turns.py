@@ -11,11 +11,13 @@ from typing import Any
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.bindable import CannotBind
 from pytest_ortperf.execution.calls import running
+from pytest_ortperf.execution.case_flow import Execution
 from pytest_ortperf.execution.clocked import time_calls
-from pytest_ortperf.execution.execute import Execution, kind_of
+from pytest_ortperf.execution.execute import kind_of
 from pytest_ortperf.execution.facts import Facts
-from pytest_ortperf.execution.io_binding import Bound, Call, CannotBind
+from pytest_ortperf.execution.io_binding import Bound, Call
 from pytest_ortperf.execution.measure import Bench, bound_graph, first_run
 from pytest_ortperf.execution.nvml import Gpu, NoGpu, cuda_uuid, opened_gpu
 from pytest_ortperf.execution.resource_meter import NVIDIA, device_number

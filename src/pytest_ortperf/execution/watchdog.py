@@ -8,8 +8,7 @@ import signal
 import threading
 import time
 
-from pytest_ortperf.execution.facts import Journal
-from pytest_ortperf.execution.lease import waited_s
+from pytest_ortperf.execution.facts import Journal, waited_s
 
 
 class Watchdog:

@@ -18,16 +18,18 @@ from contextlib import ExitStack
 from typing import Any
 
 from pytest_ortperf import options
+from pytest_ortperf.case_item import CaseItem
+from pytest_ortperf.cases.matrix import applies
 from pytest_ortperf.errors import CaseError, CaseSkipped, OrtPerfError
 from pytest_ortperf.execution.child import Child, ChildEnd, die_with_parent
 from pytest_ortperf.execution.devices import nvml_gpus
-from pytest_ortperf.execution.lease import Busy, claims_of, holding, lock_folder, waited_s
+from pytest_ortperf.execution.execute import prepare_process
+from pytest_ortperf.execution.facts import waited_s
+from pytest_ortperf.execution.lease import Busy, claims_of, holding, lock_folder
 from pytest_ortperf.execution.session_knobs import knobs_of
 from pytest_ortperf.execution.timing_modes import modes_of
 from pytest_ortperf.execution.turns import TurnTaker
-from pytest_ortperf.execution.warm_process import prepare_process
 from pytest_ortperf.item_runner import uses_cuda
-from pytest_ortperf.nodes import CaseItem, applies
 from pytest_ortperf.one_case import with_cases
 from pytest_ortperf.outcome import crash_of, expected_failure, failure_of, record_of
 from pytest_ortperf.pairing.channel import Channel, Message, Silent

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from pytest_ortperf.records.environment import Environment, RunHeader
-from pytest_ortperf.records.latency import Latency
+from pytest_ortperf.records.latency import Latency, Summary
 from pytest_ortperf.records.operators import OperatorProfile, OperatorTime
 from pytest_ortperf.records.record import Concurrent, Copies, Failure, ModelFact, Placement, Record, SessionFact
-from pytest_ortperf.records.statistics import Summary
 from pytest_ortperf.reports import program_cells as programs
 from pytest_ortperf.reports import resource_cells as cells
 from pytest_ortperf.reports.gains import Gain

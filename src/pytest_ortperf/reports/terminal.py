@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from pytest_ortperf.records.reading import Run
 from pytest_ortperf.records.record import OUTCOMES, Record
-from pytest_ortperf.records.store import Run
 from pytest_ortperf.reports.columns import runtime_version
 from pytest_ortperf.reports.gains import list_of
 from pytest_ortperf.reports.latency_text import latency_lines

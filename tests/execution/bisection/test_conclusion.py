@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pytest_ortperf.execution.bisection.conclusion import _steepest
+from pytest_ortperf.execution.bisection.answer import _steepest
 from pytest_ortperf.records.bisection import GrowthPoint, NodeFact
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.settings import Tool
 from pytest_ortperf.execution.trtexec.flags import BuildPlan, build_command, half_flag, run_command, timing_flags
-from pytest_ortperf.execution.trtexec.tool import Tool, ask_tool, read_flags
+from pytest_ortperf.execution.trtexec.tool import ask_tool, read_flags
 from pytest_ortperf.execution.trtexec.versions import version_of
 from standin import VERSIONS, install_standin
 

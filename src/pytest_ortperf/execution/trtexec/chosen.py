@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.settings import ExecutionSettings
-from pytest_ortperf.execution.trtexec.tool import NAME, Tool, ToolError, find_tool
+from pytest_ortperf.execution.settings import ExecutionSettings, Tool
+from pytest_ortperf.execution.trtexec.tool import NAME, ToolError, find_tool
 
 
 def chosen_tool(settings: ExecutionSettings) -> Tool:

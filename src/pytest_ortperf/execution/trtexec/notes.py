@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+from pytest_ortperf.execution.settings import Tool
 from pytest_ortperf.execution.trtexec.advice import advice_of
 from pytest_ortperf.execution.trtexec.engine import Engine
 from pytest_ortperf.execution.trtexec.timed import Timed
-from pytest_ortperf.execution.trtexec.tool import Tool
 from pytest_ortperf.records.program import FROM_SAMPLES, ProgramFact
 
 BY_EVENTS = "by CUDA events: launching on the host is not inside"

@@ -14,12 +14,13 @@ from typing import Any
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.calls import wanted_outputs
 from pytest_ortperf.execution.case_data import CaseData, batch_of, case_data, tensor_facts
+from pytest_ortperf.execution.case_flow import Execution
 from pytest_ortperf.execution.dimensions import fixes_dims
-from pytest_ortperf.execution.execute import Execution
 from pytest_ortperf.execution.machine_state import MachineWatch, refuse_machine, refuse_state, watched_machine
 from pytest_ortperf.execution.precision import noted
 from pytest_ortperf.execution.program import folder_of
 from pytest_ortperf.execution.provider_options import lower_precisions, lower_precisions_note
+from pytest_ortperf.execution.settings import Tool
 from pytest_ortperf.execution.tensor_types import Value
 from pytest_ortperf.execution.trtexec.advice import graph_refusal
 from pytest_ortperf.execution.trtexec.chosen import chosen_tool
@@ -41,7 +42,6 @@ from pytest_ortperf.execution.trtexec.outputs import parse_outputs
 from pytest_ortperf.execution.trtexec.signature import Signature, read_signature
 from pytest_ortperf.execution.trtexec.started import Started
 from pytest_ortperf.execution.trtexec.timed import Task, Timed, measure_timing
-from pytest_ortperf.execution.trtexec.tool import Tool
 from pytest_ortperf.execution.trtexec.verdict import require_success
 from pytest_ortperf.records.program import ProgramFact
 
@@ -103,6 +103,9 @@ class TrtexecExecution(Execution):
         asked = self.settings.keep - {"log"}
         if asked:
             self.facts.kept = {"refused": f"trtexec writes no {' and no '.join(sorted(asked))} of ONNX Runtime's"}
+
+    def _trtexec_version(self) -> str | None:
+        return self._tool.version_text
 
     @cached_property
     def _tool(self) -> Tool:

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.settings import ExecutionSettings, Tool
 from pytest_ortperf.execution.stop_rule import MIN_SLOW_RUNS, Goal, StopRule, block_runs
 from pytest_ortperf.execution.trtexec.flags import run_command, timing_flags
 from pytest_ortperf.execution.trtexec.log import parse_log
 from pytest_ortperf.execution.trtexec.printed import Row, TrtexecLog
 from pytest_ortperf.execution.trtexec.started import Started
 from pytest_ortperf.execution.trtexec.times import Times, parse_times
-from pytest_ortperf.execution.trtexec.tool import Tool
 from pytest_ortperf.execution.trtexec.verdict import require_success
 from pytest_ortperf.execution.warm_up import MIN_S
 from pytest_ortperf.records.intervals import FEWEST, fitting_length

@@ -7,11 +7,10 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from pytest_ortperf.execution.settings import Tool
 from pytest_ortperf.execution.tensorrt_libraries import MAX_DEPTH, MAX_SECONDS, files_below
 from pytest_ortperf.execution.trtexec.causes import find_cause
 from pytest_ortperf.execution.trtexec.log import parse_log
@@ -33,37 +32,6 @@ _SECTION = re.compile(r"^=== (?P<name>\w+)(?: Options)? ===$")
 
 class ToolError(Exception):
     """Why no trtexec can be used; the text says it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tool:
-    """A trtexec that answers."""
-
-    path: str
-    version: tuple[int, int, int]
-    build_tag: str | None = None
-    flags: Mapping[str, str] = field(default_factory=dict)
-    """Name of each flag without its dashes -> section of `--help`: `Model`, `Build`, `Inference`, `Reporting` ..."""
-
-    @property
-    def version_text(self) -> str:
-        """Return `10.16.1`."""
-        return ".".join(map(str, self.version))
-
-    def as_builtins(self) -> dict[str, Any]:
-        """Return what pytest-xdist can carry to its workers."""
-        return {
-            "path": self.path,
-            "version": list(self.version),
-            "build_tag": self.build_tag,
-            "flags": dict(self.flags),
-        }
-
-
-def tool_of_builtins(data: Mapping[str, Any]) -> Tool:
-    """Return the tool that `Tool.as_builtins` took apart."""
-    major, minor, patch = data["version"]
-    return Tool(path=data["path"], version=(major, minor, patch), build_tag=data["build_tag"], flags=data["flags"])
 
 
 @functools.cache

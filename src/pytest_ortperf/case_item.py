@@ -1,0 +1,188 @@
+"""The pytest item of one case: how it is isolated, run and reported."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_ortperf import options
+from pytest_ortperf.cases.matrix import Case, applies
+from pytest_ortperf.errors import CaseError, CaseSkipped
+from pytest_ortperf.outcome import error_text
+
+if TYPE_CHECKING:
+    from pytest_ortperf.execution.facts import Facts
+    from pytest_ortperf.records.record import Record
+    from pytest_ortperf.run import Run
+
+
+_NOT_AGAIN = frozenset(
+    {"mode", "models", "ep", "fp16", "dim", "reference-ep", "results", "label", "baseline", "fail-on", "paired"}
+)
+"""Options that the command of one case names itself, or that do not change it."""
+
+_NOT_OF_A_CASE = frozenset(
+    {
+        *("iterations", "warmup", "precision-target", "min-time", "max-time", "samples", "timing", "concurrency"),
+        *("rotate-inputs", "operators", "track-memory", "env", "retry-failed"),
+        *("isolation", "keep", "progress", "paired"),
+    }
+)
+"""Options that change nothing about what a case computes."""
+
+
+BISECTED = frozenset({"result accuracy issue", "runtime error", "crash"})
+"""Kinds of failure that `ortperf bisect` searches the graph for."""
+
+
+class CaseItem(pytest.Item):
+    """One case."""
+
+    facts: Facts | None = None
+    """What is known of the case so far; set when it starts."""
+
+    record: Record | None = None
+    """Set when it has ended."""
+
+    validate_first: bool = False
+    """Whether this benchmark has to validate by itself."""
+
+    def __init__(self, *, case: Case, run: Run, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.case = case
+        self.run = run
+        self.extra_keyword_matches.update((case.provider.name, case.provider.full_name, case.mode))
+        self.extra_keyword_matches.add(case.precision or "as-given")
+        for condition in case.model.skip:
+            if applies(condition, case):
+                self.add_marker(pytest.mark.skip(reason=condition.reason))
+
+    @cached_property
+    def crash_expected(self) -> bool:
+        """Whether the list says that this case crashes or never ends."""
+        return any(condition.raises_crash and applies(condition, self.case) for condition in self.case.model.xfail)
+
+    @property
+    def timeout_s(self) -> float:
+        """Deadline of this case."""
+        return self.case.model.timeout_s or self.run.settings.timeout_s
+
+    @property
+    def isolation(self) -> str:
+        """What keeps this case apart from the rest.
+
+        Validations are many and small, and nothing is timed: our own runner forks for the next one while the last
+        still runs. pytest-forked takes what is measured, and all items where `--forked` or a marker asks for it.
+        """
+        runner = self.run.runner
+        asked = self.case.mode != "validate" or any(mark.name == "forked" for mark in self.own_markers)
+        if runner == "pytest-forked" and not asked and not self.config.getoption("forked"):
+            return "own runner"
+        return runner
+
+    def start(self) -> None:
+        """Start the clock of this case, in the process that runs it."""
+        from pytest_ortperf.execution.facts import Facts
+
+        self.facts = Facts(journal=self.run.journal)
+        self.record = None
+
+    def setup(self) -> None:
+        self.start()
+        self.run.journal.note(pid=os.getpid(), nodeid=self.nodeid, case=self.case.case_id)
+        if self.run.runner != "none":
+            self.run.journal.catch_faults()
+
+    def runtest(self) -> None:
+        from pytest_ortperf.execution.probe import import_problem
+        from pytest_ortperf.outcome import require_limits
+
+        if self.facts is None:
+            raise RuntimeError(f"{self.nodeid}: runtest without setup")
+        try:
+            from pytest_ortperf.execution.execute import execute
+        except ImportError as error:
+            raise CaseError(import_problem(error), stage="settings", kind="environment") from error
+        try:
+            execute(self.case, self.run.settings.execution, self.facts, self.hooks, validate_first=self.validate_first)
+        except CaseSkipped as error:
+            # told with the list, not with this line
+            raise pytest.skip.Exception(str(error), _use_item_location=True) from error
+        require_limits(self)
+
+    @property
+    def hooks(self) -> UserHooks:
+        """The users' hooks that apply where this item's list stands."""
+        return UserHooks(self.ihook, self.case)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, CaseError | SystemExit):
+            kind = getattr(excinfo.value, "kind", None)
+            return f"{error_text(excinfo.value)}\n\n{self.advice(kind)}"
+        excinfo.traceback = excinfo.traceback.cut(path=__file__)
+        return super().repr_failure(excinfo, style)
+
+    def advice(self, kind: str | None) -> str:
+        """Return the command that runs this case again, and those that look into a failure of the graph.
+
+        Args:
+            kind: Of the failure; `None` where it is no case's.
+        """
+        lines = [f"run it again: {self.rerun_command()}"]
+        if kind in BISECTED and self.case.provider.runner == "onnxruntime" and not self._is_within_tolerance():
+            lines.append(f"find the node: {self.case_command('bisect')}")
+        return "\n".join(lines)
+
+    def rerun_command(self) -> str:
+        """Return a command that runs this item again, from where pytest was started."""
+        source = self.parent.parent.path  # type: ignore[union-attr]
+        here = self.config.invocation_params.dir
+        path = source.relative_to(here) if source.is_relative_to(here) else source
+        models = [] if path.suffix == ".json" else [f"--ortperf-models={path}"]
+        mode = f"--ortperf-mode={self.case.mode}"
+        fp16 = ["--ortperf-fp16"] if self.case.precision else []
+        dims = [f"--ortperf-dim={name}={value}" for name, value in self.case.dims]
+        provider = f"--ortperf-ep={self.case.provider.name}"
+        others = options.flags(self.config, without=_NOT_AGAIN)
+        return shlex.join(["pytest", mode, *models, provider, *fp16, *dims, *others, f"{path}::{self.case.case_id}"])
+
+    def case_command(self, name: str) -> str:
+        """Return the `ortperf` command about this item, such as `bisect`, from where pytest was started."""
+        source = self.parent.parent.path  # type: ignore[union-attr]
+        here = self.config.invocation_params.dir
+        path = source.relative_to(here) if source.is_relative_to(here) else source
+        others = options.flags(self.config, without=_NOT_AGAIN | _NOT_OF_A_CASE)
+        return shlex.join(["ortperf", name, f"{path}::{self.case.case_id}", *others])
+
+    def _is_within_tolerance(self) -> bool:
+        """Whether outputs fail by a bound on their precision's own error alone: a bisection goes by the tolerance."""
+        accuracy = self.facts.accuracy if self.facts else ()
+        wrong = [output for data_set in accuracy for output in data_set.outputs if output.verdict == "fail"]
+        return bool(wrong) and all(output.own_error_allowed is not None for output in wrong)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, 0, self.case.case_id
+
+
+class UserHooks:
+    """Calls the users' hooks for one case."""
+
+    def __init__(self, ihook: Any, case: Case) -> None:
+        self._ihook = ihook
+        self._case = case
+
+    @property
+    def changes_sessions(self) -> bool:
+        """Whether somebody implements the hook that configures sessions."""
+        return bool(self._ihook.pytest_ortperf_configure_session.get_hookimpls())
+
+    def configure_session(self, session_options: Any) -> None:
+        self._ihook.pytest_ortperf_configure_session(case=self._case, session_options=session_options)
+
+    def before_first_run(self, session: Any) -> None:
+        self._ihook.pytest_ortperf_before_first_run(case=self._case, session=session)

@@ -1,0 +1,172 @@
+"""The whole flow of one case: model file -> precision -> session -> placement -> inputs -> accuracy | latency."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import onnxruntime
+
+from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.case_data import CaseData
+from pytest_ortperf.execution.comparison import Comparison
+from pytest_ortperf.execution.engine_files import engines_of
+from pytest_ortperf.execution.facts import Facts
+from pytest_ortperf.execution.inspection import keep_files
+from pytest_ortperf.execution.machine_state import refuse_machine
+from pytest_ortperf.execution.measure import Bench, measure
+from pytest_ortperf.execution.nvml import NoGpu
+from pytest_ortperf.execution.opening import open_session
+from pytest_ortperf.execution.operator_profile import note_operators
+from pytest_ortperf.execution.precision import PreparedModel, prepare_model, second_try
+from pytest_ortperf.execution.precision_error import Outputs
+from pytest_ortperf.execution.resource_meter import ResourceMeter
+from pytest_ortperf.execution.session import SessionHooks
+from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.validation import Validation
+from pytest_ortperf.records.record import SessionFact
+
+
+class Execution:
+    """One case on its way; what becomes known goes to its facts at once."""
+
+    def __init__(self, case: Case, settings: ExecutionSettings, facts: Facts, hooks: SessionHooks) -> None:
+        self.case = case
+        self.settings = settings
+        self.facts = facts
+        self.hooks = hooks
+        self.meter = ResourceMeter(facts, NoGpu("nothing is measured"), takes=False)
+        self._prepared: PreparedModel | None = None
+
+    def validate(self) -> None:
+        """Compare the outputs of every data set with their references.
+
+        Raises:
+            CaseError: The first thing that went wrong; all data sets are compared before a mismatch counts.
+        """
+        self._prepare()
+        session = self._open()
+        self._validate(session)
+
+    def benchmark(self, *, validate_first: bool) -> None:
+        """Time iterations on the first data set.
+
+        Args:
+            validate_first: Compare outputs before; a mismatch ends the case.
+
+        Raises:
+            CaseError: As `validate`.
+        """
+        refuse_machine(self.settings)
+        self._prepare()
+        began_ns = time.time_ns()
+        session = self._open()
+        engines = engines_of(self._session_fact, began_ns)
+        if validate_first:
+            self._validate(session)
+        creation_ns = self._session_fact.creation_ns
+        # two sessions at once would hold the memory twice
+        del session
+        measure(self._bench(creation_ns, engines))
+
+    def _bench(self, creation_ns: int, engines: str | None) -> Bench:
+        """Return what `measure` needs; it opens the sessions itself, so that it can let go of them."""
+
+        def reopen() -> onnxruntime.InferenceSession:
+            session = self._open()
+            second_ns = self._session_fact.creation_ns
+            self._note_session(creation_ns=creation_ns, second_creation_ns=second_ns, engines=engines)
+            return session
+
+        return self._bench_of(reopen)
+
+    def _bench_of(self, opens: Callable[[], onnxruntime.InferenceSession]) -> Bench:
+        return Bench(
+            case=self.case,
+            settings=self.settings,
+            facts=self.facts,
+            hooks=self.hooks,
+            meter=self.meter,
+            open=opens,
+            source=lambda: self._require_prepared().source,
+        )
+
+    def bench(self) -> Bench:
+        """Return what measuring needs, for who measures otherwise; one session is made, when it is asked for."""
+        self._prepare()
+        return self._bench_of(self._open)
+
+    def profile(self) -> None:
+        """Learn where the time of a run goes, in a session of its own, once all else of a benchmark is measured."""
+        note_operators(self._require_prepared().source, self.case, self.settings, self.hooks, self.facts)
+
+    def keep_files(self) -> None:
+        """Write the files that were asked for, of a failed case too: that is when they are read."""
+        # the profile may be there already, of the session that operators were timed in
+        left = self.settings.keep - self.facts.kept.keys()
+        if not left or self._prepared is None:
+            return
+        settings = dataclasses.replace(self.settings, keep=left)
+        try:
+            kept = keep_files(self._prepared.source, self.case, settings, self.hooks)
+        except (CaseError, OSError) as error:
+            kept = {"refused": str(error)}
+        self.facts.kept = {**self.facts.kept, **kept}
+
+    def _prepare(self) -> None:
+        with self.facts.entering("precision" if self.case.precision else "model"):
+            self._use(prepare_model(self.case, self.settings, trtexec_version=self._trtexec_version()))
+
+    def _trtexec_version(self) -> str | None:
+        """Return the version of TensorRT where trtexec runs the case."""
+        return None
+
+    def _use(self, prepared: PreparedModel) -> None:
+        self._prepared = prepared
+        self.facts.model_fact = prepared.fact
+
+    def _open(self) -> onnxruntime.InferenceSession:
+        prepared = self._require_prepared()
+        try:
+            return self._session_of(prepared)
+        except CaseError as error:
+            prepared = second_try(prepared, error, self.settings)
+        self._use(prepared)
+        return self._session_of(prepared)
+
+    def _require_prepared(self) -> PreparedModel:
+        if self._prepared is None:
+            raise RuntimeError("no model prepared yet")
+        return self._prepared
+
+    def _session_of(self, prepared: PreparedModel) -> onnxruntime.InferenceSession:
+        with self.meter.creation():
+            return open_session(prepared.source, self.case, self.settings, self.facts, self.hooks)
+
+    def _validate(self, session: onnxruntime.InferenceSession) -> None:
+        Validation(session=session, comparison=self._comparison).run()
+
+    def _compare_all(self, data_sets: Iterable[CaseData], compute: Callable[[CaseData, bool], Outputs]) -> None:
+        self._comparison.run(data_sets, compute)
+
+    @property
+    def _comparison(self) -> Comparison:
+        return Comparison(
+            case=self.case,
+            settings=self.settings,
+            facts=self.facts,
+            hooks=self.hooks,
+            prepared=self._require_prepared(),
+        )
+
+    @property
+    def _session_fact(self) -> SessionFact:
+        if self.facts.session is None:
+            raise RuntimeError("no session yet")
+        return self.facts.session
+
+    def _note_session(self, **known: Any) -> None:
+        self.facts.session = dataclasses.replace(self._session_fact, **known)
