@@ -13,9 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from pytest_ortperf.records.environment import Environment, RunHeader
+from pytest_ortperf.records.environment.machine_checks import MachineState
+from pytest_ortperf.records.environment.run_header import Environment, RunHeader
 from pytest_ortperf.records.latency import Latency
-from pytest_ortperf.records.machine_checks import MachineState
 from pytest_ortperf.records.record import (
     DataSetAccuracy,
     OutputAccuracy,

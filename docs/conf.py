@@ -94,7 +94,7 @@ def providers_page() -> str:
 
 def machine_checks_page() -> str:
     """Return a table of the machine checks, those of the run first."""
-    from pytest_ortperf.records.machine_catalogue import CHECKS
+    from pytest_ortperf.records.environment.machine_catalogue import CHECKS
 
     rows = ["| check | looks at | when | off | why it matters | try |", "|---|---|---|---|---|---|"]
     for check in sorted(CHECKS, key=lambda check: check.when != "run"):

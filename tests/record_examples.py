@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pytest_ortperf.records.environment import Environment, GpuFact, RunEnd, RunHeader
+from pytest_ortperf.records.environment.run_header import Environment, GpuFact, RunEnd, RunHeader
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.operators import OperatorProfile, OperatorTime
 from pytest_ortperf.records.reading import Run

@@ -12,7 +12,7 @@ from pytest_ortperf import options
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.options import is_worker
 from pytest_ortperf.provider_choice import settle_plugins, settle_providers
-from pytest_ortperf.records.distributions import require_one_onnxruntime
+from pytest_ortperf.records.environment.distributions import require_one_onnxruntime
 from pytest_ortperf.selection import take_selections
 
 

@@ -18,7 +18,7 @@ from pytest_ortperf.execution.plugin_packages import PluginError, installed_plug
 from pytest_ortperf.execution.probe import Question, Verdict, compiled_in, probe
 from pytest_ortperf.execution.trtexec.tool import NAME as TRTEXEC
 from pytest_ortperf.execution.trtexec.tool import ToolError, find_tool
-from pytest_ortperf.records.distributions import onnxruntime_distributions
+from pytest_ortperf.records.environment.distributions import onnxruntime_distributions
 from pytest_ortperf.settings import TRTEXEC_TOOL, ep_options, providers, targets
 
 left_out_key = pytest.StashKey[dict[str, str]]()

@@ -21,10 +21,10 @@ from pytest_ortperf.execution.devices import nvml_gpus
 from pytest_ortperf.outcome import is_case_id, record_of_lost_item
 from pytest_ortperf.provider_choice import left_out_key
 from pytest_ortperf.records.codec import from_dict
-from pytest_ortperf.records.environment import RunEnd, RunHeader
-from pytest_ortperf.records.host import collect_environment
-from pytest_ortperf.records.labels import collect_labels
-from pytest_ortperf.records.machine_checks import Canary, Finding
+from pytest_ortperf.records.environment.host import collect_environment
+from pytest_ortperf.records.environment.labels import collect_labels
+from pytest_ortperf.records.environment.machine_checks import Canary, Finding
+from pytest_ortperf.records.environment.run_header import RunEnd, RunHeader
 from pytest_ortperf.records.reading import SCHEMA, records_path
 from pytest_ortperf.records.reading import Run as StoredRun
 from pytest_ortperf.records.record import Record

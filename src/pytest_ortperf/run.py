@@ -14,7 +14,7 @@ import pytest
 from pytest_ortperf import options
 from pytest_ortperf.options import is_worker
 from pytest_ortperf.provider_choice import left_out_key
-from pytest_ortperf.records.distributions import onnxruntime_distributions
+from pytest_ortperf.records.environment.distributions import onnxruntime_distributions
 from pytest_ortperf.settings import RunSettings, read_settings
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pytest_ortperf.execution.devices import nvml_gpus, survey
-from pytest_ortperf.records.environment import GpuFact
-from pytest_ortperf.records.host import GpuSurvey
+from pytest_ortperf.records.environment.host import GpuSurvey
+from pytest_ortperf.records.environment.run_header import GpuFact
 
 
 class NvmlError(Exception):

@@ -13,7 +13,7 @@ from machine_trees import plant
 from pytest_ortperf.execution.gpu_checks import Subject, gpu_findings, other_processes, own_family
 from pytest_ortperf.execution.gpu_reading import gpu_changes, is_spoiled, read_gpu, reason_words
 from pytest_ortperf.execution.nvml import Gpu, NoGpu
-from pytest_ortperf.records.machine_checks import GpuReading
+from pytest_ortperf.records.environment.machine_checks import GpuReading
 
 
 def gpu(answers: dict[str, Any]) -> Gpu:

@@ -27,8 +27,8 @@ from pytest_ortperf.execution.machine_survey import survey_machine, wait_for_qui
 from pytest_ortperf.execution.nvml import Gpu, NoGpu
 from pytest_ortperf.execution.provider_options import provider_options
 from pytest_ortperf.execution.settings import ExecutionSettings
-from pytest_ortperf.records.machine_catalogue import finding
-from pytest_ortperf.records.machine_checks import MachineState
+from pytest_ortperf.records.environment.machine_catalogue import finding
+from pytest_ortperf.records.environment.machine_checks import MachineState
 from pytest_ortperf.records.resources import Clocks
 
 

@@ -5,15 +5,15 @@ import csv
 import pytest
 
 from plugin.project import Project
-from pytest_ortperf.records.machine_catalogue import CHECKS
+from pytest_ortperf.records.environment.machine_catalogue import CHECKS
 from pytest_ortperf.records.reading import Run, find_run, read_run
 
 QUICK = ("--ortperf-iterations=3", "--ortperf-warmup=1", "--ortperf-operators=off", "--ortperf-ep=cpu")
 
 CONFTEST = """
 from pytest_ortperf.execution import canary, machine_survey
-from pytest_ortperf.records.machine_catalogue import finding
-from pytest_ortperf.records.machine_checks import Canary, CanaryPart
+from pytest_ortperf.records.environment.machine_catalogue import finding
+from pytest_ortperf.records.environment.machine_checks import Canary, CanaryPart
 
 times = iter([100, 110])
 machine_survey.wait_for_quiet = lambda tell: tell("waited for quiet")

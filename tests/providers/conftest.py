@@ -8,7 +8,7 @@ import pytest
 
 from plugin.project import Project
 from pytest_ortperf.execution.devices import nvml_gpus
-from pytest_ortperf.records.host import GpuSurvey
+from pytest_ortperf.records.environment.host import GpuSurvey
 
 DISTRIBUTIONS = {
     "cpu_wheel": "onnxruntime",

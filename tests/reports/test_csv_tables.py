@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ortperf.errors import ResultsFileError
-from pytest_ortperf.records.environment import GpuFact
+from pytest_ortperf.records.environment.run_header import GpuFact
 from pytest_ortperf.records.program import ProgramFact
 from pytest_ortperf.records.reading import Run
 from pytest_ortperf.records.record import Concurrent, Copies, Placement

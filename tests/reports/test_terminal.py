@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ortperf.records.environment import GpuFact
+from pytest_ortperf.records.environment.run_header import GpuFact
 from pytest_ortperf.records.reading import Run
 from pytest_ortperf.records.record import Copies, ModelFact
 from pytest_ortperf.reports.terminal import Line, summary_lines

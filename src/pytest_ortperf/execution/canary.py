@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 
 from pytest_ortperf.execution.child import Child, ChildEnd
-from pytest_ortperf.records.machine_catalogue import finding
-from pytest_ortperf.records.machine_checks import Canary, CanaryPart, Finding, drift_percent
+from pytest_ortperf.records.environment.machine_catalogue import finding
+from pytest_ortperf.records.environment.machine_checks import Canary, CanaryPart, Finding, drift_percent
 
 CANARY_S = 1.0
 """Of one canary; a run has two. A tenth of it is of no use: on a shared machine of two cores its medians differed by

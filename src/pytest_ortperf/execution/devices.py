@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pytest_ortperf.records.environment import GpuFact
-from pytest_ortperf.records.host import GpuSurvey
+from pytest_ortperf.records.environment.host import GpuSurvey
+from pytest_ortperf.records.environment.run_header import GpuFact
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ from pytest_ortperf.execution.precision import cache_of
 from pytest_ortperf.execution.session_knobs import knobs_of
 from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.tensorrt_libraries import tensorrt_version
-from pytest_ortperf.records.host import collect_environment
+from pytest_ortperf.records.environment.host import collect_environment
 
 _NOT_OF_THE_ENGINE = frozenset(
     {

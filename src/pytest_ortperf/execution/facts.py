@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from pytest_ortperf.records.environment.machine_checks import MachineState
 from pytest_ortperf.records.latency import Latency
-from pytest_ortperf.records.machine_checks import MachineState
 from pytest_ortperf.records.operators import OperatorProfile
 from pytest_ortperf.records.pictures import ErrorPicture
 from pytest_ortperf.records.program import ProgramFact

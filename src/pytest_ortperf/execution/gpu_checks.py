@@ -11,8 +11,8 @@ from typing import Any
 from pytest_ortperf.execution.host_checks import ROOT
 from pytest_ortperf.execution.machine_files import CPU, cores_text, read_list, read_number, read_word
 from pytest_ortperf.execution.nvml import Gpu, NoGpu
-from pytest_ortperf.records.machine_catalogue import finding
-from pytest_ortperf.records.machine_checks import Finding, Level
+from pytest_ortperf.records.environment.machine_catalogue import finding
+from pytest_ortperf.records.environment.machine_checks import Finding, Level
 
 ECC_ON = PERSISTENCE_ON = MIG_ON = 1
 UNCORRECTED, VOLATILE = "NVML_MEMORY_ERROR_TYPE_UNCORRECTED", "NVML_VOLATILE_ECC"

@@ -13,8 +13,8 @@ from typing import Any
 from pytest_ortperf.execution.gpu_checks import judge_processes, other_processes
 from pytest_ortperf.execution.host_checks import ROOT
 from pytest_ortperf.execution.nvml import Gpu
-from pytest_ortperf.records.machine_catalogue import finding
-from pytest_ortperf.records.machine_checks import Finding, GpuReading, Level
+from pytest_ortperf.records.environment.machine_catalogue import finding
+from pytest_ortperf.records.environment.machine_checks import Finding, GpuReading, Level
 from pytest_ortperf.records.resources import Clocks
 
 IDLE, APPLICATION_CLOCKS, POWER_CAP = 0x1, 0x2, 0x4

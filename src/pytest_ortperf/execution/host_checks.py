@@ -17,10 +17,10 @@ from pytest_ortperf.execution.machine_files import (
     read_number,
     read_word,
 )
-from pytest_ortperf.records.host import read_quota
-from pytest_ortperf.records.libraries import read_text
-from pytest_ortperf.records.machine_catalogue import finding
-from pytest_ortperf.records.machine_checks import Finding, Level
+from pytest_ortperf.records.environment.host import read_quota
+from pytest_ortperf.records.environment.libraries import read_text
+from pytest_ortperf.records.environment.machine_catalogue import finding
+from pytest_ortperf.records.environment.machine_checks import Finding, Level
 
 ROOT = Path("/")
 LOAD_WARNING = 1 / 8

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pytest_ortperf.execution.host_checks import ROOT, read_load
 from pytest_ortperf.execution.machine_files import CPU, control_groups, number_after, read_number
-from pytest_ortperf.records.libraries import read_text
-from pytest_ortperf.records.machine_catalogue import finding
-from pytest_ortperf.records.machine_checks import Finding, HostReading, Level
+from pytest_ortperf.records.environment.libraries import read_text
+from pytest_ortperf.records.environment.machine_catalogue import finding
+from pytest_ortperf.records.environment.machine_checks import Finding, HostReading, Level
 
 RUNNABLE = OTHER_LOAD = 1 / 4
 """Shares of the machine's cores."""

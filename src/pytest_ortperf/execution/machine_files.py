@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pytest_ortperf.records.libraries import read_text
+from pytest_ortperf.records.environment.libraries import read_text
 
 CPU = "sys/devices/system/cpu"
 

@@ -21,8 +21,8 @@ from pytest_ortperf.execution.lease import chosen_device
 from pytest_ortperf.execution.machine_files import is_virtual
 from pytest_ortperf.execution.nvml import Gpu, NoGpu, cuda_uuid, opened_gpu
 from pytest_ortperf.execution.settings import ExecutionSettings
-from pytest_ortperf.records.machine_catalogue import finding
-from pytest_ortperf.records.machine_checks import Finding, MachineState, Reading, Span, merged
+from pytest_ortperf.records.environment.machine_catalogue import finding
+from pytest_ortperf.records.environment.machine_checks import Finding, MachineState, Reading, Span, merged
 from pytest_ortperf.records.resources import Clocks
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from pytest_ortperf.execution.host_checks import LOAD_WARNING, ROOT, Host, host_
 from pytest_ortperf.execution.machine_state import cuda_device
 from pytest_ortperf.execution.nvml import NoGpu, opened_gpu
 from pytest_ortperf.execution.settings import ExecutionSettings
-from pytest_ortperf.records.machine_checks import Finding, merged
+from pytest_ortperf.records.environment.machine_checks import Finding, merged
 
 LONGEST_WAIT_S = 240.0
 WAIT_STEP_S = 5.0

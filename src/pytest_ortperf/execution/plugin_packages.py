@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 from pathlib import Path
 
-from pytest_ortperf.records.distributions import installed
+from pytest_ortperf.records.environment.distributions import installed
 
 PACKAGES = ("onnxruntime-ep-", "onnxruntime-qnn")
 """How the distributions of plugins are called; their package has the same name with underscores."""

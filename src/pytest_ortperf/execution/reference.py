@@ -30,7 +30,7 @@ from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.tensor_types import Value
 from pytest_ortperf.execution.value_files import ValueWriter, read_value, values_hash
 from pytest_ortperf.execution.values import Runner
-from pytest_ortperf.records.libraries import read_text
+from pytest_ortperf.records.environment.libraries import read_text
 
 Width = Literal["own", "fp64"]
 """Floats as the model has them, or as float64."""

@@ -34,7 +34,7 @@ from pytest_ortperf.one_case import with_cases
 from pytest_ortperf.outcome import crash_of, expected_failure, failure_of, record_of
 from pytest_ortperf.pairing.channel import Channel, Message, Silent
 from pytest_ortperf.records.codec import as_dict
-from pytest_ortperf.records.host import collect_environment
+from pytest_ortperf.records.environment.host import collect_environment
 from pytest_ortperf.records.record import Record
 
 ALWAYS = ("--ortperf-mode=benchmark", "-n0")

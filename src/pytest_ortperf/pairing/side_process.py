@@ -14,7 +14,7 @@ from typing import Any
 from pytest_ortperf.errors import OrtPerfError
 from pytest_ortperf.pairing.channel import Channel, Message, Silent
 from pytest_ortperf.records.codec import from_dict
-from pytest_ortperf.records.environment import Environment
+from pytest_ortperf.records.environment.run_header import Environment
 
 START_S = 300.0
 """A side that has not collected its cases by then is given up: a probe of each provider is part of it."""

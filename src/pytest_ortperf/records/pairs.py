@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pytest_ortperf.records.environment import Environment
+from pytest_ortperf.records.environment.run_header import Environment
 from pytest_ortperf.records.record import Record
 
 PAIRS_SCHEMA = 1

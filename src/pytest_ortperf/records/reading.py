@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.codec import from_dict
-from pytest_ortperf.records.environment import RunEnd, RunHeader
+from pytest_ortperf.records.environment.run_header import RunEnd, RunHeader
 from pytest_ortperf.records.record import Record
 
 SCHEMA = 1

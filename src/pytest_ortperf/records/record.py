@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pytest_ortperf.records.environment.machine_checks import MachineState
 from pytest_ortperf.records.latency import Latency
-from pytest_ortperf.records.machine_checks import MachineState
 from pytest_ortperf.records.operators import OperatorProfile
 from pytest_ortperf.records.pictures import ErrorPicture
 from pytest_ortperf.records.program import ProgramFact

@@ -17,7 +17,7 @@ from pytest_ortperf.records.intervals import (
     median_interval,
 )
 from pytest_ortperf.records.latency import Latency, Summary
-from pytest_ortperf.records.modes import count_modes
+from pytest_ortperf.records.multimodality import count_modes
 
 __all__ = [
     "SAMPLES_NEEDED",

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.codec import as_dict
-from pytest_ortperf.records.environment import RunEnd, RunHeader
+from pytest_ortperf.records.environment.run_header import RunEnd, RunHeader
 from pytest_ortperf.records.reading import SCHEMA, TYPES, Line, Run, find_run, read_run, records_path
 from pytest_ortperf.records.record import Record
 

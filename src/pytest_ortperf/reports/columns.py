@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from pytest_ortperf.records.environment import Environment, RunHeader
+from pytest_ortperf.records.environment.run_header import Environment, RunHeader
 from pytest_ortperf.records.latency import Latency, Summary
 from pytest_ortperf.records.operators import OperatorProfile, OperatorTime
 from pytest_ortperf.records.record import Concurrent, Copies, Failure, ModelFact, Placement, Record, SessionFact

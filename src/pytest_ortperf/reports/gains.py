@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import SettingsError
-from pytest_ortperf.records.environment import RunHeader
+from pytest_ortperf.records.environment.run_header import RunHeader
 from pytest_ortperf.records.latency import Latency, Summary
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.statistics import summarize

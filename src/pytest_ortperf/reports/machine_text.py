@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pytest_ortperf.records.machine_checks import LEVELS, OFF, Finding, MachineState, merged
+from pytest_ortperf.records.environment.machine_checks import LEVELS, OFF, Finding, MachineState, merged
 from pytest_ortperf.records.reading import Run
 
 MOST_KINDS = 6

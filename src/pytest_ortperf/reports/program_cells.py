@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pytest_ortperf.records.environment import Environment
+from pytest_ortperf.records.environment.run_header import Environment
 from pytest_ortperf.records.program import ProgramFact
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.resource_cells import engine_build_ns, mib

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from pytest_ortperf.records.machine_checks import Canary, CanaryPart, Finding, MachineState
+from pytest_ortperf.records.environment.machine_checks import Canary, CanaryPart, Finding, MachineState
 from pytest_ortperf.records.record import Concurrent, Record
 from pytest_ortperf.records.resources import Clocks, Resources
 from pytest_ortperf.reports.comparison.comparison import compare, failing, health_notes

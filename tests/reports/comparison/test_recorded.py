@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ortperf.records.machine_checks import MachineState
+from pytest_ortperf.records.environment.machine_checks import MachineState
 from pytest_ortperf.records.reading import Run, read_run
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.comparison.comparison import Comparison, compare, failing

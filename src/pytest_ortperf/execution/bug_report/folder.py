@@ -31,7 +31,7 @@ from pytest_ortperf.execution.session import requested_providers
 from pytest_ortperf.execution.session_knobs import knobs_of
 from pytest_ortperf.execution.tensor_types import Value
 from pytest_ortperf.execution.value_files import ValueWriter
-from pytest_ortperf.records.host import collect_environment
+from pytest_ortperf.records.environment.host import collect_environment
 
 MODEL, DATA = "model.onnx", "data"
 _RIGHT, _WRONG = 0, 1

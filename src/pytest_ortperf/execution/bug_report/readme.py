@@ -6,7 +6,7 @@ import dataclasses
 import re
 from dataclasses import dataclass
 
-from pytest_ortperf.records.environment import Environment
+from pytest_ortperf.records.environment.run_header import Environment
 
 _PACKAGES = ("onnx", "numpy", "tensorrt", "openvino")
 _RUN = """\

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_ortperf.records.machine_checks import OFF
+from pytest_ortperf.records.environment.machine_checks import OFF
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.comparison.comparison import Comparison, pair_text
 from pytest_ortperf.reports.comparison.explain import Explanation, OperatorShift, Overlay

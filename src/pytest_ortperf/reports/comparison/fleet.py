@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_ortperf.records.environment import RunEnd
+from pytest_ortperf.records.environment.run_header import RunEnd
 from pytest_ortperf.records.intervals import median_interval
 from pytest_ortperf.reports.comparison.side import RunSide, Side
 

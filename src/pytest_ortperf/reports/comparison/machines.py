@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pytest_ortperf.records.environment import Environment
+from pytest_ortperf.records.environment.run_header import Environment
 from pytest_ortperf.reports.comparison.side import RunSide, Side
 
 _APART = ("packages", "environment_variables", "gpus", "fingerprint", "gpu_reason")

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pytest_ortperf.records.environment import Environment, RunEnd
+from pytest_ortperf.records.environment.run_header import Environment, RunEnd
 from pytest_ortperf.records.latency import UNSTABLE, Latency
 from pytest_ortperf.records.reading import Run
 from pytest_ortperf.records.record import Concurrent, Record

@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_ortperf.records.distributions import (
+from pytest_ortperf.records.environment.distributions import (
     first_version,
     onnxruntime_distributions,
     require_one_onnxruntime,
     versions,
 )
-from pytest_ortperf.records.environment import Environment, GpuFact
-from pytest_ortperf.records.fingerprint import fingerprint
-from pytest_ortperf.records.libraries import read_cuda, read_cudnn, read_driver, read_tensorrt, read_text
-from pytest_ortperf.records.variables import recorded_environment
+from pytest_ortperf.records.environment.fingerprint import fingerprint
+from pytest_ortperf.records.environment.libraries import read_cuda, read_cudnn, read_driver, read_tensorrt, read_text
+from pytest_ortperf.records.environment.run_header import Environment, GpuFact
+from pytest_ortperf.records.environment.variables import recorded_environment
 
 __all__ = ["GpuSurvey", "collect_environment", "onnxruntime_distributions", "require_one_onnxruntime"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ortperf.errors import SettingsError
-from pytest_ortperf.records.labels import ci_labels, collect_labels, git_labels
+from pytest_ortperf.records.environment.labels import ci_labels, collect_labels, git_labels
 
 GIT = {
     "PATH": os.environ["PATH"],

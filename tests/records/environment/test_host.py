@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 
 from pytest_ortperf.errors import SettingsError
-from pytest_ortperf.records.distributions import (
+from pytest_ortperf.records.environment.distributions import (
     first_version,
     installed,
     onnxruntime_distributions,
     require_one_onnxruntime,
     versions,
 )
-from pytest_ortperf.records.environment import GpuFact
-from pytest_ortperf.records.host import (
+from pytest_ortperf.records.environment.host import (
     GpuSurvey,
     collect_environment,
     read_cpu_model,
@@ -26,7 +25,8 @@ from pytest_ortperf.records.host import (
     read_quota,
     read_usable_cores,
 )
-from pytest_ortperf.records.libraries import loader_paths, read_cuda, read_cudnn, read_driver, read_tensorrt
+from pytest_ortperf.records.environment.libraries import loader_paths, read_cuda, read_cudnn, read_driver, read_tensorrt
+from pytest_ortperf.records.environment.run_header import GpuFact
 
 
 def put(root: Path, path: str, text: str = "") -> Path:
@@ -240,7 +240,7 @@ def test_the_environment_is_put_together() -> None:
 
 def test_collecting_imports_none_of_the_packages() -> None:
     code = (
-        "import sys; from pytest_ortperf.records.host import collect_environment; collect_environment(); "
+        "import sys; from pytest_ortperf.records.environment.host import collect_environment; collect_environment(); "
         "print(sorted({'numpy', 'onnx', 'onnxruntime', 'pandas', 'pytest', 'pynvml'} & set(sys.modules)))"
     )
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pytest_ortperf.records.machine_checks import Canary, Finding
+from pytest_ortperf.records.environment.machine_checks import Canary, Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from pytest_ortperf.records.modes import count_modes
+from pytest_ortperf.records.multimodality import count_modes
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 

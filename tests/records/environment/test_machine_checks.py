@@ -8,10 +8,9 @@ import pytest
 
 import pytest_ortperf.execution
 from pytest_ortperf.records.codec import as_dict, from_dict
-from pytest_ortperf.records.environment import GpuFact
-from pytest_ortperf.records.fingerprint import fingerprint
-from pytest_ortperf.records.machine_catalogue import CHECKS, finding
-from pytest_ortperf.records.machine_checks import (
+from pytest_ortperf.records.environment.fingerprint import fingerprint
+from pytest_ortperf.records.environment.machine_catalogue import CHECKS, finding
+from pytest_ortperf.records.environment.machine_checks import (
     LEVELS,
     OFF,
     Canary,
@@ -26,6 +25,7 @@ from pytest_ortperf.records.machine_checks import (
     merged,
     worst,
 )
+from pytest_ortperf.records.environment.run_header import GpuFact
 
 GIB = 2**30
 

@@ -20,7 +20,7 @@ class Finding:
     """One check's answer."""
 
     check: str
-    """Id of one of `pytest_ortperf.records.machine_catalogue.CHECKS`."""
+    """Id of one of `pytest_ortperf.records.environment.machine_catalogue.CHECKS`."""
 
     level: Level
     seen: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_ortperf.records.machine_checks import OFF, Finding, Level
+from pytest_ortperf.records.environment.machine_checks import OFF, Finding, Level
 
 When = Literal["run", "benchmark"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from pytest_ortperf.records.environment import GpuFact
+from pytest_ortperf.records.environment.run_header import GpuFact
 
 _GIB = 2**30
 
