@@ -105,8 +105,8 @@ def machine_checks_page() -> str:
 
 def column_lists() -> dict[str, str]:
     """Return the column names of each table as a sentence, by the table's name."""
-    from pytest_ortperf.reports import columns
-    from pytest_ortperf.reports.accuracy_columns import ACCURACY
+    from pytest_ortperf.reports.tables import columns
+    from pytest_ortperf.reports.tables.accuracy_columns import ACCURACY
 
     tables = {
         "fail": columns.FAIL,

@@ -14,7 +14,7 @@ from pytest_ortperf.errors import OrtPerfError
 from pytest_ortperf.options import is_worker
 from pytest_ortperf.records.pairs import Pair
 from pytest_ortperf.records.pairs_file import PairsFile, pairs_path
-from pytest_ortperf.reports.gains import Gains
+from pytest_ortperf.reports.tables.gains import Gains
 
 if TYPE_CHECKING:
     from pytest_ortperf.pairing.lead import Lead

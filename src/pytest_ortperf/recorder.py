@@ -200,7 +200,7 @@ class Recorder:
             canary_after=machine.canary_after,
             machine=machine.run_findings,
         )
-        from pytest_ortperf.reports.csv_tables import write_tables
+        from pytest_ortperf.reports.tables.csv_tables import write_tables
 
         try:
             if self._problem is None:

@@ -13,7 +13,7 @@ from pytest_ortperf.known_failures import KnownFailures, is_remembered, validati
 from pytest_ortperf.records.codec import from_dict
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reporting import RECORD
-from pytest_ortperf.reports.gains import PASSED
+from pytest_ortperf.reports.tables.gains import PASSED
 
 
 class Validations:

@@ -5,8 +5,8 @@ import dataclasses
 from pathlib import Path
 
 from pytest_ortperf.records.record import ConsistencyCheck, Record, RelativeError
-from pytest_ortperf.reports.csv_tables import write_tables
 from pytest_ortperf.reports.junit import properties
+from pytest_ortperf.reports.tables.csv_tables import write_tables
 from record_examples import make_accuracy, make_output, make_record, make_run
 
 RELATIVE = RelativeError(

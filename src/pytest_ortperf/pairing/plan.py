@@ -14,7 +14,7 @@ from pytest_ortperf.pairing.measure_pair import Match
 from pytest_ortperf.pairing.side_process import SideCase, SideProcess
 from pytest_ortperf.records.pairs import PAIRS_SCHEMA, PairsHeader, SideFact
 from pytest_ortperf.reports.comparison.paired import DECIDING_PAIRS
-from pytest_ortperf.reports.gains import BEST_FIRST
+from pytest_ortperf.reports.tables.gains import BEST_FIRST
 
 SCREEN_PAIRS, CONFIRM_PAIRS, AA_PAIRS = 3, DECIDING_PAIRS, 10
 PAIR_S = 1.0

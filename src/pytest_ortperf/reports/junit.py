@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.statistics import summarize
-from pytest_ortperf.reports.columns import nodes_ratio, time_ratio
-from pytest_ortperf.reports.resource_cells import mib
+from pytest_ortperf.reports.tables.columns import nodes_ratio, time_ratio
+from pytest_ortperf.reports.tables.resource_cells import mib
 
 
 def properties(record: Record) -> list[tuple[str, object]]:

@@ -7,9 +7,9 @@ from textwrap import wrap
 from pytest_ortperf.cases.providers import short_name
 from pytest_ortperf.records.operators import OperatorProfile, OperatorTime
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.reports.columns import dims_text
-from pytest_ortperf.reports.gains import PASSED
-from pytest_ortperf.reports.rows import Rows
+from pytest_ortperf.reports.tables.columns import dims_text
+from pytest_ortperf.reports.tables.gains import PASSED
+from pytest_ortperf.reports.tables.rows import Rows
 
 MOST_TYPES = 5
 _FIRM = "\N{NO-BREAK SPACE}"

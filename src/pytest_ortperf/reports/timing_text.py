@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from textwrap import wrap
 
 from pytest_ortperf.records.record import Concurrent, Record
-from pytest_ortperf.reports.columns import dims_text
-from pytest_ortperf.reports.gains import PASSED
-from pytest_ortperf.reports.rows import Rows
+from pytest_ortperf.reports.tables.columns import dims_text
+from pytest_ortperf.reports.tables.gains import PASSED
+from pytest_ortperf.reports.tables.rows import Rows
 
 _WAIT_WORTH_TELLING_NS = 1_000_000_000
 

@@ -12,7 +12,7 @@ from pytest_ortperf.cases.case_id import CaseId
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.comparison.change import BETTER, OTHER, WORSE, Change
 from pytest_ortperf.reports.comparison.side import CaseResult, Side
-from pytest_ortperf.reports.rows import FAILED
+from pytest_ortperf.reports.tables.rows import FAILED
 
 NEW, FIXED, CHANGED = "new failure", "fixed failure", "another failure"
 MISSING, SKIPPED, ADDED = "missing", "skipped now", "new"

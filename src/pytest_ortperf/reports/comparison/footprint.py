@@ -9,7 +9,7 @@ from pytest_ortperf.records.resources import DeviceMemory, HostMemory
 from pytest_ortperf.reports.comparison.change import BETTER, OTHER, WORSE, Change, once
 from pytest_ortperf.reports.comparison.machines import same_machine
 from pytest_ortperf.reports.comparison.side import Side
-from pytest_ortperf.reports.gains import counts
+from pytest_ortperf.reports.tables.gains import counts
 
 MEMORY_SHARE = 0.02
 MEMORY_BYTE = 8 * 2**20

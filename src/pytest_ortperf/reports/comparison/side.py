@@ -12,7 +12,7 @@ from pytest_ortperf.records.latency import UNSTABLE, Latency
 from pytest_ortperf.records.reading import Run
 from pytest_ortperf.records.record import Concurrent, Record
 from pytest_ortperf.records.statistics import summarize
-from pytest_ortperf.reports.gains import counts
+from pytest_ortperf.reports.tables.gains import counts
 
 _DOUBTFUL = ("warning", "reject")
 _OF_95_PERCENT = 1.96

@@ -8,13 +8,13 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 
-from pytest_ortperf.reports.columns import Cell
 from pytest_ortperf.reports.comparison.change import Change
 from pytest_ortperf.reports.comparison.comparison import Comparison, failing, health_notes, interval_text, verdict_text
 from pytest_ortperf.reports.comparison.latency import LatencyPair
 from pytest_ortperf.reports.comparison.text import TITLES, fleet_text, side_text, sorted_pairs
 from pytest_ortperf.reports.comparison.verdict import SAME
-from pytest_ortperf.reports.csv_tables import FORMULA_STARTS
+from pytest_ortperf.reports.tables.columns import Cell
+from pytest_ortperf.reports.tables.csv_tables import FORMULA_STARTS
 
 COLUMNS = (
     "topic",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pytest_ortperf.records.reading import Run
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.statistics import summarize
-from pytest_ortperf.reports.columns import Measured, Placed
-from pytest_ortperf.reports.gains import Gains, counts, list_of
+from pytest_ortperf.reports.tables.columns import Measured, Placed
+from pytest_ortperf.reports.tables.gains import Gains, counts, list_of
 
 FAILED = ("failed", "crashed", "timed_out")
 

@@ -4,7 +4,7 @@ import pytest
 
 from pytest_ortperf.records.latency import Latency, Summary
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.reports.gains import Gain, Gains, gain, list_of, reference_name, references_of
+from pytest_ortperf.reports.tables.gains import Gain, Gains, gain, list_of, reference_name, references_of
 from record_examples import make_header, make_latency, make_record
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pytest_ortperf.records.environment.run_header import Environment
 from pytest_ortperf.records.program import ProgramFact
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.reports.resource_cells import engine_build_ns, mib
+from pytest_ortperf.reports.tables.resource_cells import engine_build_ns, mib
 
 
 def engine_name(record: Record) -> str:

@@ -17,7 +17,7 @@ from pytest_ortperf.records.reading import Run
 from pytest_ortperf.records.record import Concurrent, Copies, Placement
 from pytest_ortperf.records.resources import Clocks, DeviceMemory, Energy, HostMemory, Resources
 from pytest_ortperf.records.store import RecordsFile
-from pytest_ortperf.reports.csv_tables import write_tables
+from pytest_ortperf.reports.tables.csv_tables import write_tables
 from record_examples import (
     make_environment,
     make_failure,
@@ -465,7 +465,7 @@ def test_nothing_heavy_is_loaded_to_write(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib\n"
         "from pytest_ortperf.records.reading import read_run\n"
-        "from pytest_ortperf.reports.csv_tables import write_tables\n"
+        "from pytest_ortperf.reports.tables.csv_tables import write_tables\n"
         "import pytest_ortperf.reports.terminal\n"
         "print(len(write_tables(read_run(pathlib.Path(sys.argv[1])), pathlib.Path(sys.argv[2]))))\n"
         "print(sorted({'numpy', 'pandas', 'onnxruntime', 'onnx', 'pytest'} & set(sys.modules)))\n"

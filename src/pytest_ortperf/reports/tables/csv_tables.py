@@ -16,8 +16,8 @@ from pathlib import Path
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.reading import Run
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.reports.accuracy_columns import ACCURACY, compared_rows
-from pytest_ortperf.reports.columns import (
+from pytest_ortperf.reports.tables.accuracy_columns import ACCURACY, compared_rows
+from pytest_ortperf.reports.tables.columns import (
     FAIL,
     LATENCY_GROUP,
     METRICS,
@@ -31,8 +31,8 @@ from pytest_ortperf.reports.columns import (
     dims_text,
     s,
 )
-from pytest_ortperf.reports.gains import PASSED, Gains, references_of
-from pytest_ortperf.reports.rows import FAILED, Group, Rows, group_name, group_of, sorted_rows, subject_of
+from pytest_ortperf.reports.tables.gains import PASSED, Gains, references_of
+from pytest_ortperf.reports.tables.rows import FAILED, Group, Rows, group_name, group_of, sorted_rows, subject_of
 
 Row = Mapping[str, Cell]
 Table = tuple[Sequence[str], list[Row]]

@@ -1,6 +1,6 @@
 """The tables of a run as pandas frames, for notebooks and scripts of one's own.
 
-from pytest_ortperf.reports.frames import read_tables
+from pytest_ortperf.reports.tables.frames import read_tables
 read_tables("result")["success"].sort_values("latency_p50_ms")
 """
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ortperf.records.reading import find_run, read_run
-from pytest_ortperf.reports.csv_tables import TABLES
-from pytest_ortperf.reports.rows import sorted_rows
+from pytest_ortperf.reports.tables.csv_tables import TABLES
+from pytest_ortperf.reports.tables.rows import sorted_rows
 
 if TYPE_CHECKING:
     import pandas as pd

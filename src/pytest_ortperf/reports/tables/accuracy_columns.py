@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pytest_ortperf.records.record import ConsistencyCheck, DataSetAccuracy, OutputAccuracy, Record, RelativeError
-from pytest_ortperf.reports.columns import IDENTITY, Cell, Column
+from pytest_ortperf.reports.tables.columns import IDENTITY, Cell, Column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

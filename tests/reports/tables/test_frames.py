@@ -9,8 +9,8 @@ import pytest
 
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.store import RecordsFile
-from pytest_ortperf.reports.csv_tables import TABLES
-from pytest_ortperf.reports.frames import read_samples, read_tables
+from pytest_ortperf.reports.tables.csv_tables import TABLES
+from pytest_ortperf.reports.tables.frames import read_samples, read_tables
 from record_examples import make_failure, make_header, make_latency, make_record
 
 

@@ -1,0 +1,1 @@
+"""Records as tables: columns, rows and CSV files."""
