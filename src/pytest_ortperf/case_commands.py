@@ -95,7 +95,7 @@ def _add(commands: Any, name: str, summary: str, description: str, epilog: str) 
 def _bisect(arguments: argparse.Namespace) -> int:
     def work(item: CaseItem) -> int:
         from pytest_ortperf.execution.bisection.find import bisect
-        from pytest_ortperf.reports.bisection_text import bisection_lines
+        from pytest_ortperf.reports.terminal.bisection_text import bisection_lines
 
         folder = _made(arguments.keep or _folder(item, "bisect"))
         found = bisect(_search(item, arguments, folder / "smallest"))

@@ -69,7 +69,7 @@ def _report(arguments: argparse.Namespace) -> int:
     from pytest_ortperf.records.pairs_file import is_pairs_file
     from pytest_ortperf.records.reading import find_run, read_run
     from pytest_ortperf.reports.tables.csv_tables import write_tables
-    from pytest_ortperf.reports.terminal import summary_lines
+    from pytest_ortperf.reports.terminal.summary import summary_lines
 
     if is_pairs_file(arguments.results):
         return _report_pairs(arguments.results)

@@ -89,7 +89,7 @@ class PairedGains:
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        from pytest_ortperf.reports.paired_text import paired_lines
+        from pytest_ortperf.reports.comparison.paired_text import paired_lines
 
         width = self._run.config.get_terminal_writer().fullwidth
         for contest, pairs in self._pairs.items():

@@ -214,7 +214,7 @@ class Recorder:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._header is None:
             return
-        from pytest_ortperf.reports.terminal import summary_lines
+        from pytest_ortperf.reports.terminal.summary import summary_lines
 
         lines = summary_lines(
             self._stored(self._header),

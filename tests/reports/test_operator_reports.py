@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_ortperf.records.record import Placement, Record
 from pytest_ortperf.reports.junit import properties
 from pytest_ortperf.reports.tables.csv_tables import write_tables
-from pytest_ortperf.reports.terminal import summary_lines
+from pytest_ortperf.reports.terminal.summary import summary_lines
 from record_examples import make_latency, make_operators, make_placement, make_record, make_run
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"

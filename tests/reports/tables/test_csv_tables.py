@@ -466,7 +466,7 @@ def test_nothing_heavy_is_loaded_to_write(tmp_path: Path) -> None:
         "import sys, pathlib\n"
         "from pytest_ortperf.records.reading import read_run\n"
         "from pytest_ortperf.reports.tables.csv_tables import write_tables\n"
-        "import pytest_ortperf.reports.terminal\n"
+        "import pytest_ortperf.reports.terminal.summary\n"
         "print(len(write_tables(read_run(pathlib.Path(sys.argv[1])), pathlib.Path(sys.argv[2]))))\n"
         "print(sorted({'numpy', 'pandas', 'onnxruntime', 'onnx', 'pytest'} & set(sys.modules)))\n"
     )

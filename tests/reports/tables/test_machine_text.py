@@ -5,7 +5,7 @@ from pathlib import Path
 from pytest_ortperf.records.environment.machine_catalogue import finding
 from pytest_ortperf.records.environment.machine_checks import Finding, HostReading, Level, MachineState, Reading, Span
 from pytest_ortperf.reports.tables.machine_text import machine_lines, off_text
-from pytest_ortperf.reports.terminal import summary_lines
+from pytest_ortperf.reports.terminal.summary import summary_lines
 from record_examples import make_end, make_header, make_record, make_run
 
 READING = Reading(host=HostReading(at_ns=0, own_cpu_ns=0))

@@ -13,8 +13,8 @@ from pytest_ortperf.reports.comparison.latency import LatencyPair
 from pytest_ortperf.reports.comparison.side import RunSide, Side
 from pytest_ortperf.reports.comparison.verdict import FASTER, SAME, SLOWER, UNSURE, VERDICTS
 from pytest_ortperf.reports.tables.columns import runtime_version
-from pytest_ortperf.reports.terminal import BOLD, GREEN, PLAIN, RED, YELLOW, Line, Markup
-from pytest_ortperf.reports.text_table import TextColumn, cut, table_lines
+from pytest_ortperf.reports.terminal.summary import BOLD, GREEN, PLAIN, RED, YELLOW, Line, Markup
+from pytest_ortperf.reports.terminal.text_table import TextColumn, cut, table_lines
 
 MOST_PAIRS = 30
 MOST_CHANGES = 30

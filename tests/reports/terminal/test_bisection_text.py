@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pytest_ortperf.reports.bisection_text import bisection_lines, growth_lines
+from pytest_ortperf.reports.terminal.bisection_text import bisection_lines, growth_lines
 from reports.pictures.examples import make_bisection, point
 
 

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 
 from pytest_ortperf.records.bisection import Bisection, GrowthPoint, NodeFact, ValueFact
-from pytest_ortperf.reports.text_table import TextColumn, cut, table_lines
+from pytest_ortperf.reports.terminal.text_table import TextColumn, cut, table_lines
 
 _BAR = 20
 _MOST_BESIDE = 10

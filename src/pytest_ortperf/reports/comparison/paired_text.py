@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pytest_ortperf.records.intervals import median_interval
 from pytest_ortperf.records.pairs import Pair
 from pytest_ortperf.reports.comparison.paired import by_case
-from pytest_ortperf.reports.text_table import TextColumn, table_lines
+from pytest_ortperf.reports.terminal.text_table import TextColumn, table_lines
 
 
 def paired_lines(pairs: Sequence[Pair], reference: str, width: int) -> list[str]:

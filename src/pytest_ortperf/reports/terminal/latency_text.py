@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.reports.latency_notes import half_width_text, latency_notes
 from pytest_ortperf.reports.tables.columns import WITH_COPIES, Measured, dims_text, nodes_on_provider
 from pytest_ortperf.reports.tables.gains import list_of
 from pytest_ortperf.reports.tables.rows import Group, Rows, Subject, group_of, subject_of
-from pytest_ortperf.reports.text_table import TextColumn, table_lines
+from pytest_ortperf.reports.terminal.latency_notes import half_width_text, latency_notes
+from pytest_ortperf.reports.terminal.text_table import TextColumn, table_lines
 
 UNITS: Sequence[tuple[str, float]] = (("s", 1e9), ("ms", 1e6), ("us", 1e3))
 _MOST_DECIMALS = 6
