@@ -20,8 +20,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.sampling import sample
-from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.warm_up import warm_up
 
 Call = Callable[[], object]

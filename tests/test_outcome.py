@@ -7,8 +7,8 @@ from typing import Any
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import find_provider
-from pytest_ortperf.execution.child import ChildEnd
-from pytest_ortperf.execution.facts import Facts, Journal
+from pytest_ortperf.execution.process.child import ChildEnd
+from pytest_ortperf.execution.record_builder import Facts, Journal
 from pytest_ortperf.outcome import crash_of
 
 

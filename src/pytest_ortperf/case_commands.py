@@ -145,7 +145,7 @@ def _with_case(arguments: argparse.Namespace, work: Callable[[CaseItem], int]) -
 
 def _search(item: CaseItem, arguments: argparse.Namespace, folder: Path) -> Search:
     from pytest_ortperf.execution.bisection.find import Search
-    from pytest_ortperf.execution.settings import GivenData
+    from pytest_ortperf.execution.case_settings import GivenData
 
     settings = item.run.settings.execution
     if arguments.against is not None:

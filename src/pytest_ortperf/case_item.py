@@ -16,7 +16,7 @@ from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.outcome import error_text
 
 if TYPE_CHECKING:
-    from pytest_ortperf.execution.facts import Facts
+    from pytest_ortperf.execution.record_builder import Facts
     from pytest_ortperf.records.record import Record
     from pytest_ortperf.run import Run
 
@@ -87,7 +87,7 @@ class CaseItem(pytest.Item):
 
     def start(self) -> None:
         """Start the clock of this case, in the process that runs it."""
-        from pytest_ortperf.execution.facts import Facts
+        from pytest_ortperf.execution.record_builder import Facts
 
         self.facts = Facts(journal=self.run.journal)
         self.record = None

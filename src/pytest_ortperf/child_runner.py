@@ -9,8 +9,8 @@ from typing import Any, TypeGuard
 import pytest
 
 from pytest_ortperf.case_item import CaseItem
-from pytest_ortperf.execution.child import Child, ChildEnd
-from pytest_ortperf.execution.facts import waited_s
+from pytest_ortperf.execution.process.child import Child, ChildEnd
+from pytest_ortperf.execution.record_builder import waited_s
 from pytest_ortperf.item_runner import Runner, end_programs
 from pytest_ortperf.outcome import crash_of
 from pytest_ortperf.reporting import RECORD, crash_reports

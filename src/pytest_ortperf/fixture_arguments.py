@@ -21,7 +21,7 @@ from pytest_ortperf.cases.provider_option_rules import read_ep_options
 from pytest_ortperf.cases.providers import Provider, find_provider
 from pytest_ortperf.cases.sources import RAMP, SCHEMES, find_source
 from pytest_ortperf.errors import OrtPerfError, SettingsError
-from pytest_ortperf.execution.settings import ExecutionSettings, GivenData
+from pytest_ortperf.execution.case_settings import ExecutionSettings, GivenData
 from pytest_ortperf.run import Run
 from pytest_ortperf.timings import read_timings
 

@@ -12,10 +12,10 @@ import pytest
 
 from pytest_ortperf.case_item import UserHooks
 from pytest_ortperf.errors import CaseError, CaseSkipped
-from pytest_ortperf.execution.child import Child, ChildEnd
 from pytest_ortperf.execution.execute import execute, prepare_process
-from pytest_ortperf.execution.facts import Facts, Journal, waited_s
-from pytest_ortperf.execution.program import end_program
+from pytest_ortperf.execution.process.child import Child, ChildEnd
+from pytest_ortperf.execution.process.external_program import end_program
+from pytest_ortperf.execution.record_builder import Facts, Journal, waited_s
 from pytest_ortperf.fixture_arguments import Call
 from pytest_ortperf.outcome import crash_of, failure_of, record_of, require_limits
 from pytest_ortperf.progress import progress_of

@@ -13,8 +13,8 @@ import pytest
 
 from pytest_ortperf.case_item import CaseItem
 from pytest_ortperf.child_runner import ChildRunner
-from pytest_ortperf.execution.child import ChildEnd, die_with_parent
-from pytest_ortperf.execution.watchdog import Watchdog
+from pytest_ortperf.execution.process.child import ChildEnd, die_with_parent
+from pytest_ortperf.execution.process.watchdog import Watchdog
 from pytest_ortperf.item_runner import InProcessRunner, Runner, end_programs
 from pytest_ortperf.outcome import crash_of
 from pytest_ortperf.reporting import crash_reports

@@ -73,7 +73,7 @@ class InProcessRunner(Runner):
 def end_programs(item: CaseItem) -> None:
     """End what an item's process started and, killed itself, did not see the end of."""
     if item.case.provider.runner != "onnxruntime":
-        from pytest_ortperf.execution.program import end_program
+        from pytest_ortperf.execution.process.external_program import end_program
 
         end_program(item.run.journal)
 

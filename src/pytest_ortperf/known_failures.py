@@ -14,7 +14,7 @@ from typing import Any
 from pytest_ortperf.case_item import CaseItem
 from pytest_ortperf.cases.case_id import validation_nodeid
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.records.environment.host import collect_environment
 from pytest_ortperf.records.environment.run_header import Environment
 from pytest_ortperf.records.reading import DAMAGE

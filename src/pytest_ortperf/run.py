@@ -18,7 +18,7 @@ from pytest_ortperf.records.environment.distributions import onnxruntime_distrib
 from pytest_ortperf.settings import RunSettings, read_settings
 
 if TYPE_CHECKING:
-    from pytest_ortperf.execution.facts import Journal
+    from pytest_ortperf.execution.record_builder import Journal
 
 
 NOTES_FOLDER = "notes_folder"
@@ -37,7 +37,7 @@ class Run:
     @cached_property
     def journal(self) -> Journal:
         """Of the item that runs in this process or its child."""
-        from pytest_ortperf.execution.facts import Journal
+        from pytest_ortperf.execution.record_builder import Journal
 
         return Journal(captures=self.runner != "none", notes=self.notes_path)
 

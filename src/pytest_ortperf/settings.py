@@ -18,7 +18,7 @@ from pytest_ortperf.cases.provider_options import check_option, installed_onnxru
 from pytest_ortperf.cases.providers import GROUPS, Provider, Target, find_target
 from pytest_ortperf.device_choice import device_choices, named_provider, settled_plugins
 from pytest_ortperf.errors import SettingsError
-from pytest_ortperf.execution.settings import ExecutionSettings, tool_of_builtins
+from pytest_ortperf.execution.case_settings import ExecutionSettings, tool_of_builtins
 from pytest_ortperf.timings import read_timings
 
 DEFAULT_TIMEOUT_S = 600.0

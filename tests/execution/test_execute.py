@@ -15,10 +15,10 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import InputRule, Model
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute
-from pytest_ortperf.execution.facts import Facts, Journal
 from pytest_ortperf.execution.opening import open_session
-from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.record_builder import Facts, Journal
 
 QUICK = ExecutionSettings(iterations=5, warmup=2)
 

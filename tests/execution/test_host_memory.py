@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_ortperf.execution.child import Child
 from pytest_ortperf.execution.host_memory import (
     HostMemoryMeter,
     UnreadableError,
     read_resident,
     resident_and_library_byte,
 )
+from pytest_ortperf.execution.process.child import Child
 from pytest_ortperf.records.resources import HostMemory
 
 MIB = 2**20

@@ -14,6 +14,7 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.machine_state import (
     MachineWatch,
     cuda_device,
@@ -26,7 +27,6 @@ from pytest_ortperf.execution.machine_state import (
 from pytest_ortperf.execution.machine_survey import survey_machine, wait_for_quiet
 from pytest_ortperf.execution.nvml import Gpu, NoGpu
 from pytest_ortperf.execution.provider_options import provider_options
-from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.records.environment.machine_catalogue import finding
 from pytest_ortperf.records.environment.machine_checks import MachineState
 from pytest_ortperf.records.resources import Clocks

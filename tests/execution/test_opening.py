@@ -9,11 +9,11 @@ from ort_models import AZURE, CPU, NoHooks, add_relu, case, folding
 
 from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.execution import opening
-from pytest_ortperf.execution.facts import Facts, Journal
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.opening import open_session
 from pytest_ortperf.execution.placement import FOLDED
+from pytest_ortperf.execution.record_builder import Facts, Journal
 from pytest_ortperf.execution.session import create_session
-from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.records.record import ModelFact
 
 SETTINGS = ExecutionSettings()

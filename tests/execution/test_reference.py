@@ -14,8 +14,8 @@ from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_data import CaseData
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.reference import NotAvailable, OnCpu, Reference, _processor, cpu_outputs, cpu_reference
-from pytest_ortperf.execution.settings import ExecutionSettings
 
 
 class Hooks:

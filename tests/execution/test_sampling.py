@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 from fake_time import MS, FakeTime
 
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.sampling import Progress, sample
-from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.stop_rule import block_runs
 from pytest_ortperf.execution.warm_up import WarmUp
 from pytest_ortperf.records.latency import Latency

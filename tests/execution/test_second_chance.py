@@ -17,14 +17,14 @@ from pytest_ortperf.execution import precision_error
 from pytest_ortperf.execution.accuracy import compare
 from pytest_ortperf.execution.array_difference import array_difference
 from pytest_ortperf.execution.case_data import CaseData
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute
-from pytest_ortperf.execution.facts import Facts, Journal
 from pytest_ortperf.execution.model_file import inspect_precision
 from pytest_ortperf.execution.precision import prepare_model
 from pytest_ortperf.execution.precision_error import Compared, same_precision
+from pytest_ortperf.execution.record_builder import Facts, Journal
 from pytest_ortperf.execution.reference import NotAvailable, Reference
 from pytest_ortperf.execution.second_chance import ErrorPair, judged, with_second_chance
-from pytest_ortperf.execution.settings import ExecutionSettings
 
 
 class Hooks:

@@ -10,6 +10,7 @@ from ort_models import AZURE, CPU, NoHooks, add_relu, case
 from pytest_ortperf.cases.case_id import Mode
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution import session as sessions
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.session import (
     create_session,
     make_session,
@@ -18,7 +19,6 @@ from pytest_ortperf.execution.session import (
     session_options,
 )
 from pytest_ortperf.execution.session_knobs import Knobs
-from pytest_ortperf.execution.settings import ExecutionSettings
 
 CUDA = "CUDAExecutionProvider"
 MISSING = "libx.so.1: cannot open shared object file: No such file or directory"

@@ -10,8 +10,8 @@ from onnx import helper
 from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.execution import shape_inference
 from pytest_ortperf.execution.artifact_cache import ArtifactCache
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.dimensions import fix_dimensions, fixes_dims, require_dimensions, symbolic_dims
-from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.shape_inference import infer_shapes, wants_shape_inference
 
 EYE = np.eye(4, dtype=np.float32)

@@ -13,8 +13,8 @@ import pytest
 from execution.ort_models import NoHooks, add_relu, case
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.facts import Facts, Journal
-from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.case_settings import ExecutionSettings
+from pytest_ortperf.execution.record_builder import Facts, Journal
 from pytest_ortperf.execution.turns import WARM_S, TurnTaker, _settled
 
 

@@ -5,7 +5,7 @@ import random
 import pytest
 from fake_time import MS, FakeTime
 
-from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.warm_up import WarmUp, agree, warm_up, window_runs
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from pairing.ab_project import CURRENT, QUICK, AbProject, places, told
 from plugin.test_interrupts import wait_for
-from pytest_ortperf.execution.facts import Journal
 from pytest_ortperf.execution.lease import Claim, holding
+from pytest_ortperf.execution.record_builder import Journal
 from pytest_ortperf.records.pairs_file import read_pairs
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

@@ -12,7 +12,7 @@ from pytest_ortperf import known_failures
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import find_provider
-from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 
 QUICK = (
     "--ortperf-ep=cpu",

@@ -9,7 +9,7 @@ import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.facts import Facts
+from pytest_ortperf.execution.record_builder import Facts
 
 
 @contextmanager

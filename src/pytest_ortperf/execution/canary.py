@@ -9,7 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 
-from pytest_ortperf.execution.child import Child, ChildEnd
+from pytest_ortperf.execution.process.child import Child, ChildEnd
 from pytest_ortperf.records.environment.machine_catalogue import finding
 from pytest_ortperf.records.environment.machine_checks import Canary, CanaryPart, Finding, drift_percent
 

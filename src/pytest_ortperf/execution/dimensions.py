@@ -10,7 +10,7 @@ import onnxruntime
 from pytest_ortperf.cases.dimensions import lacking_text, wrong_text
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError, CaseSkipped
-from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 
 
 def fixes_dims(case: Case, settings: ExecutionSettings) -> bool:

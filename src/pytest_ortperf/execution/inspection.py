@@ -14,9 +14,9 @@ import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.execution.case_data import case_data
-from pytest_ortperf.execution.facts import Journal
+from pytest_ortperf.execution.case_settings import ExecutionSettings
+from pytest_ortperf.execution.record_builder import Journal
 from pytest_ortperf.execution.session import SessionHooks, create_session
-from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.values import Runner
 
 RUNS = 3

@@ -18,13 +18,13 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.bindable import CannotBind
 from pytest_ortperf.execution.calls import running, wanted_outputs
 from pytest_ortperf.execution.case_data import batch_of, case_data, tensor_facts
-from pytest_ortperf.execution.facts import Facts
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.io_binding import Bound, Call
 from pytest_ortperf.execution.machine_state import MachineWatch, refuse_state, unwatched, watched_machine
+from pytest_ortperf.execution.record_builder import Facts
 from pytest_ortperf.execution.resource_meter import ResourceMeter
 from pytest_ortperf.execution.sampling import Progress, sample
 from pytest_ortperf.execution.session import SessionHooks
-from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.stand import Stand
 from pytest_ortperf.execution.timing_modes import captured, graph_session, modes_of
 from pytest_ortperf.execution.values import Runner

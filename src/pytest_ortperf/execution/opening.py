@@ -11,7 +11,7 @@ import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError, CaseSkipped
-from pytest_ortperf.execution.facts import Facts
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inspection import InspectionHooks, inspect
 from pytest_ortperf.execution.placement import (
     FOLDED,
@@ -22,8 +22,8 @@ from pytest_ortperf.execution.placement import (
 )
 from pytest_ortperf.execution.precision import noted
 from pytest_ortperf.execution.provider_options import lower_precisions, lower_precisions_note
+from pytest_ortperf.execution.record_builder import Facts
 from pytest_ortperf.execution.session import SessionHooks, create_session
-from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.records.record import Placement, SessionFact
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_ortperf.errors import SettingsError
-from pytest_ortperf.execution.child import Child, ChildEnd
+from pytest_ortperf.execution.process.child import Child, ChildEnd
 
 if TYPE_CHECKING:
-    from pytest_ortperf.execution.facts import Journal
+    from pytest_ortperf.execution.record_builder import Journal
 
 TIMEOUT_S = 120.0
 """For one provider; the first CUDA session of a machine takes seconds."""
@@ -124,7 +124,7 @@ def _list_providers(_: str) -> list[str] | str:
 def try_provider(question: Question) -> Verdict:
     """Make a tiny session with a provider in this process; see where its nodes land."""
     from pytest_ortperf.errors import CaseError
-    from pytest_ortperf.execution.facts import Journal
+    from pytest_ortperf.execution.record_builder import Journal
     from pytest_ortperf.execution.runtime_log import reason
 
     journal = Journal()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.device_monitor import (
     ClockWatch,
     DeviceMemoryMeter,
@@ -21,11 +22,10 @@ from pytest_ortperf.execution.device_monitor import (
     sample_memory,
 )
 from pytest_ortperf.execution.energy import Rapl, energy_of
-from pytest_ortperf.execution.facts import Facts
 from pytest_ortperf.execution.host_memory import HostMemoryMeter, give_back_free_memory
 from pytest_ortperf.execution.lease import device_of
 from pytest_ortperf.execution.nvml import Gpu, NoGpu, cuda_uuid, opened_gpu
-from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.record_builder import Facts
 from pytest_ortperf.records.resources import Clocks, Energy, Resources
 
 NVIDIA = frozenset({"cuda", "tensorrt", "nvtensorrtrtx"})

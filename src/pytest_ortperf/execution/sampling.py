@@ -6,8 +6,8 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.clocked import WALL_CLOCK, Clock, time_calls, without_garbage_collection
-from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.stop_rule import Goal, StopRule, block_runs
 from pytest_ortperf.execution.warm_up import WarmUp
 from pytest_ortperf.records.intervals import FEWEST, fitting_length

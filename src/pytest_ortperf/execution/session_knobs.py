@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import EMPTY, SessionRule
-from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 
 T = TypeVar("T")
 

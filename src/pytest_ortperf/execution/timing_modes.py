@@ -19,9 +19,9 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.providers import Provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.bindable import HOST, CannotBind, Memory
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.io_binding import Bound
 from pytest_ortperf.execution.session import SessionHooks, create_session
-from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.tensor_types import Value
 
 GRAPH_WARM_RUNS = 3

@@ -8,8 +8,8 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.clocked import WALL_CLOCK, Clock, time_calls
-from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.records.statistics import MILD, median_absolute_deviation, percentile
 
 MIN_RUNS, MIN_S = 3, 0.5

@@ -21,11 +21,11 @@ from pytest_ortperf import options
 from pytest_ortperf.case_item import CaseItem
 from pytest_ortperf.cases.matrix import applies
 from pytest_ortperf.errors import CaseError, CaseSkipped, OrtPerfError
-from pytest_ortperf.execution.child import Child, ChildEnd, die_with_parent
 from pytest_ortperf.execution.devices import nvml_gpus
 from pytest_ortperf.execution.execute import prepare_process
-from pytest_ortperf.execution.facts import waited_s
 from pytest_ortperf.execution.lease import Busy, claims_of, holding, lock_folder
+from pytest_ortperf.execution.process.child import Child, ChildEnd, die_with_parent
+from pytest_ortperf.execution.record_builder import waited_s
 from pytest_ortperf.execution.session_knobs import knobs_of
 from pytest_ortperf.execution.timing_modes import modes_of
 from pytest_ortperf.execution.turns import TurnTaker

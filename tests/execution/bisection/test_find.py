@@ -17,7 +17,7 @@ from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.bisection.find import Search, allowed_sessions, bisect
-from pytest_ortperf.execution.settings import ExecutionSettings, GivenData
+from pytest_ortperf.execution.case_settings import ExecutionSettings, GivenData
 from pytest_ortperf.records.bisection import Bisection
 
 QUICK_FAULTS = {"a bias dropped", "another branch of an If", "the sign of one weight", "two channels swapped"}

@@ -23,7 +23,7 @@ from pytest_ortperf.execution.bisection.find import Search, bisect
 from pytest_ortperf.execution.bug_report import folder
 from pytest_ortperf.execution.bug_report import run as script
 from pytest_ortperf.execution.bug_report.folder import write_bug_report
-from pytest_ortperf.execution.settings import ExecutionSettings, GivenData
+from pytest_ortperf.execution.case_settings import ExecutionSettings, GivenData
 
 BUNDLED = Path(__file__).parents[3] / "models"
 

@@ -11,9 +11,9 @@ import pytest
 
 from execution.ort_models import NoHooks, add_relu, case
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute
-from pytest_ortperf.execution.facts import Facts, Journal
-from pytest_ortperf.execution.settings import ExecutionSettings
+from pytest_ortperf.execution.record_builder import Facts, Journal
 from pytest_ortperf.execution.trtexec.log import parse_log
 from pytest_ortperf.execution.trtexec.tool import ask_tool
 from standin import install_standin

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ortperf.execution.settings import Tool, tool_of_builtins
+from pytest_ortperf.execution.case_settings import Tool, tool_of_builtins
 from pytest_ortperf.execution.trtexec.log import parse_log
 from pytest_ortperf.execution.trtexec.tool import ToolError, ask_tool, locate, read_flags
 from standin import VERSIONS, install_standin

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.program import Ended
+from pytest_ortperf.execution.process.external_program import Ended
 from pytest_ortperf.execution.trtexec.log import parse_log
 from pytest_ortperf.execution.trtexec.verdict import require_success
 

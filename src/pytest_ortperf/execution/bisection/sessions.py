@@ -16,10 +16,10 @@ from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.calls import wanted_outputs
 from pytest_ortperf.execution.case_data import CaseData, case_data, cast_floats
-from pytest_ortperf.execution.child import Child, ChildEnd
-from pytest_ortperf.execution.facts import Journal
+from pytest_ortperf.execution.case_settings import ExecutionSettings
+from pytest_ortperf.execution.process.child import Child, ChildEnd
+from pytest_ortperf.execution.record_builder import Journal
 from pytest_ortperf.execution.session import SessionHooks, create_session
-from pytest_ortperf.execution.settings import ExecutionSettings
 from pytest_ortperf.execution.tensor_types import Value
 from pytest_ortperf.execution.values import Runner
 

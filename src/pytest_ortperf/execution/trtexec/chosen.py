@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.settings import ExecutionSettings, Tool
+from pytest_ortperf.execution.case_settings import ExecutionSettings, Tool
 from pytest_ortperf.execution.trtexec.tool import NAME, ToolError, find_tool
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from pytest_ortperf.execution.settings import Tool
+from pytest_ortperf.execution.case_settings import Tool
 from pytest_ortperf.execution.trtexec.advice import advice_of
 from pytest_ortperf.execution.trtexec.engine import Engine
 from pytest_ortperf.execution.trtexec.timed import Timed

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.facts import Facts
-from pytest_ortperf.execution.program import Ended, Program
+from pytest_ortperf.execution.process.external_program import Ended, Program
+from pytest_ortperf.execution.record_builder import Facts
 
 
 class Started:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.settings import ExecutionSettings, Tool
+from pytest_ortperf.execution.case_settings import ExecutionSettings, Tool
 from pytest_ortperf.execution.stop_rule import MIN_SLOW_RUNS, Goal, StopRule, block_runs
 from pytest_ortperf.execution.trtexec.flags import run_command, timing_flags
 from pytest_ortperf.execution.trtexec.log import parse_log

@@ -6,7 +6,7 @@ import re
 import signal as signals
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.program import Ended
+from pytest_ortperf.execution.process.external_program import Ended
 from pytest_ortperf.execution.trtexec.printed import TrtexecLog
 
 _INSTALLATION = re.compile(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ortperf.execution.child import Child, ChildEnd
+from pytest_ortperf.execution.process.child import Child, ChildEnd
 
 LONG_S = 30
 

@@ -4,8 +4,8 @@ import os
 import signal
 import time
 
-from pytest_ortperf.execution.facts import Journal
-from pytest_ortperf.execution.watchdog import Watchdog
+from pytest_ortperf.execution.process.watchdog import Watchdog
+from pytest_ortperf.execution.record_builder import Journal
 
 
 def forked_sleeper(journal: Journal, *, note_after_s: float = 0) -> int:

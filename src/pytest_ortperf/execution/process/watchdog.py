@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 
-from pytest_ortperf.execution.facts import Journal, waited_s
+from pytest_ortperf.execution.record_builder import Journal, waited_s
 
 
 class Watchdog:

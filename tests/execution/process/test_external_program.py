@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ortperf.execution.facts import Journal
-from pytest_ortperf.execution.program import Program, end_program, folder_of
+from pytest_ortperf.execution.process.external_program import Program, end_program, folder_of
+from pytest_ortperf.execution.record_builder import Journal
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_ortperf.execution.child import PR_SET_PDEATHSIG
-from pytest_ortperf.execution.facts import Journal
+from pytest_ortperf.execution.process.child import PR_SET_PDEATHSIG
+from pytest_ortperf.execution.record_builder import Journal
 
 _POLL_MS = 50
 _NOTE = "program"

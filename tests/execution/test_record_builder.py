@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_ortperf.execution.facts import LOG_LINE_CHARACTERS, LOG_TAIL_LINES, Facts, Journal
+from pytest_ortperf.execution.record_builder import LOG_LINE_CHARACTERS, LOG_TAIL_LINES, Facts, Journal
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_the_tail_of_a_log_has_its_last_lines_each_cut(journal: Journal) -> None
 def test_the_stack_at_a_fatal_signal_ends_the_log() -> None:
     program = (
         "import os, sys\n"
-        "from pytest_ortperf.execution.facts import Journal\n"
+        "from pytest_ortperf.execution.record_builder import Journal\n"
         "journal = Journal()\n"
         "if os.fork() == 0:\n"
         "    journal.catch_faults()\n"
