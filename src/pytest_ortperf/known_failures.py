@@ -187,6 +187,6 @@ def _state(path: Path) -> str:
 
 @functools.cache
 def _environment(workspace: Path | None) -> Environment:
-    from pytest_ortperf.execution.devices import nvml_gpus
+    from pytest_ortperf.execution.machine.devices import nvml_gpus
 
     return collect_environment(nvml_gpus(), workspace=workspace)

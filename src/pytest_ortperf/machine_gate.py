@@ -31,8 +31,8 @@ class MachineGate:
     def pytest_sessionstart(self) -> None:
         if self._gate == "off":
             return
-        from pytest_ortperf.execution.machine_state import rejection_text
-        from pytest_ortperf.execution.machine_survey import survey_machine, wait_for_quiet
+        from pytest_ortperf.execution.machine.machine_state import rejection_text
+        from pytest_ortperf.execution.machine.machine_survey import survey_machine, wait_for_quiet
 
         settings = self._run.settings
         if self._gate == "strict":
@@ -51,7 +51,7 @@ class MachineGate:
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         if self._canary is None or exitstatus == pytest.ExitCode.INTERRUPTED:
             return
-        from pytest_ortperf.execution.canary import judge_canary
+        from pytest_ortperf.execution.machine.canary import judge_canary
 
         after = _sing()
         self._notes.canary_after = _known(after)
@@ -64,7 +64,7 @@ class MachineGate:
 
 
 def _sing() -> Canary | str:
-    from pytest_ortperf.execution.canary import sing_in_child
+    from pytest_ortperf.execution.machine.canary import sing_in_child
 
     return sing_in_child()
 

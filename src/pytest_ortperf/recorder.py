@@ -17,7 +17,7 @@ import pytest
 from pytest_ortperf import options
 from pytest_ortperf.case_item import CaseItem
 from pytest_ortperf.errors import OrtPerfError, ResultsFileError
-from pytest_ortperf.execution.devices import nvml_gpus
+from pytest_ortperf.execution.machine.devices import nvml_gpus
 from pytest_ortperf.outcome import is_case_id, record_of_lost_item
 from pytest_ortperf.provider_choice import left_out_key
 from pytest_ortperf.records.codec import from_dict

@@ -6,10 +6,10 @@ import time
 import pytest
 
 from gpu.project import GpuProject, multilayer
-from pytest_ortperf.execution.devices import nvml_gpus
-from pytest_ortperf.execution.gpu_checks import GPU_CHECKS, Subject, gpu_findings, own_processes
-from pytest_ortperf.execution.gpu_reading import COUNTERS, read_gpu
-from pytest_ortperf.execution.nvml import Gpu, opened_gpu
+from pytest_ortperf.execution.machine.devices import nvml_gpus
+from pytest_ortperf.execution.machine.gpu_checks import GPU_CHECKS, Subject, gpu_findings, own_processes
+from pytest_ortperf.execution.machine.gpu_reading import COUNTERS, read_gpu
+from pytest_ortperf.execution.machine.nvml import Gpu, opened_gpu
 from pytest_ortperf.records.reading import find_run, read_run
 
 FIRST = "GPU 0"

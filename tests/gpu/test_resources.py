@@ -138,7 +138,7 @@ def test_the_watch_costs_the_first_creation_little(project: GpuProject) -> None:
 
 def test_nvml_of_the_process_is_the_gpu_that_cuda_uses() -> None:
     code = (
-        "from pytest_ortperf.execution.nvml import cuda_uuid, opened_gpu\n"
+        "from pytest_ortperf.execution.machine.nvml import cuda_uuid, opened_gpu\n"
         "with opened_gpu(0) as gpu: print(gpu.uuid.removeprefix('GPU-'), cuda_uuid(0))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)

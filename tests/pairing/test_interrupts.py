@@ -13,7 +13,7 @@ import pytest
 
 from pairing.ab_project import CURRENT, QUICK, AbProject, places, told
 from plugin.test_interrupts import wait_for
-from pytest_ortperf.execution.lease import Claim, holding
+from pytest_ortperf.execution.machine.lease import Claim, holding
 from pytest_ortperf.execution.record_builder import Journal
 from pytest_ortperf.records.pairs_file import read_pairs
 
@@ -158,7 +158,7 @@ def test_a_run_is_gone_on_with_by_the_same_options_alone(project: AbProject) -> 
 
 HARDWARE = """
 import __main__
-from pytest_ortperf.execution.lease import Claim
+from pytest_ortperf.execution.machine.lease import Claim
 
 def claims_of(case, settings):
     return (Claim("current" if settings.threads == 3 else "base", shared=False),)

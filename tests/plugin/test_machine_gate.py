@@ -11,7 +11,8 @@ from pytest_ortperf.records.reading import Run, find_run, read_run
 QUICK = ("--ortperf-iterations=3", "--ortperf-warmup=1", "--ortperf-operators=off", "--ortperf-ep=cpu")
 
 CONFTEST = """
-from pytest_ortperf.execution import canary, machine_survey
+from pytest_ortperf.execution.machine import canary
+from pytest_ortperf.execution.machine import machine_survey
 from pytest_ortperf.records.environment.machine_catalogue import finding
 from pytest_ortperf.records.environment.machine_checks import Canary, CanaryPart
 

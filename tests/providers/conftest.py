@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from plugin.project import Project
-from pytest_ortperf.execution.devices import nvml_gpus
+from pytest_ortperf.execution.machine.devices import nvml_gpus
 from pytest_ortperf.records.environment.host import GpuSurvey
 
 DISTRIBUTIONS = {

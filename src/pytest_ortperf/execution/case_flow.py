@@ -16,15 +16,15 @@ from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.comparison import Comparison
 from pytest_ortperf.execution.engine_files import engines_of
 from pytest_ortperf.execution.inspection import keep_files
-from pytest_ortperf.execution.machine_state import refuse_machine
+from pytest_ortperf.execution.machine.machine_state import refuse_machine
+from pytest_ortperf.execution.machine.nvml import NoGpu
+from pytest_ortperf.execution.machine.resource_meter import ResourceMeter
 from pytest_ortperf.execution.measure import Bench, measure
-from pytest_ortperf.execution.nvml import NoGpu
 from pytest_ortperf.execution.opening import open_session
 from pytest_ortperf.execution.operator_profile import note_operators
 from pytest_ortperf.execution.precision import PreparedModel, prepare_model, second_try
 from pytest_ortperf.execution.precision_error import Outputs
 from pytest_ortperf.execution.record_builder import Facts
-from pytest_ortperf.execution.resource_meter import ResourceMeter
 from pytest_ortperf.execution.session import SessionHooks
 from pytest_ortperf.execution.validation import Validation
 from pytest_ortperf.records.record import SessionFact

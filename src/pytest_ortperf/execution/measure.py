@@ -20,9 +20,9 @@ from pytest_ortperf.execution.calls import running, wanted_outputs
 from pytest_ortperf.execution.case_data import batch_of, case_data, tensor_facts
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.io_binding import Bound, Call
-from pytest_ortperf.execution.machine_state import MachineWatch, refuse_state, unwatched, watched_machine
+from pytest_ortperf.execution.machine.machine_state import MachineWatch, refuse_state, unwatched, watched_machine
+from pytest_ortperf.execution.machine.resource_meter import ResourceMeter
 from pytest_ortperf.execution.record_builder import Facts
-from pytest_ortperf.execution.resource_meter import ResourceMeter
 from pytest_ortperf.execution.sampling import Progress, sample
 from pytest_ortperf.execution.session import SessionHooks
 from pytest_ortperf.execution.stand import Stand

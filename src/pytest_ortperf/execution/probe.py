@@ -144,9 +144,9 @@ def _landed(question: Question, journal: Journal) -> bool:
     import onnxruntime
 
     from pytest_ortperf.execution.ep_registry import providers_argument
+    from pytest_ortperf.execution.machine.tensorrt_libraries import preload_tensorrt
     from pytest_ortperf.execution.placement import has_assignment_info, read_placement, record_placement
     from pytest_ortperf.execution.session import make_session, require_active
-    from pytest_ortperf.execution.tensorrt_libraries import preload_tensorrt
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         onnxruntime.preload_dlls()

@@ -18,10 +18,10 @@ from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.clocked import time_calls
 from pytest_ortperf.execution.execute import kind_of
 from pytest_ortperf.execution.io_binding import Bound, Call
+from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu, cuda_uuid, opened_gpu
+from pytest_ortperf.execution.machine.resource_meter import NVIDIA, device_number
 from pytest_ortperf.execution.measure import Bench, bound_graph, first_run
-from pytest_ortperf.execution.nvml import Gpu, NoGpu, cuda_uuid, opened_gpu
 from pytest_ortperf.execution.record_builder import Facts
-from pytest_ortperf.execution.resource_meter import NVIDIA, device_number
 from pytest_ortperf.execution.session import SessionHooks
 from pytest_ortperf.execution.stand import Stand
 from pytest_ortperf.execution.timing_modes import modes_of

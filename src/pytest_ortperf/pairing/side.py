@@ -21,9 +21,9 @@ from pytest_ortperf import options
 from pytest_ortperf.case_item import CaseItem
 from pytest_ortperf.cases.matrix import applies
 from pytest_ortperf.errors import CaseError, CaseSkipped, OrtPerfError
-from pytest_ortperf.execution.devices import nvml_gpus
 from pytest_ortperf.execution.execute import prepare_process
-from pytest_ortperf.execution.lease import Busy, claims_of, holding, lock_folder
+from pytest_ortperf.execution.machine.devices import nvml_gpus
+from pytest_ortperf.execution.machine.lease import Busy, claims_of, holding, lock_folder
 from pytest_ortperf.execution.process.child import Child, ChildEnd, die_with_parent
 from pytest_ortperf.execution.record_builder import waited_s
 from pytest_ortperf.execution.session_knobs import knobs_of

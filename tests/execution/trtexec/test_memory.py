@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from execution.fake_nvml import MIB, FakeNvml
-from pytest_ortperf.execution.nvml import Gpu, NoGpu
+from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu
 from pytest_ortperf.execution.record_builder import Facts, Journal
 from pytest_ortperf.execution.trtexec.memory import NOT_TAKEN, ProgramMemory
 from pytest_ortperf.execution.trtexec.started import Started

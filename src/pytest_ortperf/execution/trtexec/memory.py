@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.device_monitor import DeviceMemoryMeter, MemorySample, Poller, sample_memory
-from pytest_ortperf.execution.lease import device_of
-from pytest_ortperf.execution.nvml import Gpu, NoGpu, cuda_uuid, opened_gpu
+from pytest_ortperf.execution.machine.device_monitor import DeviceMemoryMeter, MemorySample, Poller, sample_memory
+from pytest_ortperf.execution.machine.lease import device_of
+from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu, cuda_uuid, opened_gpu
 from pytest_ortperf.execution.record_builder import Facts
 from pytest_ortperf.execution.trtexec.started import Started
 from pytest_ortperf.records.resources import Resources

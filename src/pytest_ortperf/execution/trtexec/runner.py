@@ -17,7 +17,7 @@ from pytest_ortperf.execution.case_data import CaseData, batch_of, case_data, te
 from pytest_ortperf.execution.case_flow import Execution
 from pytest_ortperf.execution.case_settings import Tool
 from pytest_ortperf.execution.dimensions import fixes_dims
-from pytest_ortperf.execution.machine_state import MachineWatch, refuse_machine, refuse_state, watched_machine
+from pytest_ortperf.execution.machine.machine_state import MachineWatch, refuse_machine, refuse_state, watched_machine
 from pytest_ortperf.execution.precision import noted
 from pytest_ortperf.execution.process.external_program import folder_of
 from pytest_ortperf.execution.provider_options import lower_precisions, lower_precisions_note

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_ortperf.execution.case_settings import Tool
-from pytest_ortperf.execution.tensorrt_libraries import MAX_DEPTH, MAX_SECONDS, files_below
+from pytest_ortperf.execution.machine.tensorrt_libraries import MAX_DEPTH, MAX_SECONDS, files_below
 from pytest_ortperf.execution.trtexec.causes import find_cause
 from pytest_ortperf.execution.trtexec.log import parse_log
 

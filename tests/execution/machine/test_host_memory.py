@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_ortperf.execution.host_memory import (
+from pytest_ortperf.execution.machine.host_memory import (
     HostMemoryMeter,
     UnreadableError,
     read_resident,

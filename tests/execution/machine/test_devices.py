@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ortperf.execution.devices import nvml_gpus, survey
+from pytest_ortperf.execution.machine.devices import nvml_gpus, survey
 from pytest_ortperf.records.environment.host import GpuSurvey
 from pytest_ortperf.records.environment.run_header import GpuFact
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from fake_nvml import GH200, MIB, FakeNvml
 
-from pytest_ortperf.execution.device_monitor import (
+from pytest_ortperf.execution.machine.device_monitor import (
     ClockWatch,
     DeviceMemoryMeter,
     LoadSample,
@@ -17,7 +17,7 @@ from pytest_ortperf.execution.device_monitor import (
     clocks_of,
     sample_memory,
 )
-from pytest_ortperf.execution.nvml import Gpu, NoGpu
+from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu
 from pytest_ortperf.records.resources import Clocks, DeviceMemory
 
 

@@ -14,13 +14,13 @@ from pytest_ortperf.cases.model import EMPTY
 from pytest_ortperf.cases.providers import Provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.gpu_checks import own_processes
-from pytest_ortperf.execution.gpu_reading import gpu_changes, is_spoiled, judge_spread, read_gpu
-from pytest_ortperf.execution.host_checks import ROOT, Host, own_cores
-from pytest_ortperf.execution.host_reading import host_changes, read_host
-from pytest_ortperf.execution.lease import chosen_device
-from pytest_ortperf.execution.machine_files import is_virtual
-from pytest_ortperf.execution.nvml import Gpu, NoGpu, cuda_uuid, opened_gpu
+from pytest_ortperf.execution.machine.gpu_checks import own_processes
+from pytest_ortperf.execution.machine.gpu_reading import gpu_changes, is_spoiled, judge_spread, read_gpu
+from pytest_ortperf.execution.machine.host_checks import ROOT, Host, own_cores
+from pytest_ortperf.execution.machine.host_reading import host_changes, read_host
+from pytest_ortperf.execution.machine.lease import chosen_device
+from pytest_ortperf.execution.machine.machine_files import is_virtual
+from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu, cuda_uuid, opened_gpu
 from pytest_ortperf.records.environment.machine_catalogue import finding
 from pytest_ortperf.records.environment.machine_checks import Finding, MachineState, Reading, Span, merged
 from pytest_ortperf.records.resources import Clocks

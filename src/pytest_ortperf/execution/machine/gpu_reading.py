@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_ortperf.execution.gpu_checks import judge_processes, other_processes
-from pytest_ortperf.execution.host_checks import ROOT
-from pytest_ortperf.execution.nvml import Gpu
+from pytest_ortperf.execution.machine.gpu_checks import judge_processes, other_processes
+from pytest_ortperf.execution.machine.host_checks import ROOT
+from pytest_ortperf.execution.machine.nvml import Gpu
 from pytest_ortperf.records.environment.machine_catalogue import finding
 from pytest_ortperf.records.environment.machine_checks import Finding, GpuReading, Level
 from pytest_ortperf.records.resources import Clocks

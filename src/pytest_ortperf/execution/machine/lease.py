@@ -22,7 +22,7 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.providers import Provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.nvml import NoGpu, cuda_uuid, opened_gpu
+from pytest_ortperf.execution.machine.nvml import NoGpu, cuda_uuid, opened_gpu
 from pytest_ortperf.execution.record_builder import Facts, Journal
 
 CPU = "cpu"

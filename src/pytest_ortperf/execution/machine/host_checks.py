@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_ortperf.execution.machine_files import (
+from pytest_ortperf.execution.machine.machine_files import (
     CPU,
     cores_text,
     is_virtual,

@@ -5,8 +5,8 @@ from itertools import count
 
 import pytest
 
-from pytest_ortperf.execution import canary
-from pytest_ortperf.execution.canary import judge_canary, sing, sing_in_child
+from pytest_ortperf.execution.machine import canary
+from pytest_ortperf.execution.machine.canary import judge_canary, sing, sing_in_child
 from pytest_ortperf.records.environment.machine_checks import Canary, CanaryPart
 
 PIECES = ["compute", "memory", "gemm"]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ortperf.execution import tensorrt_libraries
-from pytest_ortperf.execution.tensorrt_libraries import (
+from pytest_ortperf.execution.machine import tensorrt_libraries
+from pytest_ortperf.execution.machine.tensorrt_libraries import (
     find_libraries,
     needed_major,
     preload_tensorrt,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from pytest_ortperf.execution.gpu_reading import IDLE, REASONS
-from pytest_ortperf.execution.nvml import Gpu, NoGpu
+from pytest_ortperf.execution.machine.gpu_reading import IDLE, REASONS
+from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu
 from pytest_ortperf.records.resources import Clocks, DeviceMemory
 
 POLL_S = 0.01

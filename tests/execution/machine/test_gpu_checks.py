@@ -10,9 +10,9 @@ from fake_nvml import MIB
 from gpu_answers import GTX770, V100, Nvml, counter
 from machine_trees import plant
 
-from pytest_ortperf.execution.gpu_checks import Subject, gpu_findings, other_processes, own_family
-from pytest_ortperf.execution.gpu_reading import gpu_changes, is_spoiled, read_gpu, reason_words
-from pytest_ortperf.execution.nvml import Gpu, NoGpu
+from pytest_ortperf.execution.machine.gpu_checks import Subject, gpu_findings, other_processes, own_family
+from pytest_ortperf.execution.machine.gpu_reading import gpu_changes, is_spoiled, read_gpu, reason_words
+from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu
 from pytest_ortperf.records.environment.machine_checks import GpuReading
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fake_nvml import GH200, MIB, FakeNvml
 
-from pytest_ortperf.execution.nvml import Gpu, GpuProcess, NoGpu, opened_gpu
+from pytest_ortperf.execution.machine.nvml import Gpu, GpuProcess, NoGpu, opened_gpu
 
 
 def found(nvml: FakeNvml, device: int = 0, environ: Mapping[str, str] | None = None, uuid: str | None = None) -> Any:

@@ -16,7 +16,7 @@ from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.lease import Claim, claims_of, device_of, holding, lease, lock_folder
+from pytest_ortperf.execution.machine.lease import Claim, claims_of, device_of, holding, lease, lock_folder
 from pytest_ortperf.execution.process.child import Child, ChildEnd
 from pytest_ortperf.execution.record_builder import Facts, Journal, waited_s
 

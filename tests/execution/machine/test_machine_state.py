@@ -15,7 +15,7 @@ from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.machine_state import (
+from pytest_ortperf.execution.machine.machine_state import (
     MachineWatch,
     cuda_device,
     refuse_machine,
@@ -24,8 +24,8 @@ from pytest_ortperf.execution.machine_state import (
     unwatched,
     watched_machine,
 )
-from pytest_ortperf.execution.machine_survey import survey_machine, wait_for_quiet
-from pytest_ortperf.execution.nvml import Gpu, NoGpu
+from pytest_ortperf.execution.machine.machine_survey import survey_machine, wait_for_quiet
+from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu
 from pytest_ortperf.execution.provider_options import provider_options
 from pytest_ortperf.records.environment.machine_catalogue import finding
 from pytest_ortperf.records.environment.machine_checks import MachineState

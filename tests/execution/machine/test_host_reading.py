@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from machine_trees import CONTAINER_V1, CONTAINER_V2, FIRECRACKER, INTEL, Tree, plant, stat_text
 
-from pytest_ortperf.execution.host_checks import own_cores
-from pytest_ortperf.execution.host_reading import host_changes, read_host
+from pytest_ortperf.execution.machine.host_checks import own_cores
+from pytest_ortperf.execution.machine.host_reading import host_changes, read_host
 from pytest_ortperf.records.environment.machine_checks import HostReading
 
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")

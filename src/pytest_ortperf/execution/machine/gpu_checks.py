@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_ortperf.execution.host_checks import ROOT
-from pytest_ortperf.execution.machine_files import CPU, cores_text, read_list, read_number, read_word
-from pytest_ortperf.execution.nvml import Gpu, NoGpu
+from pytest_ortperf.execution.machine.host_checks import ROOT
+from pytest_ortperf.execution.machine.machine_files import CPU, cores_text, read_list, read_number, read_word
+from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu
 from pytest_ortperf.records.environment.machine_catalogue import finding
 from pytest_ortperf.records.environment.machine_checks import Finding, Level
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pytest_ortperf.cases.providers import Provider
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.devices import nvml_gpus
-from pytest_ortperf.execution.gpu_checks import Subject, gpu_findings, own_processes
-from pytest_ortperf.execution.host_checks import LOAD_WARNING, ROOT, Host, host_findings, own_cores, read_load
-from pytest_ortperf.execution.machine_state import cuda_device
-from pytest_ortperf.execution.nvml import NoGpu, opened_gpu
+from pytest_ortperf.execution.machine.devices import nvml_gpus
+from pytest_ortperf.execution.machine.gpu_checks import Subject, gpu_findings, own_processes
+from pytest_ortperf.execution.machine.host_checks import LOAD_WARNING, ROOT, Host, host_findings, own_cores, read_load
+from pytest_ortperf.execution.machine.machine_state import cuda_device
+from pytest_ortperf.execution.machine.nvml import NoGpu, opened_gpu
 from pytest_ortperf.records.environment.machine_checks import Finding, merged
 
 LONGEST_WAIT_S = 240.0

@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.device_monitor import (
+from pytest_ortperf.execution.machine.device_monitor import (
     ClockWatch,
     DeviceMemoryMeter,
     LoadSample,
@@ -21,10 +21,10 @@ from pytest_ortperf.execution.device_monitor import (
     sample_load,
     sample_memory,
 )
-from pytest_ortperf.execution.energy import Rapl, energy_of
-from pytest_ortperf.execution.host_memory import HostMemoryMeter, give_back_free_memory
-from pytest_ortperf.execution.lease import device_of
-from pytest_ortperf.execution.nvml import Gpu, NoGpu, cuda_uuid, opened_gpu
+from pytest_ortperf.execution.machine.energy import Rapl, energy_of
+from pytest_ortperf.execution.machine.host_memory import HostMemoryMeter, give_back_free_memory
+from pytest_ortperf.execution.machine.lease import device_of
+from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu, cuda_uuid, opened_gpu
 from pytest_ortperf.execution.record_builder import Facts
 from pytest_ortperf.records.resources import Clocks, Energy, Resources
 

@@ -1,0 +1,1 @@
+"""What the machine is, does and allows: host, GPU, memory, energy, locks."""
