@@ -38,7 +38,7 @@ from pytest_ortperf.execution.bindable import Memory
 from pytest_ortperf.execution.case_data import case_data
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.io_binding import Bound
-from pytest_ortperf.execution.precision import prepare_model
+from pytest_ortperf.execution.model.precision import prepare_model
 from pytest_ortperf.execution.values import Runner
 from pytest_ortperf.records.reading import find_run, read_run
 from pytest_ortperf.records.statistics import summarize

@@ -17,8 +17,8 @@ from onnx import TensorProto, numpy_helper
 
 from pytest_ortperf.cases.model import Model, ToleranceRule
 from pytest_ortperf.cases.model_list import read_models
-from pytest_ortperf.execution.artifact_cache import ArtifactCache
-from pytest_ortperf.execution.fp16 import fp16_model
+from pytest_ortperf.execution.model.artifact_cache import ArtifactCache
+from pytest_ortperf.execution.model.fp16 import fp16_model
 
 Array: TypeAlias = npt.NDArray[Any]
 Arrays: TypeAlias = Mapping[str, Array]

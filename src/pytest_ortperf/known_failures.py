@@ -154,7 +154,7 @@ def _text(value: object) -> str:
 
 
 def _content(case: Case) -> list[str]:
-    from pytest_ortperf.execution.model_hash import file_hashes
+    from pytest_ortperf.execution.model.model_hash import file_hashes
 
     model = case.model
     paths = [model.path, *([model.fp16_path] if model.fp16_path else [])]

@@ -19,7 +19,7 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.array_difference import Difference, array_difference
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute
-from pytest_ortperf.execution.fp16_graph import convert
+from pytest_ortperf.execution.model.fp16_graph import convert
 from pytest_ortperf.execution.own_error import multiple_of
 from pytest_ortperf.execution.record_builder import Facts, Journal
 from pytest_ortperf.records.record import OutputAccuracy

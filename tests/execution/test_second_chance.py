@@ -19,8 +19,8 @@ from pytest_ortperf.execution.array_difference import array_difference
 from pytest_ortperf.execution.case_data import CaseData
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute
-from pytest_ortperf.execution.model_file import inspect_precision
-from pytest_ortperf.execution.precision import prepare_model
+from pytest_ortperf.execution.model.model_file import inspect_precision
+from pytest_ortperf.execution.model.precision import prepare_model
 from pytest_ortperf.execution.precision_error import Compared, same_precision
 from pytest_ortperf.execution.record_builder import Facts, Journal
 from pytest_ortperf.execution.reference import NotAvailable, Reference

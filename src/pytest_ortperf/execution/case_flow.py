@@ -20,9 +20,9 @@ from pytest_ortperf.execution.machine.machine_state import refuse_machine
 from pytest_ortperf.execution.machine.nvml import NoGpu
 from pytest_ortperf.execution.machine.resource_meter import ResourceMeter
 from pytest_ortperf.execution.measure import Bench, measure
+from pytest_ortperf.execution.model.precision import PreparedModel, prepare_model, second_try
 from pytest_ortperf.execution.opening import open_session
 from pytest_ortperf.execution.operator_profile import note_operators
-from pytest_ortperf.execution.precision import PreparedModel, prepare_model, second_try
 from pytest_ortperf.execution.precision_error import Outputs
 from pytest_ortperf.execution.record_builder import Facts
 from pytest_ortperf.execution.session import SessionHooks

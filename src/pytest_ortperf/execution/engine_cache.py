@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.execution.artifact_cache import Artifact, ArtifactCache
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.dimensions import fixes_dims
 from pytest_ortperf.execution.machine.devices import nvml_gpus
 from pytest_ortperf.execution.machine.tensorrt_libraries import tensorrt_version
-from pytest_ortperf.execution.model_hash import content_key
-from pytest_ortperf.execution.precision import cache_of
+from pytest_ortperf.execution.model.artifact_cache import Artifact, ArtifactCache
+from pytest_ortperf.execution.model.model_dimensions import fixes_dims
+from pytest_ortperf.execution.model.model_hash import content_key
+from pytest_ortperf.execution.model.precision import cache_of
 from pytest_ortperf.execution.session_knobs import knobs_of
 from pytest_ortperf.records.environment.host import collect_environment
 

@@ -13,6 +13,7 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inspection import InspectionHooks, inspect
+from pytest_ortperf.execution.model.precision import noted
 from pytest_ortperf.execution.placement import (
     FOLDED,
     has_assignment_info,
@@ -20,7 +21,6 @@ from pytest_ortperf.execution.placement import (
     read_placement,
     require_placement,
 )
-from pytest_ortperf.execution.precision import noted
 from pytest_ortperf.execution.provider_options import lower_precisions, lower_precisions_note
 from pytest_ortperf.execution.record_builder import Facts
 from pytest_ortperf.execution.session import SessionHooks, create_session

@@ -16,8 +16,8 @@ from pytest_ortperf.errors import CaseError, SettingsError
 from pytest_ortperf.execution import tensorrt
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.engine_cache import cache_options
-from pytest_ortperf.execution.model_file import is_ep_context
-from pytest_ortperf.execution.precision import TENSORRT
+from pytest_ortperf.execution.model.model_file import is_ep_context
+from pytest_ortperf.execution.model.precision import TENSORRT
 
 TF32 = "tf32"
 """Precision of fp32 products with 10 bits of mantissa, on Ampere GPUs and later."""

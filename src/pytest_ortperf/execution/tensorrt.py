@@ -11,9 +11,9 @@ import onnx
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.provider_options import PROFILE_KEYS
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.dimensions import fixes_dims
 from pytest_ortperf.execution.input_rules import rule_for
-from pytest_ortperf.execution.precision import fp16_by_option
+from pytest_ortperf.execution.model.model_dimensions import fixes_dims
+from pytest_ortperf.execution.model.precision import fp16_by_option
 
 _UNSPEAKABLE = frozenset(":,")
 

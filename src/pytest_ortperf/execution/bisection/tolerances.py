@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Tolerance
 from pytest_ortperf.execution.case_settings import ExecutionSettings
+from pytest_ortperf.execution.model.precision import PreparedModel
 from pytest_ortperf.execution.policy import choose_tolerance, tolerance_precision
-from pytest_ortperf.execution.precision import PreparedModel
 from pytest_ortperf.execution.provider_options import lower_precisions
 from pytest_ortperf.execution.session import requested_providers
 

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from pytest_ortperf.cases.model import Fp16Rule
 from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.precision import prepare_model, second_try
+from pytest_ortperf.execution.model.precision import prepare_model, second_try
 from pytest_ortperf.records.record import ModelFact
 
 EYE = np.eye(4, dtype=np.float32)

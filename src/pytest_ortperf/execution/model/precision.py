@@ -10,14 +10,14 @@ from google.protobuf.message import DecodeError
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.artifact_cache import Artifact, ArtifactCache, default_folder
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.dimensions import require_dimensions
-from pytest_ortperf.execution.fp16 import CONVERTED, breaks_types, fp16_model, precision_error
-from pytest_ortperf.execution.fp16_graph import LARGEST
 from pytest_ortperf.execution.machine.tensorrt_libraries import preload_tensorrt, tensorrt_version
-from pytest_ortperf.execution.model_file import ENGINE, check_model_file, inspect_precision, unreadable_model
-from pytest_ortperf.execution.shape_inference import infer_shapes, wants_shape_inference
+from pytest_ortperf.execution.model.artifact_cache import Artifact, ArtifactCache, default_folder
+from pytest_ortperf.execution.model.fp16 import CONVERTED, breaks_types, fp16_model, precision_error
+from pytest_ortperf.execution.model.fp16_graph import LARGEST
+from pytest_ortperf.execution.model.model_dimensions import require_dimensions
+from pytest_ortperf.execution.model.model_file import ENGINE, check_model_file, inspect_precision, unreadable_model
+from pytest_ortperf.execution.model.shape_inference import infer_shapes, wants_shape_inference
 from pytest_ortperf.records.record import ModelFact
 
 FP16_IN_FP32 = "fp16 storage, fp32 compute"

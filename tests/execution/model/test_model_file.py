@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.model_file import check_model_file, inspect_precision, weights_precision
+from pytest_ortperf.execution.model.model_file import check_model_file, inspect_precision, weights_precision
 
 
 def model_with(*weights: np.ndarray, op: str = "Identity", elem_type: int = TensorProto.FLOAT) -> onnx.ModelProto:

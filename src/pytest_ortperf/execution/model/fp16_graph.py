@@ -9,7 +9,7 @@ import onnx
 
 from pytest_ortperf.cases.model import Fp16Rule
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.model_hash import graphs, tensors
+from pytest_ortperf.execution.model.model_hash import graphs, tensors
 
 LARGEST = float(np.finfo(np.float16).max)
 """What float16 can hold."""

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from pytest_ortperf.execution.model_hash import graphs, tensors
+from pytest_ortperf.execution.model.model_hash import graphs, tensors
 
 LARGEST_BYTE = (1 << 31) - (1 << 20)
 """Of a model in float64: one protobuf message holds less than 2 GiB, and casts are added to it."""

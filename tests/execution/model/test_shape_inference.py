@@ -8,11 +8,16 @@ from fp16_models import case_of, model_of, product, saved
 from onnx import helper
 
 from pytest_ortperf.errors import CaseError, CaseSkipped
-from pytest_ortperf.execution import shape_inference
-from pytest_ortperf.execution.artifact_cache import ArtifactCache
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.dimensions import fix_dimensions, fixes_dims, require_dimensions, symbolic_dims
-from pytest_ortperf.execution.shape_inference import infer_shapes, wants_shape_inference
+from pytest_ortperf.execution.model import shape_inference
+from pytest_ortperf.execution.model.artifact_cache import ArtifactCache
+from pytest_ortperf.execution.model.model_dimensions import (
+    fix_dimensions,
+    fixes_dims,
+    require_dimensions,
+    symbolic_dims,
+)
+from pytest_ortperf.execution.model.shape_inference import infer_shapes, wants_shape_inference
 
 EYE = np.eye(4, dtype=np.float32)
 TENSORRT_ERROR = (

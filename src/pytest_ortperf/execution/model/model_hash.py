@@ -13,7 +13,7 @@ from typing import Any
 import onnx
 from google.protobuf.message import DecodeError
 
-from pytest_ortperf.execution.artifact_cache import ArtifactCache, write_whole
+from pytest_ortperf.execution.model.artifact_cache import ArtifactCache, write_whole
 
 _SETTLED_NS = 2_000_000_000
 """A file changed less than this long ago may change again within one tick of its file system's clock."""

@@ -12,10 +12,10 @@ import onnxruntime
 
 from pytest_ortperf.cases.model import Fp16Rule
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.artifact_cache import MODEL, Artifact, ArtifactCache
-from pytest_ortperf.execution.fp16_graph import convert
-from pytest_ortperf.execution.model_file import weights_precision
-from pytest_ortperf.execution.model_hash import content_key, external_files, tensors
+from pytest_ortperf.execution.model.artifact_cache import MODEL, Artifact, ArtifactCache
+from pytest_ortperf.execution.model.fp16_graph import convert
+from pytest_ortperf.execution.model.model_file import weights_precision
+from pytest_ortperf.execution.model.model_hash import content_key, external_files, tensors
 
 EXTERNAL_OVER_BYTE = 2**30
 """Weights of more go to a file beside the converted model: no ONNX file can hold 2 GiB."""

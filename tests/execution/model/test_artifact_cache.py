@@ -12,9 +12,9 @@ import onnx
 import pytest
 from fp16_models import product, saved
 
-from pytest_ortperf.execution import artifact_cache, model_hash
-from pytest_ortperf.execution.artifact_cache import ArtifactCache, default_folder, temporary_folder
-from pytest_ortperf.execution.model_hash import content_key
+from pytest_ortperf.execution.model import artifact_cache, model_hash
+from pytest_ortperf.execution.model.artifact_cache import ArtifactCache, default_folder, temporary_folder
+from pytest_ortperf.execution.model.model_hash import content_key
 
 GIB = 2**30
 
@@ -99,7 +99,7 @@ def test_two_processes_make_it_once(tmp_path: Path) -> None:
     script = """
 import sys, time
 from pathlib import Path
-from pytest_ortperf.execution.artifact_cache import ArtifactCache
+from pytest_ortperf.execution.model.artifact_cache import ArtifactCache
 folder = Path(sys.argv[1])
 def make(work):
     with (folder / "made").open("a") as file:

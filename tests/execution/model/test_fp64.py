@@ -7,8 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from pytest_ortperf.execution import fp64
-from pytest_ortperf.execution.fp64 import fp64_model
+from pytest_ortperf.execution.model import fp64
+from pytest_ortperf.execution.model.fp64 import fp64_model
 
 KINDS = {TensorProto.FLOAT16: 2, TensorProto.FLOAT: 4, TensorProto.INT64: 8}
 

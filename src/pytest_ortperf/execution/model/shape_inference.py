@@ -11,9 +11,9 @@ import onnx
 import onnxruntime
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.artifact_cache import MODEL, Artifact, ArtifactCache
-from pytest_ortperf.execution.fp16 import save
-from pytest_ortperf.execution.model_hash import content_key, external_files
+from pytest_ortperf.execution.model.artifact_cache import MODEL, Artifact, ArtifactCache
+from pytest_ortperf.execution.model.fp16 import save
+from pytest_ortperf.execution.model.model_hash import content_key, external_files
 
 _RECIPE = 1
 

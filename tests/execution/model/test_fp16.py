@@ -9,9 +9,9 @@ from onnx import TensorProto, helper
 
 from pytest_ortperf.cases.model import Fp16Rule
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution import fp16
-from pytest_ortperf.execution.artifact_cache import Artifact, ArtifactCache
-from pytest_ortperf.execution.fp16 import breaks_types, fp16_model, node_in
+from pytest_ortperf.execution.model import fp16
+from pytest_ortperf.execution.model.artifact_cache import Artifact, ArtifactCache
+from pytest_ortperf.execution.model.fp16 import breaks_types, fp16_model, node_in
 
 EYE = np.eye(4, dtype=np.float32)
 WINDOW_ERROR = (

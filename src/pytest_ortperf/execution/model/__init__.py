@@ -1,0 +1,1 @@
+"""The model file: found, hashed, converted to a precision, and its shapes."""
