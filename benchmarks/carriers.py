@@ -15,10 +15,10 @@ import onnxruntime
 from onnx import ModelProto
 
 from pytest_ortperf.cases.model_list import read_models
-from pytest_ortperf.execution.generated_inputs import generate_inputs
+from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs
+from pytest_ortperf.execution.inputs.stored_data import find_data_sets, read_inputs
 from pytest_ortperf.execution.session import session_options
 from pytest_ortperf.execution.session_knobs import Knobs
-from pytest_ortperf.execution.stored_data import find_data_sets, read_inputs
 
 ROOT = Path(__file__).parents[1]
 LIST = ROOT / "models.json"

@@ -31,7 +31,7 @@ from pytest_ortperf.cases.model import Fp16Rule, Model, Tolerance
 from pytest_ortperf.cases.model_list import read_models
 from pytest_ortperf.execution.accuracy import compare, difference_of
 from pytest_ortperf.execution.array_difference import Difference
-from pytest_ortperf.execution.generated_inputs import generate_inputs
+from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs
 from pytest_ortperf.execution.model.fp16_graph import convert
 from pytest_ortperf.execution.model.fp64 import fp64_model
 from pytest_ortperf.execution.own_error import multiple_of

@@ -27,8 +27,8 @@ import onnxruntime
 
 from pytest_ortperf.cases.model import Fp16Rule, Model
 from pytest_ortperf.cases.model_list import read_models
-from pytest_ortperf.execution.case_data import cast_floats
-from pytest_ortperf.execution.generated_inputs import generate_inputs
+from pytest_ortperf.execution.inputs.case_data import cast_floats
+from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs
 from pytest_ortperf.execution.model.fp16_graph import convert
 
 ROOT = Path(__file__).parents[1]

@@ -16,9 +16,9 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution import precision_error
 from pytest_ortperf.execution.accuracy import compare
 from pytest_ortperf.execution.array_difference import array_difference
-from pytest_ortperf.execution.case_data import CaseData
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute
+from pytest_ortperf.execution.inputs.case_data import CaseData
 from pytest_ortperf.execution.model.model_file import inspect_precision
 from pytest_ortperf.execution.model.precision import prepare_model
 from pytest_ortperf.execution.precision_error import Compared, same_precision

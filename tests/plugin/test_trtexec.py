@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 
 from plugin.project import Project, Result, tensor
 from pytest_ortperf.cases.model import Model
-from pytest_ortperf.execution.generated_inputs import generate_inputs
+from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs
 from standin import VERSIONS, install_standin
 
 EACH = [pytest.param(version, marks=() if version == "10.16.1" else pytest.mark.slow) for version in VERSIONS]

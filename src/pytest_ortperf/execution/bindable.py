@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 
 from pytest_ortperf.errors import OrtPerfError
-from pytest_ortperf.execution.tensor_types import Array, Meta, Value, parse_type
+from pytest_ortperf.execution.inputs.tensor_types import Array, Meta, Value, parse_type
 
 HOST = "cpu"
 """What ONNX Runtime calls the host's memory."""

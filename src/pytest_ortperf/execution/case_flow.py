@@ -11,10 +11,10 @@ import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.case_data import CaseData
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.comparison import Comparison
 from pytest_ortperf.execution.engine_files import engines_of
+from pytest_ortperf.execution.inputs.case_data import CaseData
 from pytest_ortperf.execution.inspection import keep_files
 from pytest_ortperf.execution.machine.machine_state import refuse_machine
 from pytest_ortperf.execution.machine.nvml import NoGpu

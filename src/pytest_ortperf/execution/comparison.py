@@ -9,9 +9,9 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Tolerance
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.accuracy import compare
-from pytest_ortperf.execution.case_data import CaseData
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.error_pictures import more_pictures
+from pytest_ortperf.execution.inputs.case_data import CaseData
 from pytest_ortperf.execution.model.precision import PreparedModel
 from pytest_ortperf.execution.own_error import with_own_error
 from pytest_ortperf.execution.policy import choose_tolerance, tolerance_precision

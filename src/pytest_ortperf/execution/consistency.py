@@ -9,7 +9,7 @@ import numpy as np
 
 from pytest_ortperf.cases.model import Tolerance
 from pytest_ortperf.execution.accuracy import compare
-from pytest_ortperf.execution.tensor_types import Array, Meta, Value
+from pytest_ortperf.execution.inputs.tensor_types import Array, Meta, Value
 from pytest_ortperf.records.record import ConsistencyCheck
 
 ROWS = 3

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_ortperf.execution.tensor_types import Array, Value, element_name
+from pytest_ortperf.execution.inputs.tensor_types import Array, Value, element_name
 from pytest_ortperf.records.pictures import ErrorPicture, Heatmap, Histogram, WorstElement
 from pytest_ortperf.records.record import OutputAccuracy
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.execution.case_data import case_data
 from pytest_ortperf.execution.case_settings import ExecutionSettings
+from pytest_ortperf.execution.inputs.case_data import case_data
+from pytest_ortperf.execution.inputs.tensor_values import Runner
 from pytest_ortperf.execution.record_builder import Journal
 from pytest_ortperf.execution.session import SessionHooks, create_session
-from pytest_ortperf.execution.values import Runner
 
 RUNS = 3
 """The first creates what later ones reuse; the profile's last run is a steady one."""

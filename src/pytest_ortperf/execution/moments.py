@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pytest_ortperf.execution.tensor_types import Array
+from pytest_ortperf.execution.inputs.tensor_types import Array
 
 
 @dataclass(frozen=True, slots=True)

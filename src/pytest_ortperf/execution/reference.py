@@ -18,8 +18,11 @@ from google.protobuf.message import DecodeError
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.case_data import CaseData, cast_floats
 from pytest_ortperf.execution.case_settings import ExecutionSettings
+from pytest_ortperf.execution.inputs.case_data import CaseData, cast_floats
+from pytest_ortperf.execution.inputs.tensor_types import Value
+from pytest_ortperf.execution.inputs.tensor_values import Runner
+from pytest_ortperf.execution.inputs.value_files import ValueWriter, read_value, values_hash
 from pytest_ortperf.execution.model.artifact_cache import Artifact
 from pytest_ortperf.execution.model.fp64 import fp64_model
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims
@@ -27,9 +30,6 @@ from pytest_ortperf.execution.model.model_hash import content_key
 from pytest_ortperf.execution.model.precision import cache_of
 from pytest_ortperf.execution.session import SessionHooks, create_session
 from pytest_ortperf.execution.session_knobs import knobs_of
-from pytest_ortperf.execution.tensor_types import Value
-from pytest_ortperf.execution.value_files import ValueWriter, read_value, values_hash
-from pytest_ortperf.execution.values import Runner
 from pytest_ortperf.records.environment.libraries import read_text
 
 Width = Literal["own", "fp64"]

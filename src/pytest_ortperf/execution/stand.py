@@ -11,8 +11,7 @@ import onnxruntime
 from pytest_ortperf.cases.providers import Provider
 from pytest_ortperf.execution.bindable import CannotBind, Memory
 from pytest_ortperf.execution.concurrency import run_concurrently
-from pytest_ortperf.execution.io_binding import Bound, Call
-from pytest_ortperf.execution.rotation import (
+from pytest_ortperf.execution.inputs.rotation import (
     DEVICE_CACHE_BYTE,
     buffer_count,
     buffers_of,
@@ -20,9 +19,10 @@ from pytest_ortperf.execution.rotation import (
     last_cache_byte,
     rotating_call,
 )
-from pytest_ortperf.execution.tensor_types import Value
+from pytest_ortperf.execution.inputs.tensor_types import Value
+from pytest_ortperf.execution.inputs.tensor_values import Runner
+from pytest_ortperf.execution.io_binding import Bound, Call
 from pytest_ortperf.execution.timing_modes import memory_of, note_of
-from pytest_ortperf.execution.values import Runner
 from pytest_ortperf.records.record import Concurrent, Copies
 
 COPY_RUNS = 50

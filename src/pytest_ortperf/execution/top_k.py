@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 
 from pytest_ortperf.execution.array_difference import Difference, Worst
-from pytest_ortperf.execution.number_ranges import is_integer
-from pytest_ortperf.execution.tensor_types import Array, element_name
+from pytest_ortperf.execution.inputs.number_ranges import is_integer
+from pytest_ortperf.execution.inputs.tensor_types import Array, element_name
 
 
 def top_k_difference(found: Difference, output: Array, reference: Array, k: int) -> Difference:

@@ -13,7 +13,7 @@ from pytest_ortperf.execution.bisection.smallest import Part, Smallest
 from pytest_ortperf.execution.bisection.suspects import Suspicion
 from pytest_ortperf.execution.bisection.values import GraphValues
 from pytest_ortperf.execution.error_pictures import error_picture
-from pytest_ortperf.execution.tensor_types import Value
+from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.records.bisection import Bisection, GrowthPoint, NodeFact, ValueFact
 from pytest_ortperf.records.pictures import ErrorPicture
 

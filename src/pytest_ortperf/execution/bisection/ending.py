@@ -9,8 +9,8 @@ from pathlib import Path
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.bisection.judgement import Judge, Judgement
 from pytest_ortperf.execution.bisection.sessions import Broken, Sessions, WholeRun
-from pytest_ortperf.execution.case_data import CaseData
-from pytest_ortperf.execution.tensor_types import Value
+from pytest_ortperf.execution.inputs.case_data import CaseData
+from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.records.bisection import MISMATCH
 
 _SEARCHABLE = ("session error", "runtime error", "crash", "timeout")

@@ -12,9 +12,15 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx.external_data_helper import load_external_data_for_tensor
 
+from pytest_ortperf.execution.inputs.tensor_types import (
+    DTYPES,
+    Value,
+    element_name,
+    element_of_number,
+    onnx_element_type,
+)
 from pytest_ortperf.execution.model.model_file import unreadable_model
 from pytest_ortperf.execution.model.model_hash import tensors
-from pytest_ortperf.execution.tensor_types import DTYPES, Value, element_name, element_of_number, onnx_element_type
 from pytest_ortperf.records.bisection import NodeFact
 
 LARGEST_BYTE = 1_800_000_000

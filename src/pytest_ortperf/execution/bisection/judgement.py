@@ -10,7 +10,7 @@ import numpy as np
 
 from pytest_ortperf.cases.model import Tolerance
 from pytest_ortperf.execution.accuracy import compare, effective
-from pytest_ortperf.execution.tensor_types import Array, Value, element_name
+from pytest_ortperf.execution.inputs.tensor_types import Array, Value, element_name
 from pytest_ortperf.records.bisection import ValueFact
 
 _EIGHT_BITS = ("int8", "uint8")

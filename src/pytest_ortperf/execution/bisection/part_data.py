@@ -11,7 +11,7 @@ import onnx
 from onnx import numpy_helper
 
 from pytest_ortperf.execution.bisection.smallest import Part
-from pytest_ortperf.execution.tensor_types import Value
+from pytest_ortperf.execution.inputs.tensor_types import Value
 
 DATA_SET = "test_data_set_0"
 

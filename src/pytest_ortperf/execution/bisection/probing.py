@@ -9,7 +9,7 @@ from pytest_ortperf.execution.bisection.ending import Ending
 from pytest_ortperf.execution.bisection.judgement import Judge, Judgement
 from pytest_ortperf.execution.bisection.sessions import Broken
 from pytest_ortperf.execution.bisection.values import GraphValues
-from pytest_ortperf.execution.tensor_types import Value
+from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.records.bisection import GrowthPoint
 
 _WORDS = {Verdict.WELL: "good", Verdict.WRONG: "bad", Verdict.UNKNOWN: "cannot be computed"}

@@ -17,7 +17,7 @@ from pytest_ortperf.execution.bisection.judgement import Judge, Judgement
 from pytest_ortperf.execution.bisection.sessions import Answer, Broken, Sessions
 from pytest_ortperf.execution.bisection.suspects import Suspicion
 from pytest_ortperf.execution.bisection.values import GraphValues
-from pytest_ortperf.execution.tensor_types import FLOATS, Value, element_name
+from pytest_ortperf.execution.inputs.tensor_types import FLOATS, Value, element_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

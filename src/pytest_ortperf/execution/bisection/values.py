@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_ortperf.execution.bisection.graph import Graph, remove, save
 from pytest_ortperf.execution.bisection.sessions import Answer, Sessions
-from pytest_ortperf.execution.tensor_types import Value
+from pytest_ortperf.execution.inputs.tensor_types import Value
 
 
 class GraphValues:

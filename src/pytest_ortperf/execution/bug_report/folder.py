@@ -23,14 +23,14 @@ from pytest_ortperf.execution.bisection.judgement import Judge
 from pytest_ortperf.execution.bisection.sessions import Sessions
 from pytest_ortperf.execution.bisection.tolerances import case_tolerance
 from pytest_ortperf.execution.bug_report.readme import Told, readme
+from pytest_ortperf.execution.inputs.tensor_types import Value
+from pytest_ortperf.execution.inputs.value_files import ValueWriter
 from pytest_ortperf.execution.machine.devices import nvml_gpus
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims
 from pytest_ortperf.execution.model.model_hash import external_files
 from pytest_ortperf.execution.model.precision import PreparedModel, prepare_model
 from pytest_ortperf.execution.session import requested_providers
 from pytest_ortperf.execution.session_knobs import knobs_of
-from pytest_ortperf.execution.tensor_types import Value
-from pytest_ortperf.execution.value_files import ValueWriter
 from pytest_ortperf.records.environment.host import collect_environment
 
 MODEL, DATA = "model.onnx", "data"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.tensor_types import Array, Value, parse_type
+from pytest_ortperf.execution.inputs.tensor_types import Array, Value, parse_type
 from pytest_ortperf.execution.trtexec.signature import TensorMeta
 
 _VALUES = re.compile(r'("values"\s*:\s*\[)([^\]]*)(\])')

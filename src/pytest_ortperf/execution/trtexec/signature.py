@@ -8,7 +8,7 @@ from typing import Any
 
 import onnx
 
-from pytest_ortperf.execution.tensor_types import element_of_number
+from pytest_ortperf.execution.inputs.tensor_types import element_of_number
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ import numpy as np
 
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.file_assignment import assign
-from pytest_ortperf.execution.input_rules import parse_slices, rule_for
-from pytest_ortperf.execution.proto_files import ProtoFile, load, read_value
-from pytest_ortperf.execution.tensor_types import Meta, TypeInfo, Value, as_floats, element_name, parse_type
+from pytest_ortperf.execution.inputs.file_assignment import assign
+from pytest_ortperf.execution.inputs.input_rules import parse_slices, rule_for
+from pytest_ortperf.execution.inputs.proto_files import ProtoFile, load, read_value
+from pytest_ortperf.execution.inputs.tensor_types import Meta, TypeInfo, Value, as_floats, element_name, parse_type
 
 _FILE = re.compile(r"(input|output)_?(\d+)\.pb")
 _SET_PREFIX = "test_data"

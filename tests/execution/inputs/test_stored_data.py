@@ -12,9 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 from pytest_ortperf.cases.model import InputRule, Model, Tolerance
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.accuracy import compare
-from pytest_ortperf.execution.input_rules import parse_slices
-from pytest_ortperf.execution.stored_data import DataSet, find_data_sets, read_inputs, read_outputs
-from pytest_ortperf.execution.values import run
+from pytest_ortperf.execution.inputs.input_rules import parse_slices
+from pytest_ortperf.execution.inputs.stored_data import DataSet, find_data_sets, read_inputs, read_outputs
+from pytest_ortperf.execution.inputs.tensor_values import run
 
 ERRORS = onnxruntime.capi.onnxruntime_pybind11_state
 NOT_FOR_THIS_RUNTIME = (ERRORS.Fail, ERRORS.NotImplemented, ERRORS.InvalidGraph)

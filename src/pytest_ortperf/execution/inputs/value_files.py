@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_ortperf.execution.tensor_types import DTYPES, Array, Value, element_name
+from pytest_ortperf.execution.inputs.tensor_types import DTYPES, Array, Value, element_name
 
 MAPPED_BYTE = 1 << 24
 """Larger arrays stay on the disk until somebody looks at them."""

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.tensor_types import Kind, TypeInfo, Value
+from pytest_ortperf.execution.inputs.tensor_types import Kind, TypeInfo, Value
 
 _LFS_POINTER = b"version https://git-lfs"
 _PROTOS: dict[Kind, Any] = {

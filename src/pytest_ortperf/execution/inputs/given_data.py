@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.tensor_types import Meta, TypeInfo, Value, as_floats, element_name, parse_type
+from pytest_ortperf.execution.inputs.tensor_types import Meta, TypeInfo, Value, as_floats, element_name, parse_type
 
 NAME = "given"
 """Of the data set that such arrays make."""

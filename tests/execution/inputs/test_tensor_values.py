@@ -11,8 +11,8 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.packed import BITS, pack, unpack
-from pytest_ortperf.execution.tensor_types import (
+from pytest_ortperf.execution.inputs.sub_byte import BITS, pack, unpack
+from pytest_ortperf.execution.inputs.tensor_types import (
     DTYPES,
     ML_DTYPES,
     TypeInfo,
@@ -20,7 +20,7 @@ from pytest_ortperf.execution.tensor_types import (
     onnx_element_type,
     parse_type,
 )
-from pytest_ortperf.execution.values import Runner, as_ort_value, run
+from pytest_ortperf.execution.inputs.tensor_values import Runner, as_ort_value, run
 
 NUMBERS = (0.0, 1.0, -1.0, 2.0, 0.5, 3.0, -2.0)
 FLOATS = [1.0, 0.5, 2.0, 0.25, 1.0]

@@ -16,8 +16,8 @@ import numpy as np
 import onnxruntime
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.packed import BITS, pack, unpack
-from pytest_ortperf.execution.tensor_types import (
+from pytest_ortperf.execution.inputs.sub_byte import BITS, pack, unpack
+from pytest_ortperf.execution.inputs.tensor_types import (
     ELEMENTS,
     ML_DTYPES,
     Array,

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.proto_files import ProtoFile, stored_name
-from pytest_ortperf.execution.tensor_types import TypeInfo
+from pytest_ortperf.execution.inputs.proto_files import ProtoFile, stored_name
+from pytest_ortperf.execution.inputs.tensor_types import TypeInfo
 
 
 def assign(

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from pytest_ortperf.execution.tensor_types import Value
-from pytest_ortperf.execution.values import Runner
+from pytest_ortperf.execution.inputs.tensor_types import Value
+from pytest_ortperf.execution.inputs.tensor_values import Runner
 
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 UNKNOWN_CACHE_BYTE = 32 * 2**20

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_ortperf.execution.case_data import CaseData, batch_of, cast_floats, tensor_facts
+from pytest_ortperf.execution.inputs.case_data import CaseData, batch_of, cast_floats, tensor_facts
 
 
 @dataclass

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_ortperf.execution.tensor_types import DTYPES, Array
+from pytest_ortperf.execution.inputs.tensor_types import DTYPES, Array
 
 BITS = {"int4": 4, "uint4": 4, "float4e2m1": 4, "int2": 2, "uint2": 2}
 """Width of the elements that are stored packed, the first in the lowest bits (ONNX IR, `raw_data`)."""

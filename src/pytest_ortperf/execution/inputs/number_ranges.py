@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from pytest_ortperf.cases.model import InputRule
-from pytest_ortperf.execution.packed import BITS
-from pytest_ortperf.execution.tensor_types import Array
+from pytest_ortperf.execution.inputs.sub_byte import BITS
+from pytest_ortperf.execution.inputs.tensor_types import Array
 
 _UNSIGNED_SCALE = "float8e8m0"
 """Holds powers of two only: no zero, no sign."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ort_models import add_relu
 
-from pytest_ortperf.execution.rotation import (
+from pytest_ortperf.execution.inputs.rotation import (
     UNKNOWN_CACHE_BYTE,
     buffer_count,
     buffers_of,
@@ -14,7 +14,7 @@ from pytest_ortperf.execution.rotation import (
     last_cache_byte,
     rotating_call,
 )
-from pytest_ortperf.execution.values import Runner
+from pytest_ortperf.execution.inputs.tensor_values import Runner
 
 MIB = 2**20
 

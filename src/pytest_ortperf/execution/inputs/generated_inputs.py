@@ -12,9 +12,9 @@ import numpy as np
 from pytest_ortperf.cases.dimensions import wrong_text
 from pytest_ortperf.cases.model import InputRule, Model
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.input_rules import rule_for
-from pytest_ortperf.execution.number_ranges import RangeError, floats, integers, is_integer
-from pytest_ortperf.execution.tensor_types import Array, Meta, TypeInfo, Value, parse_type
+from pytest_ortperf.execution.inputs.input_rules import rule_for
+from pytest_ortperf.execution.inputs.number_ranges import RangeError, floats, integers, is_integer
+from pytest_ortperf.execution.inputs.tensor_types import Array, Meta, TypeInfo, Value, parse_type
 
 _WORDS = ("a", "an", "apple", "blue", "cat", "dog", "eight", "one", "red", "tree", "two", "zebra")
 _SMALLER = "choose smaller dimensions"

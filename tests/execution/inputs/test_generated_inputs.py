@@ -11,9 +11,9 @@ from onnx import TensorProto, helper
 
 from pytest_ortperf.cases.model import InputRule, Model
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.generated_inputs import generate_inputs
-from pytest_ortperf.execution.tensor_types import DTYPES
-from pytest_ortperf.execution.values import run
+from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs
+from pytest_ortperf.execution.inputs.tensor_types import DTYPES
+from pytest_ortperf.execution.inputs.tensor_values import run
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "int4", "uint4", "int2", "uint2")
 FLOATS = ("float", "double", "float16", "bfloat16", "float8e4m3fn", "float8e5m2", "float8e4m3fnuz", "float4e2m1")

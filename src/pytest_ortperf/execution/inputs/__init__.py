@@ -1,0 +1,1 @@
+"""What a case is fed: stored, generated or given data, and the tensor types behind it."""
