@@ -17,8 +17,8 @@ from onnx import ModelProto
 from pytest_ortperf.cases.model_list import read_models
 from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs
 from pytest_ortperf.execution.inputs.stored_data import find_data_sets, read_inputs
-from pytest_ortperf.execution.session import session_options
-from pytest_ortperf.execution.session_knobs import Knobs
+from pytest_ortperf.execution.session.creation import session_options
+from pytest_ortperf.execution.session.session_config import Knobs
 
 ROOT = Path(__file__).parents[1]
 LIST = ROOT / "models.json"

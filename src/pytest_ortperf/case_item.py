@@ -99,7 +99,7 @@ class CaseItem(pytest.Item):
             self.run.journal.catch_faults()
 
     def runtest(self) -> None:
-        from pytest_ortperf.execution.probe import import_problem
+        from pytest_ortperf.execution.session.probe import import_problem
         from pytest_ortperf.outcome import require_limits
 
         if self.facts is None:

@@ -14,7 +14,7 @@ from pytest_ortperf.cases.providers import PROVIDERS
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.process.child import ChildEnd
 from pytest_ortperf.execution.record_builder import Facts, Journal, last_lines
-from pytest_ortperf.execution.runtime_log import clean
+from pytest_ortperf.execution.session.runtime_log import clean
 from pytest_ortperf.limits import check_limits, limits_problem
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.record import Failure, Record

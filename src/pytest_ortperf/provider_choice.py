@@ -14,8 +14,8 @@ from pytest_ortperf import options
 from pytest_ortperf.cases.providers import PROVIDERS, Provider, find_provider
 from pytest_ortperf.device_choice import device_choices
 from pytest_ortperf.errors import SettingsError
-from pytest_ortperf.execution.plugin_packages import PluginError, installed_plugins, plugin_library
-from pytest_ortperf.execution.probe import Question, Verdict, compiled_in, probe
+from pytest_ortperf.execution.session.plugin_packages import PluginError, installed_plugins, plugin_library
+from pytest_ortperf.execution.session.probe import Question, Verdict, compiled_in, probe
 from pytest_ortperf.execution.trtexec.tool import NAME as TRTEXEC
 from pytest_ortperf.execution.trtexec.tool import ToolError, find_tool
 from pytest_ortperf.records.environment.distributions import onnxruntime_distributions

@@ -185,7 +185,7 @@ class Recorder:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         engines = self._run.settings.execution.trt_cache_folder
         if engines is not None and engines.exists():
-            from pytest_ortperf.execution.engine_cache import remove_run_cache
+            from pytest_ortperf.execution.session.engine_cache import remove_run_cache
 
             remove_run_cache(self._run.settings.execution)
         if self._header is None or self._file is None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from pytest_ortperf.execution.profile_events import Event
+from pytest_ortperf.execution.session.profile_events import Event
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"

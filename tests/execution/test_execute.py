@@ -17,8 +17,8 @@ from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute
-from pytest_ortperf.execution.opening import open_session
 from pytest_ortperf.execution.record_builder import Facts, Journal
+from pytest_ortperf.execution.session.verified_session import open_session
 
 QUICK = ExecutionSettings(iterations=5, warmup=2)
 

@@ -4,8 +4,8 @@ import pytest
 from profiles import CPU, CUDA, event, graph_call, kernel, node, run
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.profile_events import Event
 from pytest_ortperf.execution.profiled_runs import ProfiledRun, profiled_runs
+from pytest_ortperf.execution.session.profile_events import Event
 
 
 def own_us(found: ProfiledRun) -> dict[str, int]:

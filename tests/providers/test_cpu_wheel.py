@@ -10,7 +10,7 @@ from providers import small_models
 from providers.planted import Planted, check
 from providers.small_models import give_model
 from providers.traces import latency_traces
-from pytest_ortperf.execution.placement import FOLDED
+from pytest_ortperf.execution.session.placement import FOLDED
 
 pytestmark = pytest.mark.cpu_wheel
 

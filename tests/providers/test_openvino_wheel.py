@@ -10,7 +10,7 @@ from plugin.project import Project
 from providers import small_models
 from providers.planted import Planted, check
 from providers.small_models import give_model
-from pytest_ortperf.execution.placement import FOLDED
+from pytest_ortperf.execution.session.placement import FOLDED
 
 pytestmark = pytest.mark.openvino
 

@@ -19,7 +19,7 @@ from pytest_ortperf.execution.precision_error import Compared, Outputs
 from pytest_ortperf.execution.record_builder import Facts
 from pytest_ortperf.execution.reference import cpu_reference
 from pytest_ortperf.execution.second_chance import with_second_chance
-from pytest_ortperf.execution.session import SessionHooks
+from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.records.record import ConsistencyCheck, DataSetAccuracy
 
 _GLOB = frozenset("*?[")

@@ -16,10 +16,10 @@ from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.tensor_values import Runner
 from pytest_ortperf.execution.machine.lease import lease
 from pytest_ortperf.execution.machine.resource_meter import resource_meter
-from pytest_ortperf.execution.placement import has_assignment_info, read_placement, record_placement
-from pytest_ortperf.execution.probe import tiny_model
 from pytest_ortperf.execution.record_builder import Facts
-from pytest_ortperf.execution.session import SessionHooks
+from pytest_ortperf.execution.session.creation import SessionHooks
+from pytest_ortperf.execution.session.placement import has_assignment_info, read_placement, record_placement
+from pytest_ortperf.execution.session.probe import tiny_model
 
 
 def execute(

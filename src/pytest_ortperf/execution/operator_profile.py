@@ -11,10 +11,10 @@ from pathlib import Path
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.inspection import InspectionHooks, case_folder, inspect
 from pytest_ortperf.execution.operator_times import read_operators
 from pytest_ortperf.execution.record_builder import Facts
-from pytest_ortperf.execution.session import SessionHooks
+from pytest_ortperf.execution.session.creation import SessionHooks
+from pytest_ortperf.execution.session.inspection import InspectionHooks, case_folder, inspect
 from pytest_ortperf.records.operators import OperatorProfile
 from pytest_ortperf.records.statistics import summarize
 

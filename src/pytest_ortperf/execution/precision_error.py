@@ -16,7 +16,7 @@ from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.execution.model.fp16 import fp16_model
 from pytest_ortperf.execution.model.precision import BY_OPTION, PreparedModel, cache_of
 from pytest_ortperf.execution.reference import NotAvailable, OnCpu, Reference, Width, cpu_outputs
-from pytest_ortperf.execution.session import SessionHooks
+from pytest_ortperf.execution.session.creation import SessionHooks
 
 FP64 = "CPU fp64"
 """Name of a golden output."""

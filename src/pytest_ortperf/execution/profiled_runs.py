@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pytest_ortperf.execution.profile_events import KERNEL, Event, unreadable
+from pytest_ortperf.execution.session.profile_events import KERNEL, Event, unreadable
 
 SLACK = 1
 """In us: an event ends up to that much after the one it is in, since starts and durations are rounded down apart."""

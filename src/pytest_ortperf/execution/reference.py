@@ -28,8 +28,8 @@ from pytest_ortperf.execution.model.fp64 import fp64_model
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims
 from pytest_ortperf.execution.model.model_hash import content_key
 from pytest_ortperf.execution.model.precision import cache_of
-from pytest_ortperf.execution.session import SessionHooks, create_session
-from pytest_ortperf.execution.session_knobs import knobs_of
+from pytest_ortperf.execution.session.creation import SessionHooks, create_session
+from pytest_ortperf.execution.session.session_config import knobs_of
 from pytest_ortperf.records.environment.libraries import read_text
 
 Width = Literal["own", "fp64"]

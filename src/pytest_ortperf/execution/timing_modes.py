@@ -22,7 +22,7 @@ from pytest_ortperf.execution.bindable import HOST, CannotBind, Memory
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.execution.io_binding import Bound
-from pytest_ortperf.execution.session import SessionHooks, create_session
+from pytest_ortperf.execution.session.creation import SessionHooks, create_session
 
 GRAPH_WARM_RUNS = 3
 """ONNX Runtime captures in the first or second run with the same addresses; each later one replays."""

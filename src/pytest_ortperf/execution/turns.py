@@ -12,7 +12,6 @@ from typing import Any
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.bindable import CannotBind
-from pytest_ortperf.execution.calls import running
 from pytest_ortperf.execution.case_flow import Execution
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.clocked import time_calls
@@ -22,7 +21,8 @@ from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu, cuda_uuid, opened_
 from pytest_ortperf.execution.machine.resource_meter import NVIDIA, device_number
 from pytest_ortperf.execution.measure import Bench, bound_graph, first_run
 from pytest_ortperf.execution.record_builder import Facts
-from pytest_ortperf.execution.session import SessionHooks
+from pytest_ortperf.execution.session.creation import SessionHooks
+from pytest_ortperf.execution.session.run_errors import running
 from pytest_ortperf.execution.stand import Stand
 from pytest_ortperf.execution.timing_modes import modes_of
 

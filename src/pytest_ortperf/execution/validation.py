@@ -10,7 +10,6 @@ import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.calls import running, wanted_outputs
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.comparison import Comparison
 from pytest_ortperf.execution.consistency import batch_dimension, check_batch, check_repeat, not_made
@@ -19,6 +18,7 @@ from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.execution.inputs.tensor_values import Runner
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims
 from pytest_ortperf.execution.record_builder import Facts
+from pytest_ortperf.execution.session.run_errors import running, wanted_outputs
 from pytest_ortperf.records.record import ConsistencyCheck
 
 _ONE_SIZE = ("tensorrt", "nvtensorrtrtx", "qnn")

@@ -168,7 +168,7 @@ def test_threads_are_held_against_affinity_and_quota(  # noqa: PLR0913, PLR0917 
 COUNT_THREADS = """
 import os
 import onnxruntime
-from pytest_ortperf.execution.probe import tiny_model
+from pytest_ortperf.execution.session.probe import tiny_model
 
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 before = len(os.listdir("/proc/self/task"))

@@ -26,7 +26,7 @@ from pytest_ortperf.execution.machine.machine_state import (
 )
 from pytest_ortperf.execution.machine.machine_survey import survey_machine, wait_for_quiet
 from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu
-from pytest_ortperf.execution.provider_options import provider_options
+from pytest_ortperf.execution.session.resolved_options import provider_options
 from pytest_ortperf.records.environment.machine_catalogue import finding
 from pytest_ortperf.records.environment.machine_checks import MachineState
 from pytest_ortperf.records.resources import Clocks

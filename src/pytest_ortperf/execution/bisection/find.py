@@ -26,7 +26,7 @@ from pytest_ortperf.execution.bisection.tolerances import case_rounding, case_to
 from pytest_ortperf.execution.bisection.values import GraphValues
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.model.precision import prepare_model
-from pytest_ortperf.execution.session import SessionHooks
+from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.records.bisection import Bisection
 
 

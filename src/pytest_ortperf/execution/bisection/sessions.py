@@ -14,14 +14,14 @@ import onnxruntime
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.calls import wanted_outputs
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import CaseData, case_data, cast_floats
 from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.execution.inputs.tensor_values import Runner
 from pytest_ortperf.execution.process.child import Child, ChildEnd
 from pytest_ortperf.execution.record_builder import Journal
-from pytest_ortperf.execution.session import SessionHooks, create_session
+from pytest_ortperf.execution.session.creation import SessionHooks, create_session
+from pytest_ortperf.execution.session.run_errors import wanted_outputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

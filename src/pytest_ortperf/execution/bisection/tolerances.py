@@ -10,8 +10,8 @@ from pytest_ortperf.cases.model import Tolerance
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.model.precision import PreparedModel
 from pytest_ortperf.execution.policy import choose_tolerance, tolerance_precision
-from pytest_ortperf.execution.provider_options import lower_precisions
-from pytest_ortperf.execution.session import requested_providers
+from pytest_ortperf.execution.session.creation import requested_providers
+from pytest_ortperf.execution.session.resolved_options import lower_precisions
 
 _ROUNDING = {"fp16": 1e-3, "tf32": 1e-3, "mixed": 1e-3, "bf16": 8e-3, "int8": 1e-2}
 _SINGLE = 1e-6

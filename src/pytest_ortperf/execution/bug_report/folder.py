@@ -29,8 +29,8 @@ from pytest_ortperf.execution.machine.devices import nvml_gpus
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims
 from pytest_ortperf.execution.model.model_hash import external_files
 from pytest_ortperf.execution.model.precision import PreparedModel, prepare_model
-from pytest_ortperf.execution.session import requested_providers
-from pytest_ortperf.execution.session_knobs import knobs_of
+from pytest_ortperf.execution.session.creation import requested_providers
+from pytest_ortperf.execution.session.session_config import knobs_of
 from pytest_ortperf.records.environment.host import collect_environment
 
 MODEL, DATA = "model.onnx", "data"

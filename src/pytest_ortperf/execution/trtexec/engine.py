@@ -12,7 +12,7 @@ from pathlib import Path
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings, Tool
-from pytest_ortperf.execution.engine_cache import engine_folders
+from pytest_ortperf.execution.session.engine_cache import engine_folders
 from pytest_ortperf.execution.trtexec.flags import BuildPlan, build_command
 from pytest_ortperf.execution.trtexec.log import parse_log
 from pytest_ortperf.execution.trtexec.printed import TrtexecLog

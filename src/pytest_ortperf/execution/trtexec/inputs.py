@@ -10,7 +10,7 @@ import numpy as np
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.inputs.tensor_types import DTYPES, Array, Value, element_name
-from pytest_ortperf.execution.tensorrt import Sizes
+from pytest_ortperf.execution.session.tensorrt import Sizes
 from pytest_ortperf.execution.trtexec.signature import TensorMeta
 
 Version = tuple[int, int, int]

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.calls import wanted_outputs
 from pytest_ortperf.execution.case_flow import Execution
 from pytest_ortperf.execution.case_settings import Tool
 from pytest_ortperf.execution.inputs.case_data import CaseData, batch_of, case_data, tensor_facts
@@ -21,7 +20,8 @@ from pytest_ortperf.execution.machine.machine_state import MachineWatch, refuse_
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims
 from pytest_ortperf.execution.model.precision import noted
 from pytest_ortperf.execution.process.external_program import folder_of
-from pytest_ortperf.execution.provider_options import lower_precisions, lower_precisions_note
+from pytest_ortperf.execution.session.resolved_options import lower_precisions, lower_precisions_note
+from pytest_ortperf.execution.session.run_errors import wanted_outputs
 from pytest_ortperf.execution.trtexec.advice import graph_refusal
 from pytest_ortperf.execution.trtexec.chosen import chosen_tool
 from pytest_ortperf.execution.trtexec.engine import Engine, Shop, engine_of

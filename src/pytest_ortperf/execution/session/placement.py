@@ -9,8 +9,8 @@ import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.profile_events import read_events
-from pytest_ortperf.execution.runtime_log import reason
+from pytest_ortperf.execution.session.profile_events import read_events
+from pytest_ortperf.execution.session.runtime_log import reason
 from pytest_ortperf.records.record import Placement
 
 FOLDED = "the graph folded to constants: no node is left to run on any provider"

@@ -4,7 +4,7 @@ from ort_models import case
 
 from pytest_ortperf.cases.model import SessionRule
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.session_knobs import Knobs, knobs_of
+from pytest_ortperf.execution.session.session_config import Knobs, knobs_of
 
 RULES = (
     SessionRule(provider="cuda", intra_op_threads=3, config={"a": "cuda"}, custom_op_libraries=("/c.so",)),

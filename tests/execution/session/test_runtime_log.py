@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ortperf.execution.runtime_log import clean, reason, shortened
+from pytest_ortperf.execution.session.runtime_log import clean, reason, shortened
 
-LOGS = Path(__file__).parent.parent / "data" / "ort_logs"
+LOGS = Path(__file__).parents[2] / "data" / "ort_logs"
 
 REASONS = {
     "cuda_failure_2_oom_stream_create": "CUDA failure 2: out of memory",

@@ -9,9 +9,9 @@ import pytest
 from ort_models import NoHooks, add_relu, case
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution import inspection
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.inspection import InspectionHooks, case_folder, keep_files
+from pytest_ortperf.execution.session import inspection
+from pytest_ortperf.execution.session.inspection import InspectionHooks, case_folder, keep_files
 
 ALL = frozenset({"log", "profile", "graph"})
 

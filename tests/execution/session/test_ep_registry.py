@@ -7,7 +7,7 @@ import pytest
 from ort_models import AZURE, CPU
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.ep_registry import providers_argument, register
+from pytest_ortperf.execution.session.ep_registry import providers_argument, register
 
 
 def test_built_in_providers_are_listed_with_their_options() -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ortperf.execution import plugin_packages
-from pytest_ortperf.execution.plugin_packages import PluginError, installed_plugins, plugin_library
+from pytest_ortperf.execution.session import plugin_packages
+from pytest_ortperf.execution.session.plugin_packages import PluginError, installed_plugins, plugin_library
 
 PLUGIN = """
 from pathlib import Path

@@ -11,7 +11,7 @@ from profiles import CPU, CUDA, event, node, text_of, whole
 
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.operator_times import operators_of
-from pytest_ortperf.execution.profile_events import Event, read_events
+from pytest_ortperf.execution.session.profile_events import Event, read_events
 
 LINES = [
     {"cat": "Session", "pid": 1, "tid": 1, "dur": 30, "ts": 5, "ph": "X", "name": "model_run", "args": {}},

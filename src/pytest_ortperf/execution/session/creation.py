@@ -13,14 +13,14 @@ import onnxruntime
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.ep_registry import providers_argument
 from pytest_ortperf.execution.machine.tensorrt_libraries import preload_tensorrt
 from pytest_ortperf.execution.model.model_dimensions import fix_dimensions
 from pytest_ortperf.execution.model.precision import TENSORRT
-from pytest_ortperf.execution.placement import record_placement, require_recorded
-from pytest_ortperf.execution.provider_options import provider_options
-from pytest_ortperf.execution.runtime_log import loader_reason, reason, shortened
-from pytest_ortperf.execution.session_knobs import Knobs, knobs_of
+from pytest_ortperf.execution.session.ep_registry import providers_argument
+from pytest_ortperf.execution.session.placement import record_placement, require_recorded
+from pytest_ortperf.execution.session.resolved_options import provider_options
+from pytest_ortperf.execution.session.runtime_log import loader_reason, reason, shortened
+from pytest_ortperf.execution.session.session_config import Knobs, knobs_of
 from pytest_ortperf.records.record import SessionFact
 
 CPU = "CPUExecutionProvider"

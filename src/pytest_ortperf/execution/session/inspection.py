@@ -17,7 +17,7 @@ from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import case_data
 from pytest_ortperf.execution.inputs.tensor_values import Runner
 from pytest_ortperf.execution.record_builder import Journal
-from pytest_ortperf.execution.session import SessionHooks, create_session
+from pytest_ortperf.execution.session.creation import SessionHooks, create_session
 
 RUNS = 3
 """The first creates what later ones reuse; the profile's last run is a steady one."""

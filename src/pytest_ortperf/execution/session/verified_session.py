@@ -12,18 +12,18 @@ import onnxruntime
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.inspection import InspectionHooks, inspect
 from pytest_ortperf.execution.model.precision import noted
-from pytest_ortperf.execution.placement import (
+from pytest_ortperf.execution.record_builder import Facts
+from pytest_ortperf.execution.session.creation import SessionHooks, create_session
+from pytest_ortperf.execution.session.inspection import InspectionHooks, inspect
+from pytest_ortperf.execution.session.placement import (
     FOLDED,
     has_assignment_info,
     placement_of_profile,
     read_placement,
     require_placement,
 )
-from pytest_ortperf.execution.provider_options import lower_precisions, lower_precisions_note
-from pytest_ortperf.execution.record_builder import Facts
-from pytest_ortperf.execution.session import SessionHooks, create_session
+from pytest_ortperf.execution.session.resolved_options import lower_precisions, lower_precisions_note
 from pytest_ortperf.records.record import Placement, SessionFact
 
 

@@ -13,11 +13,11 @@ from pytest_ortperf.cases.provider_option_tables import TABLES
 from pytest_ortperf.cases.provider_options import PROFILE_KEYS, check_options
 from pytest_ortperf.cases.providers import short_name
 from pytest_ortperf.errors import CaseError, SettingsError
-from pytest_ortperf.execution import tensorrt
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.engine_cache import cache_options
 from pytest_ortperf.execution.model.model_file import is_ep_context
 from pytest_ortperf.execution.model.precision import TENSORRT
+from pytest_ortperf.execution.session import tensorrt
+from pytest_ortperf.execution.session.engine_cache import cache_options
 
 TF32 = "tf32"
 """Precision of fp32 products with 10 bits of mantissa, on Ampere GPUs and later."""

@@ -125,7 +125,7 @@ def try_provider(question: Question) -> Verdict:
     """Make a tiny session with a provider in this process; see where its nodes land."""
     from pytest_ortperf.errors import CaseError
     from pytest_ortperf.execution.record_builder import Journal
-    from pytest_ortperf.execution.runtime_log import reason
+    from pytest_ortperf.execution.session.runtime_log import reason
 
     journal = Journal()
     try:
@@ -143,10 +143,10 @@ def try_provider(question: Question) -> Verdict:
 def _landed(question: Question, journal: Journal) -> bool:
     import onnxruntime
 
-    from pytest_ortperf.execution.ep_registry import providers_argument
     from pytest_ortperf.execution.machine.tensorrt_libraries import preload_tensorrt
-    from pytest_ortperf.execution.placement import has_assignment_info, read_placement, record_placement
-    from pytest_ortperf.execution.session import make_session, require_active
+    from pytest_ortperf.execution.session.creation import make_session, require_active
+    from pytest_ortperf.execution.session.ep_registry import providers_argument
+    from pytest_ortperf.execution.session.placement import has_assignment_info, read_placement, record_placement
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         onnxruntime.preload_dlls()

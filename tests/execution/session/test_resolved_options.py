@@ -14,12 +14,18 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution import engine_cache
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.engine_cache import Builder, cache_options, engine_key, model_key, remove_run_cache
 from pytest_ortperf.execution.model.artifact_cache import ArtifactCache
-from pytest_ortperf.execution.provider_options import lower_precisions, lower_precisions_note, provider_options
-from pytest_ortperf.execution.tensorrt import GraphInput
+from pytest_ortperf.execution.session import engine_cache
+from pytest_ortperf.execution.session.engine_cache import (
+    Builder,
+    cache_options,
+    engine_key,
+    model_key,
+    remove_run_cache,
+)
+from pytest_ortperf.execution.session.resolved_options import lower_precisions, lower_precisions_note, provider_options
+from pytest_ortperf.execution.session.tensorrt import GraphInput
 
 CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 OFF = ExecutionSettings(trt_cache="off")

@@ -8,12 +8,12 @@ import pytest
 from ort_models import AZURE, CPU, NoHooks, add_relu, case, folding
 
 from pytest_ortperf.errors import CaseError, CaseSkipped
-from pytest_ortperf.execution import opening
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.opening import open_session
-from pytest_ortperf.execution.placement import FOLDED
 from pytest_ortperf.execution.record_builder import Facts, Journal
-from pytest_ortperf.execution.session import create_session
+from pytest_ortperf.execution.session import verified_session as opening
+from pytest_ortperf.execution.session.creation import create_session
+from pytest_ortperf.execution.session.placement import FOLDED
+from pytest_ortperf.execution.session.verified_session import open_session
 from pytest_ortperf.records.record import ModelFact
 
 SETTINGS = ExecutionSettings()

@@ -13,15 +13,15 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import case_data
 from pytest_ortperf.execution.inputs.tensor_values import run
-from pytest_ortperf.execution.placement import (
+from pytest_ortperf.execution.session.creation import session_options
+from pytest_ortperf.execution.session.placement import (
     elsewhere_text,
     placement_of_profile,
     read_placement,
     require_placement,
 )
-from pytest_ortperf.execution.profile_events import Event
-from pytest_ortperf.execution.session import session_options
-from pytest_ortperf.execution.session_knobs import Knobs
+from pytest_ortperf.execution.session.profile_events import Event
+from pytest_ortperf.execution.session.session_config import Knobs
 from pytest_ortperf.records.record import Placement
 
 CUDA = "CUDAExecutionProvider"

@@ -20,7 +20,7 @@ from pytest_ortperf.execution.model.artifact_cache import Artifact, ArtifactCach
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims
 from pytest_ortperf.execution.model.model_hash import content_key
 from pytest_ortperf.execution.model.precision import cache_of
-from pytest_ortperf.execution.session_knobs import knobs_of
+from pytest_ortperf.execution.session.session_config import knobs_of
 from pytest_ortperf.records.environment.host import collect_environment
 
 _NOT_OF_THE_ENGINE = frozenset(

@@ -9,16 +9,16 @@ from ort_models import AZURE, CPU, NoHooks, add_relu, case
 
 from pytest_ortperf.cases.case_id import Mode
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution import session as sessions
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.session import (
+from pytest_ortperf.execution.session import creation as sessions
+from pytest_ortperf.execution.session.creation import (
     create_session,
     make_session,
     requested_providers,
     require_active,
     session_options,
 )
-from pytest_ortperf.execution.session_knobs import Knobs
+from pytest_ortperf.execution.session.session_config import Knobs
 
 CUDA = "CUDAExecutionProvider"
 MISSING = "libx.so.1: cannot open shared object file: No such file or directory"

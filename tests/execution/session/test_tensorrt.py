@@ -12,7 +12,7 @@ from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.model.model_file import is_ep_context
 from pytest_ortperf.execution.model.precision import fp16_by_option
-from pytest_ortperf.execution.tensorrt import GraphInput, graph_inputs, precision_options, profile_options
+from pytest_ortperf.execution.session.tensorrt import GraphInput, graph_inputs, precision_options, profile_options
 
 IMAGE = GraphInput("image", ("batch", 3, "size", "size"))
 MASK = GraphInput("mask", ("batch", "tokens"))

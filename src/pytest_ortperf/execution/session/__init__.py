@@ -1,0 +1,1 @@
+"""A session of ONNX Runtime that provably runs where it was asked to."""
