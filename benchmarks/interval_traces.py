@@ -17,10 +17,10 @@ import onnxruntime
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.sources import RAMP, find_source
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.clocked import time_calls, without_garbage_collection
 from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs
 from pytest_ortperf.execution.inputs.tensor_values import Runner
-from pytest_ortperf.execution.warm_up import warm_up
+from pytest_ortperf.execution.timing.timing_loop import time_calls, without_garbage_collection
+from pytest_ortperf.execution.timing.warm_up import warm_up
 from pytest_ortperf.records.packing import pack, unpack
 
 DATA = Path(__file__).with_name("data") / "traces.json"

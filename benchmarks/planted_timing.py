@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from carriers import open_session
 
-from pytest_ortperf.execution.clocked import time_calls, without_garbage_collection
 from pytest_ortperf.execution.inputs.tensor_values import Runner
+from pytest_ortperf.execution.timing.timing_loop import time_calls, without_garbage_collection
 
 BLOCK_NS = 4e6
 WARM_UP_S = 0.1

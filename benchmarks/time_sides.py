@@ -19,8 +19,8 @@ from pytest_ortperf.cases.sources import RAMP, light_networks
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs
 from pytest_ortperf.execution.inputs.tensor_values import Runner
-from pytest_ortperf.execution.sampling import sample
-from pytest_ortperf.execution.warm_up import warm_up
+from pytest_ortperf.execution.timing.sampling import sample
+from pytest_ortperf.execution.timing.warm_up import warm_up
 from pytest_ortperf.records.statistics import compute
 
 NETWORKS = light_networks()

@@ -21,8 +21,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.sampling import sample
-from pytest_ortperf.execution.warm_up import warm_up
+from pytest_ortperf.execution.timing.sampling import sample
+from pytest_ortperf.execution.timing.warm_up import warm_up
 
 Call = Callable[[], object]
 

@@ -34,12 +34,12 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.model_list import read_models
 from pytest_ortperf.cases.providers import find_provider
-from pytest_ortperf.execution.bindable import Memory
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import case_data
 from pytest_ortperf.execution.inputs.tensor_values import Runner
-from pytest_ortperf.execution.io_binding import Bound
 from pytest_ortperf.execution.model.precision import prepare_model
+from pytest_ortperf.execution.timing.bindable import Memory
+from pytest_ortperf.execution.timing.io_binding import Bound
 from pytest_ortperf.records.reading import find_run, read_run
 from pytest_ortperf.records.statistics import summarize
 

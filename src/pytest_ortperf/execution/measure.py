@@ -15,20 +15,20 @@ import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.bindable import CannotBind
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import batch_of, case_data, tensor_facts
 from pytest_ortperf.execution.inputs.tensor_values import Runner
-from pytest_ortperf.execution.io_binding import Bound, Call
 from pytest_ortperf.execution.machine.machine_state import MachineWatch, refuse_state, unwatched, watched_machine
 from pytest_ortperf.execution.machine.resource_meter import ResourceMeter
 from pytest_ortperf.execution.record_builder import Facts
-from pytest_ortperf.execution.sampling import Progress, sample
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.execution.session.run_errors import running, wanted_outputs
-from pytest_ortperf.execution.stand import Stand
-from pytest_ortperf.execution.timing_modes import captured, graph_session, modes_of
-from pytest_ortperf.execution.warm_up import WarmUp, warm_up
+from pytest_ortperf.execution.timing.bindable import CannotBind
+from pytest_ortperf.execution.timing.io_binding import Bound, Call
+from pytest_ortperf.execution.timing.measured_session import Stand
+from pytest_ortperf.execution.timing.sampling import Progress, sample
+from pytest_ortperf.execution.timing.timing_modes import captured, graph_session, modes_of
+from pytest_ortperf.execution.timing.warm_up import WarmUp, warm_up
 from pytest_ortperf.records.latency import Latency
 
 

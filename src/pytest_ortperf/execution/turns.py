@@ -11,20 +11,20 @@ from typing import Any
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.bindable import CannotBind
 from pytest_ortperf.execution.case_flow import Execution
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.clocked import time_calls
 from pytest_ortperf.execution.execute import kind_of
-from pytest_ortperf.execution.io_binding import Bound, Call
 from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu, cuda_uuid, opened_gpu
 from pytest_ortperf.execution.machine.resource_meter import NVIDIA, device_number
 from pytest_ortperf.execution.measure import Bench, bound_graph, first_run
 from pytest_ortperf.execution.record_builder import Facts
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.execution.session.run_errors import running
-from pytest_ortperf.execution.stand import Stand
-from pytest_ortperf.execution.timing_modes import modes_of
+from pytest_ortperf.execution.timing.bindable import CannotBind
+from pytest_ortperf.execution.timing.io_binding import Bound, Call
+from pytest_ortperf.execution.timing.measured_session import Stand
+from pytest_ortperf.execution.timing.timing_loop import time_calls
+from pytest_ortperf.execution.timing.timing_modes import modes_of
 
 WARM_S = 0.1
 WARM_RUNS = 2

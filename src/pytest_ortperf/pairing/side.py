@@ -27,7 +27,7 @@ from pytest_ortperf.execution.machine.lease import Busy, claims_of, holding, loc
 from pytest_ortperf.execution.process.child import Child, ChildEnd, die_with_parent
 from pytest_ortperf.execution.record_builder import waited_s
 from pytest_ortperf.execution.session.session_config import knobs_of
-from pytest_ortperf.execution.timing_modes import modes_of
+from pytest_ortperf.execution.timing.timing_modes import modes_of
 from pytest_ortperf.execution.turns import TurnTaker
 from pytest_ortperf.item_runner import uses_cuda
 from pytest_ortperf.one_case import with_cases

@@ -56,7 +56,7 @@ FAILURE_KINDS = (
 """Classes of failure, stable over runs: comparisons look at these, not at message texts."""
 
 TIMINGS = ("host", "bound", "bound+copies", "graph")
-"""What the clock can cover; see `pytest_ortperf.execution.timing_modes`."""
+"""What the clock can cover; see `pytest_ortperf.execution.timing.timing_modes`."""
 
 OUTCOMES = ("passed", "failed", "crashed", "timed_out", "skipped", "xfailed", "xpassed")
 

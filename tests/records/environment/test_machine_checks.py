@@ -85,7 +85,7 @@ def test_every_check_has_words_that_are_its_own() -> None:
 
 def test_the_catalogue_holds_the_checks_that_are_made_and_no_other() -> None:
     folder = Path(pytest_ortperf.execution.__file__).parent
-    source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
+    source = "".join(path.read_text(encoding="utf-8") for path in folder.rglob("*.py"))
     made = set(re.findall(r'(?:finding|_refused|_judge_count)\(\s*"([a-z-]+)"', source))
     assert made == {check.id for check in CHECKS}
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings, Tool
-from pytest_ortperf.execution.stop_rule import MIN_SLOW_RUNS, Goal, StopRule, block_runs
+from pytest_ortperf.execution.timing.stop_rule import MIN_SLOW_RUNS, Goal, StopRule, block_runs
+from pytest_ortperf.execution.timing.warm_up import MIN_S
 from pytest_ortperf.execution.trtexec.flags import run_command, timing_flags
 from pytest_ortperf.execution.trtexec.log import parse_log
 from pytest_ortperf.execution.trtexec.printed import Row, TrtexecLog
 from pytest_ortperf.execution.trtexec.started import Started
 from pytest_ortperf.execution.trtexec.times import Times, parse_times
 from pytest_ortperf.execution.trtexec.verdict import require_success
-from pytest_ortperf.execution.warm_up import MIN_S
 from pytest_ortperf.records.intervals import FEWEST, fitting_length
 from pytest_ortperf.records.latency import FIXED, STABLE, UNSTABLE, Latency, Summary
 from pytest_ortperf.records.program import FROM_SAMPLES, FROM_SUMMARY

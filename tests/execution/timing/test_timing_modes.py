@@ -18,11 +18,11 @@ from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import PROVIDERS, Provider, find_provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution import measure
-from pytest_ortperf.execution.bindable import HOST, CannotBind, Memory
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute
 from pytest_ortperf.execution.record_builder import Facts, Journal
-from pytest_ortperf.execution.timing_modes import graph_session, memory_of, modes_of
+from pytest_ortperf.execution.timing.bindable import HOST, CannotBind, Memory
+from pytest_ortperf.execution.timing.timing_modes import graph_session, memory_of, modes_of
 
 QUICK = ExecutionSettings(iterations=10, warmup=1, operators="off", environment="off", track_memory=False)
 NO_GRAPH = "CPUExecutionProvider has no CUDA graphs; cuda and tensorrt have"

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import onnxruntime
 
-from pytest_ortperf.execution.bindable import (
+from pytest_ortperf.execution.inputs.tensor_types import ML_DTYPES, Array, Meta, Value, onnx_element_type, parse_type
+from pytest_ortperf.execution.inputs.tensor_values import as_ort_value
+from pytest_ortperf.execution.timing.bindable import (
     HOST,
     CannotBind,
     Memory,
@@ -19,8 +21,6 @@ from pytest_ortperf.execution.bindable import (
     require_tensor,
     symbol_sizes,
 )
-from pytest_ortperf.execution.inputs.tensor_types import ML_DTYPES, Array, Meta, Value, onnx_element_type, parse_type
-from pytest_ortperf.execution.inputs.tensor_values import as_ort_value
 
 __all__ = ["HOST", "Bound", "Call", "CannotBind", "Memory"]
 

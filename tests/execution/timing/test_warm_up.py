@@ -6,7 +6,7 @@ import pytest
 from fake_time import MS, FakeTime
 
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.warm_up import WarmUp, agree, warm_up, window_runs
+from pytest_ortperf.execution.timing.warm_up import WarmUp, agree, warm_up, window_runs
 
 
 def noise(mean_ms: float, count: int, share: float = 0.01) -> list[float]:

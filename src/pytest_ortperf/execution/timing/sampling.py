@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.clocked import WALL_CLOCK, Clock, time_calls, without_garbage_collection
-from pytest_ortperf.execution.stop_rule import Goal, StopRule, block_runs
-from pytest_ortperf.execution.warm_up import WarmUp
+from pytest_ortperf.execution.timing.stop_rule import Goal, StopRule, block_runs
+from pytest_ortperf.execution.timing.timing_loop import WALL_CLOCK, Clock, time_calls, without_garbage_collection
+from pytest_ortperf.execution.timing.warm_up import WarmUp
 from pytest_ortperf.records.intervals import FEWEST, fitting_length
 from pytest_ortperf.records.latency import FIXED, STABLE, UNSTABLE, Latency
 from pytest_ortperf.records.statistics import compute

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 import onnxruntime
 
 from pytest_ortperf.cases.providers import Provider
-from pytest_ortperf.execution.bindable import CannotBind, Memory
-from pytest_ortperf.execution.concurrency import run_concurrently
 from pytest_ortperf.execution.inputs.rotation import (
     DEVICE_CACHE_BYTE,
     buffer_count,
@@ -21,8 +19,10 @@ from pytest_ortperf.execution.inputs.rotation import (
 )
 from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.execution.inputs.tensor_values import Runner
-from pytest_ortperf.execution.io_binding import Bound, Call
-from pytest_ortperf.execution.timing_modes import memory_of, note_of
+from pytest_ortperf.execution.timing.bindable import CannotBind, Memory
+from pytest_ortperf.execution.timing.concurrency import run_concurrently
+from pytest_ortperf.execution.timing.io_binding import Bound, Call
+from pytest_ortperf.execution.timing.timing_modes import memory_of, note_of
 from pytest_ortperf.records.record import Concurrent, Copies
 
 COPY_RUNS = 50

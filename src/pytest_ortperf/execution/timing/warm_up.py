@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.clocked import WALL_CLOCK, Clock, time_calls
+from pytest_ortperf.execution.timing.timing_loop import WALL_CLOCK, Clock, time_calls
 from pytest_ortperf.records.statistics import MILD, median_absolute_deviation, percentile
 
 MIN_RUNS, MIN_S = 3, 0.5

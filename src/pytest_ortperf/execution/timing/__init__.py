@@ -1,0 +1,1 @@
+"""Warm-up, sampling and the timing modes."""
