@@ -29,14 +29,14 @@ from onnx import ModelProto, TensorProto, numpy_helper
 
 from pytest_ortperf.cases.model import Fp16Rule, Model, Tolerance
 from pytest_ortperf.cases.model_list import read_models
-from pytest_ortperf.execution.accuracy import compare, difference_of
-from pytest_ortperf.execution.array_difference import Difference
+from pytest_ortperf.execution.accuracy.array_difference import Difference
+from pytest_ortperf.execution.accuracy.error_ratio import multiple_of
+from pytest_ortperf.execution.accuracy.output_accuracy import compare, difference_of
+from pytest_ortperf.execution.accuracy.policy import RELATIVE, choose_tolerance
+from pytest_ortperf.execution.accuracy.precision_floor import FACTOR, LARGEST_FACTOR, ErrorPair, judged
 from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs
 from pytest_ortperf.execution.model.fp16_graph import convert
 from pytest_ortperf.execution.model.fp64 import fp64_model
-from pytest_ortperf.execution.own_error import multiple_of
-from pytest_ortperf.execution.policy import RELATIVE, choose_tolerance
-from pytest_ortperf.execution.second_chance import FACTOR, LARGEST_FACTOR, ErrorPair, judged
 
 ROOT = Path(__file__).parents[1]
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")

@@ -11,8 +11,9 @@ import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.accuracy.comparison import Comparison
+from pytest_ortperf.execution.accuracy.precision_error import Outputs
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.comparison import Comparison
 from pytest_ortperf.execution.inputs.case_data import CaseData
 from pytest_ortperf.execution.machine.machine_state import refuse_machine
 from pytest_ortperf.execution.machine.nvml import NoGpu
@@ -20,7 +21,6 @@ from pytest_ortperf.execution.machine.resource_meter import ResourceMeter
 from pytest_ortperf.execution.measure import Bench, measure
 from pytest_ortperf.execution.model.precision import PreparedModel, prepare_model, second_try
 from pytest_ortperf.execution.operator_profile import note_operators
-from pytest_ortperf.execution.precision_error import Outputs
 from pytest_ortperf.execution.record_builder import Facts
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.execution.session.engine_files import engines_of

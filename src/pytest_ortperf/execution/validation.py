@@ -10,9 +10,9 @@ import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.accuracy.comparison import Comparison
+from pytest_ortperf.execution.accuracy.consistency import batch_dimension, check_batch, check_repeat, not_made
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.comparison import Comparison
-from pytest_ortperf.execution.consistency import batch_dimension, check_batch, check_repeat, not_made
 from pytest_ortperf.execution.inputs.case_data import CaseData, case_data, tensor_facts
 from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.execution.inputs.tensor_values import Runner

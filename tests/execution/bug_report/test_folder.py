@@ -18,7 +18,7 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Model, Tolerance
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.accuracy import compare, effective
+from pytest_ortperf.execution.accuracy.output_accuracy import compare, effective
 from pytest_ortperf.execution.bisection.find import Search, bisect
 from pytest_ortperf.execution.bug_report import folder
 from pytest_ortperf.execution.bug_report import run as script

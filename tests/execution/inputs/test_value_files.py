@@ -5,7 +5,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from pytest_ortperf.execution.consistency import same_bits
+from pytest_ortperf.execution.accuracy.consistency import same_bits
 from pytest_ortperf.execution.inputs.value_files import MAPPED_BYTE, ValueWriter, read_value, values_hash
 
 VALUES = [

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pytest_ortperf.cases.model import Tolerance
-from pytest_ortperf.execution.accuracy import compare, effective
+from pytest_ortperf.execution.accuracy.output_accuracy import compare, effective
 from pytest_ortperf.execution.inputs.tensor_types import Array, Value, element_name
 from pytest_ortperf.records.bisection import ValueFact
 

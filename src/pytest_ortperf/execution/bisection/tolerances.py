@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Tolerance
+from pytest_ortperf.execution.accuracy.policy import choose_tolerance, tolerance_precision
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.model.precision import PreparedModel
-from pytest_ortperf.execution.policy import choose_tolerance, tolerance_precision
 from pytest_ortperf.execution.session.creation import requested_providers
 from pytest_ortperf.execution.session.resolved_options import lower_precisions
 

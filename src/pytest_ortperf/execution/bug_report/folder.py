@@ -16,7 +16,7 @@ import onnx
 
 from pytest_ortperf.cases.model import Tolerance
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.accuracy import effective
+from pytest_ortperf.execution.accuracy.output_accuracy import effective
 from pytest_ortperf.execution.bisection.ending import ending_of, wrong_outputs
 from pytest_ortperf.execution.bisection.find import Search, find_part, reference_name
 from pytest_ortperf.execution.bisection.judgement import Judge

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pytest_ortperf.cases.model import Model, Tolerance, ToleranceRule
-from pytest_ortperf.execution.accuracy import compare
-from pytest_ortperf.execution.array_difference import CHUNK
-from pytest_ortperf.execution.policy import choose_tolerance, tolerance_precision
+from pytest_ortperf.execution.accuracy.array_difference import CHUNK
+from pytest_ortperf.execution.accuracy.output_accuracy import compare
+from pytest_ortperf.execution.accuracy.policy import choose_tolerance, tolerance_precision
 from pytest_ortperf.records import codec
 from pytest_ortperf.records.record import OutputAccuracy
 

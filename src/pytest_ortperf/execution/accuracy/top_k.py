@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from pytest_ortperf.execution.array_difference import Difference, Worst
+from pytest_ortperf.execution.accuracy.array_difference import Difference, Worst
 from pytest_ortperf.execution.inputs.number_ranges import is_integer
 from pytest_ortperf.execution.inputs.tensor_types import Array, element_name
 

@@ -16,15 +16,15 @@ from pytest_ortperf.cases.model import Fp16Rule, Model, Tolerance
 from pytest_ortperf.cases.model_list import read_models
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.array_difference import Difference, array_difference
+from pytest_ortperf.execution.accuracy.array_difference import Difference, array_difference
+from pytest_ortperf.execution.accuracy.error_ratio import multiple_of
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute
 from pytest_ortperf.execution.model.fp16_graph import convert
-from pytest_ortperf.execution.own_error import multiple_of
 from pytest_ortperf.execution.record_builder import Facts, Journal
 from pytest_ortperf.records.record import OutputAccuracy
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 class Hooks:

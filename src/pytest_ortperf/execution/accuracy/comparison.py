@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Tolerance
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.accuracy import compare
+from pytest_ortperf.execution.accuracy.error_pictures import more_pictures
+from pytest_ortperf.execution.accuracy.error_ratio import with_own_error
+from pytest_ortperf.execution.accuracy.output_accuracy import compare
+from pytest_ortperf.execution.accuracy.policy import choose_tolerance, tolerance_precision
+from pytest_ortperf.execution.accuracy.precision_error import Compared, Outputs
+from pytest_ortperf.execution.accuracy.precision_floor import with_second_chance
+from pytest_ortperf.execution.accuracy.references import cpu_reference
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.error_pictures import more_pictures
 from pytest_ortperf.execution.inputs.case_data import CaseData
 from pytest_ortperf.execution.model.precision import PreparedModel
-from pytest_ortperf.execution.own_error import with_own_error
-from pytest_ortperf.execution.policy import choose_tolerance, tolerance_precision
-from pytest_ortperf.execution.precision_error import Compared, Outputs
 from pytest_ortperf.execution.record_builder import Facts
-from pytest_ortperf.execution.reference import cpu_reference
-from pytest_ortperf.execution.second_chance import with_second_chance
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.records.record import ConsistencyCheck, DataSetAccuracy
 

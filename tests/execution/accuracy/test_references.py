@@ -13,9 +13,16 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.accuracy.references import (
+    NotAvailable,
+    OnCpu,
+    Reference,
+    _processor,
+    cpu_outputs,
+    cpu_reference,
+)
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import CaseData
-from pytest_ortperf.execution.reference import NotAvailable, OnCpu, Reference, _processor, cpu_outputs, cpu_reference
 
 
 class Hooks:

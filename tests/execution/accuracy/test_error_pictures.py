@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pytest_ortperf.execution.error_pictures import error_picture
+from pytest_ortperf.execution.accuracy.error_pictures import error_picture
 from pytest_ortperf.records.codec import as_dict, from_dict
 from pytest_ortperf.records.pictures import ErrorPicture
 

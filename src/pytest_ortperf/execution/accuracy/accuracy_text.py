@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from pytest_ortperf.execution.array_difference import Difference
+from pytest_ortperf.execution.accuracy.array_difference import Difference
 from pytest_ortperf.records.record import OutputAccuracy
 
 _FREE = 1e-3

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Tolerance
-from pytest_ortperf.execution.array_difference import Difference
+from pytest_ortperf.execution.accuracy.array_difference import Difference
+from pytest_ortperf.execution.accuracy.references import NotAvailable, OnCpu, Reference, Width, cpu_outputs
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import CaseData
 from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.execution.model.fp16 import fp16_model
 from pytest_ortperf.execution.model.precision import BY_OPTION, PreparedModel, cache_of
-from pytest_ortperf.execution.reference import NotAvailable, OnCpu, Reference, Width, cpu_outputs
 from pytest_ortperf.execution.session.creation import SessionHooks
 
 FP64 = "CPU fp64"

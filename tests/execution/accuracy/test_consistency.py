@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pytest_ortperf.cases.model import Tolerance
-from pytest_ortperf.execution.consistency import batch_dimension, check_batch, check_repeat, same_bits
+from pytest_ortperf.execution.accuracy.consistency import batch_dimension, check_batch, check_repeat, same_bits
 from pytest_ortperf.records.record import ConsistencyCheck
 
 CLOSE = Tolerance(rtol=1e-3, atol=1e-5, percent_mismatch=0.0, repeat="within")

@@ -11,10 +11,10 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from pytest_ortperf.execution.accuracy import difference_of, effective
-from pytest_ortperf.execution.array_difference import Difference
-from pytest_ortperf.execution.policy import RELATIVE
-from pytest_ortperf.execution.precision_error import (
+from pytest_ortperf.execution.accuracy.array_difference import Difference
+from pytest_ortperf.execution.accuracy.output_accuracy import difference_of, effective
+from pytest_ortperf.execution.accuracy.policy import RELATIVE
+from pytest_ortperf.execution.accuracy.precision_error import (
     FP64,
     Compared,
     Outputs,
@@ -25,8 +25,8 @@ from pytest_ortperf.execution.precision_error import (
     on_cpu,
     same_precision,
 )
-from pytest_ortperf.execution.reference import NotAvailable
-from pytest_ortperf.execution.second_chance import FACTOR, LARGEST_FACTOR
+from pytest_ortperf.execution.accuracy.precision_floor import FACTOR, LARGEST_FACTOR
+from pytest_ortperf.execution.accuracy.references import NotAvailable
 from pytest_ortperf.records.record import OutputAccuracy
 
 _LARGEST_SHARE = LARGEST_FACTOR / FACTOR

@@ -11,11 +11,11 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_ortperf.execution.accuracy import difference_of
-from pytest_ortperf.execution.accuracy_text import cosine_text
-from pytest_ortperf.execution.array_difference import Difference
-from pytest_ortperf.execution.policy import RELATIVE, SINGLE
-from pytest_ortperf.execution.precision_error import (
+from pytest_ortperf.execution.accuracy.accuracy_text import cosine_text
+from pytest_ortperf.execution.accuracy.array_difference import Difference
+from pytest_ortperf.execution.accuracy.output_accuracy import difference_of
+from pytest_ortperf.execution.accuracy.policy import RELATIVE, SINGLE
+from pytest_ortperf.execution.accuracy.precision_error import (
     FP64,
     Compared,
     Outputs,

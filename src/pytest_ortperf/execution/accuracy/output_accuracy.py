@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from pytest_ortperf.cases.model import Tolerance
-from pytest_ortperf.execution.accuracy_text import failure_text
-from pytest_ortperf.execution.array_difference import Difference, array_difference, combined
+from pytest_ortperf.execution.accuracy.accuracy_text import failure_text
+from pytest_ortperf.execution.accuracy.array_difference import Difference, array_difference, combined
+from pytest_ortperf.execution.accuracy.top_k import top_k_difference
 from pytest_ortperf.execution.inputs.tensor_types import FLOATS, Array, Value, element_name, shape_of, type_text
-from pytest_ortperf.execution.top_k import top_k_difference
 from pytest_ortperf.records.record import OutputAccuracy
 
 _BFLOAT16_RTOL = 2**-6

@@ -13,18 +13,18 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Model, Tolerance
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution import precision_error
-from pytest_ortperf.execution.accuracy import compare
-from pytest_ortperf.execution.array_difference import array_difference
+from pytest_ortperf.execution.accuracy import precision_error
+from pytest_ortperf.execution.accuracy.array_difference import array_difference
+from pytest_ortperf.execution.accuracy.output_accuracy import compare
+from pytest_ortperf.execution.accuracy.precision_error import Compared, same_precision
+from pytest_ortperf.execution.accuracy.precision_floor import ErrorPair, judged, with_second_chance
+from pytest_ortperf.execution.accuracy.references import NotAvailable, Reference
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute
 from pytest_ortperf.execution.inputs.case_data import CaseData
 from pytest_ortperf.execution.model.model_file import inspect_precision
 from pytest_ortperf.execution.model.precision import prepare_model
-from pytest_ortperf.execution.precision_error import Compared, same_precision
 from pytest_ortperf.execution.record_builder import Facts, Journal
-from pytest_ortperf.execution.reference import NotAvailable, Reference
-from pytest_ortperf.execution.second_chance import ErrorPair, judged, with_second_chance
 
 
 class Hooks:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from pytest_ortperf.execution.accuracy.moments import Moments, moments_of, moments_of_same
 from pytest_ortperf.execution.inputs.number_ranges import is_integer
 from pytest_ortperf.execution.inputs.tensor_types import Array, element_name
-from pytest_ortperf.execution.moments import Moments, moments_of, moments_of_same
 
 CHUNK = 1 << 18
 """Elements that are looked at together: 2 MiB of each float64 array, which a core's cache about holds."""

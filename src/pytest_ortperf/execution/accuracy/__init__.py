@@ -1,0 +1,1 @@
+"""Outputs against references: differences, tolerances and what a precision itself costs."""
