@@ -20,13 +20,13 @@ from pytest_ortperf.execution.machine.nvml import NoGpu
 from pytest_ortperf.execution.machine.resource_meter import ResourceMeter
 from pytest_ortperf.execution.measure import Bench, measure
 from pytest_ortperf.execution.model.precision import PreparedModel, prepare_model, second_try
-from pytest_ortperf.execution.operator_profile import note_operators
+from pytest_ortperf.execution.profile.operator_profile import note_operators
 from pytest_ortperf.execution.record_builder import Facts
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.execution.session.engine_files import engines_of
 from pytest_ortperf.execution.session.inspection import keep_files
 from pytest_ortperf.execution.session.verified_session import open_session
-from pytest_ortperf.execution.validation import Validation
+from pytest_ortperf.execution.validate import Validation
 from pytest_ortperf.records.record import SessionFact
 
 

@@ -22,13 +22,13 @@ from pytest_ortperf.case_item import CaseItem
 from pytest_ortperf.cases.matrix import applies
 from pytest_ortperf.errors import CaseError, CaseSkipped, OrtPerfError
 from pytest_ortperf.execution.execute import prepare_process
+from pytest_ortperf.execution.interleaved import TurnTaker
 from pytest_ortperf.execution.machine.devices import nvml_gpus
 from pytest_ortperf.execution.machine.lease import Busy, claims_of, holding, lock_folder
 from pytest_ortperf.execution.process.child import Child, ChildEnd, die_with_parent
 from pytest_ortperf.execution.record_builder import waited_s
 from pytest_ortperf.execution.session.session_config import knobs_of
 from pytest_ortperf.execution.timing.timing_modes import modes_of
-from pytest_ortperf.execution.turns import TurnTaker
 from pytest_ortperf.item_runner import uses_cuda
 from pytest_ortperf.one_case import with_cases
 from pytest_ortperf.outcome import crash_of, expected_failure, failure_of, record_of

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.operator_times import read_operators
+from pytest_ortperf.execution.profile.operator_times import read_operators
 from pytest_ortperf.execution.record_builder import Facts
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.execution.session.inspection import InspectionHooks, case_folder, inspect

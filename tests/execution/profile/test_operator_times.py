@@ -6,8 +6,8 @@ import pytest
 from profiles import CPU, CUDA, graph_call, kernel, node, run, text_of, whole
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution import operator_times
-from pytest_ortperf.execution.operator_times import operators_of, read_operators, type_name
+from pytest_ortperf.execution.profile import operator_times
+from pytest_ortperf.execution.profile.operator_times import operators_of, read_operators, type_name
 from pytest_ortperf.execution.session.profile_events import Event, read_events
 from pytest_ortperf.records.operators import OperatorProfile, OperatorTime
 

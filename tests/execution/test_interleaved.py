@@ -14,8 +14,8 @@ from execution.ort_models import NoHooks, add_relu, case
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
+from pytest_ortperf.execution.interleaved import WARM_S, TurnTaker, _settled
 from pytest_ortperf.execution.record_builder import Facts, Journal
-from pytest_ortperf.execution.turns import WARM_S, TurnTaker, _settled
 
 
 @pytest.fixture

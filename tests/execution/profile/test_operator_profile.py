@@ -15,16 +15,16 @@ from ort_models import CPU, NoHooks, add_relu, case, folding
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution import operator_profile
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute
-from pytest_ortperf.execution.operator_profile import MOST_RUNS, note_operators, profile_operators
+from pytest_ortperf.execution.profile import operator_profile
+from pytest_ortperf.execution.profile.operator_profile import MOST_RUNS, note_operators, profile_operators
 from pytest_ortperf.execution.record_builder import Facts, Journal
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.operators import OperatorProfile
 from pytest_ortperf.records.record import Placement, SessionFact
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BUNDLED = sorted(path.parent.name for path in (ROOT / "models").glob("*/model.onnx"))
 QUICK = ExecutionSettings(iterations=5, warmup=2)
 

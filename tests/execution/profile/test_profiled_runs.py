@@ -4,7 +4,7 @@ import pytest
 from profiles import CPU, CUDA, event, graph_call, kernel, node, run
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.profiled_runs import ProfiledRun, profiled_runs
+from pytest_ortperf.execution.profile.profiled_runs import ProfiledRun, profiled_runs
 from pytest_ortperf.execution.session.profile_events import Event
 
 

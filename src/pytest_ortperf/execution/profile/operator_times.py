@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pytest_ortperf.execution.profiled_runs import NodeKey, ProfiledRun, profiled_runs
+from pytest_ortperf.execution.profile.profiled_runs import NodeKey, ProfiledRun, profiled_runs
 from pytest_ortperf.execution.session.creation import CPU
 from pytest_ortperf.execution.session.profile_events import Event, read_events, unreadable
 from pytest_ortperf.records.operators import OperatorProfile, OperatorTime

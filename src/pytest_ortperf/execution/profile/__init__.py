@@ -1,0 +1,1 @@
+"""Time by operator, from ONNX Runtime's own profile."""
