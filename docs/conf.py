@@ -28,7 +28,7 @@ html_title = f"{project} {release}"
 def options_page() -> str:
     """Return each option as a definition: flag, ini twin, meaning, default."""
     # Imported here, because a build that cannot import the package must fail with that reason.
-    from pytest_ortperf.option_table import OPTIONS
+    from pytest_ortperf.settings.option_table import OPTIONS
 
     entries = []
     for option in OPTIONS:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ortperf import options, settings
+from pytest_ortperf.settings import options
+from pytest_ortperf.settings import run_settings as settings
 
 
 def config(*texts: str) -> Any:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ortperf import options
 from pytest_ortperf.errors import SettingsError
-from pytest_ortperf.options import is_worker
-from pytest_ortperf.provider_choice import settle_plugins, settle_providers
 from pytest_ortperf.records.environment.distributions import require_one_onnxruntime
 from pytest_ortperf.selection import take_selections
+from pytest_ortperf.settings import options
+from pytest_ortperf.settings.options import is_worker
+from pytest_ortperf.settings.provider_choice import settle_plugins, settle_providers
 
 
 def prepare(config: pytest.Config) -> None:
@@ -79,7 +79,7 @@ def _check_isolation(config: pytest.Config) -> None:
 def _group_by_model(config: pytest.Config) -> None:
     # loadgroup puts @group into ids and hangs when a worker crashes; loadscope groups by model with clean ids, but
     # gives an item that took its worker along to the next worker: where that can happen, items go out one by one
-    from pytest_ortperf.settings import isolation
+    from pytest_ortperf.settings.run_settings import isolation
 
     option = config.option
     if getattr(option, "numprocesses", None) and getattr(option, "dist", None) == "no" and not option.distload:
@@ -87,7 +87,7 @@ def _group_by_model(config: pytest.Config) -> None:
 
 
 def _collect_model_lists(config: pytest.Config) -> None:
-    from pytest_ortperf.settings import model_paths
+    from pytest_ortperf.settings.run_settings import model_paths
 
     paths = model_paths(config)
     if options.given(config, "models") is not None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_ortperf import options
 from pytest_ortperf.cases.case_id import CaseId
 from pytest_ortperf.errors import OrtPerfError
+from pytest_ortperf.settings import options
 
 if TYPE_CHECKING:
     from pytest_ortperf.records.reading import Run

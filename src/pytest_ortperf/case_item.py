@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_ortperf import options
 from pytest_ortperf.cases.matrix import Case, applies
 from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.outcome import error_text
+from pytest_ortperf.settings import options
 
 if TYPE_CHECKING:
     from pytest_ortperf.execution.record_builder import Facts

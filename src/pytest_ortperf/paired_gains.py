@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_ortperf import options
 from pytest_ortperf.errors import OrtPerfError
-from pytest_ortperf.options import is_worker
 from pytest_ortperf.records.pairs import Pair
 from pytest_ortperf.records.pairs_file import PairsFile, pairs_path
 from pytest_ortperf.reports.tables.gains import Gains
+from pytest_ortperf.settings import options
+from pytest_ortperf.settings.options import is_worker
 
 if TYPE_CHECKING:
     from pytest_ortperf.pairing.lead import Lead

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_ortperf import hooks, options
+from pytest_ortperf import hooks
 from pytest_ortperf.lazy_recording import LazyRecording
+from pytest_ortperf.settings import options
 
 if TYPE_CHECKING:
     from pytest_ortperf.fixture import OrtPerf

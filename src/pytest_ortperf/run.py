@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_ortperf import options
-from pytest_ortperf.options import is_worker
-from pytest_ortperf.provider_choice import left_out_key
 from pytest_ortperf.records.environment.distributions import onnxruntime_distributions
-from pytest_ortperf.settings import RunSettings, read_settings
+from pytest_ortperf.settings import options
+from pytest_ortperf.settings.options import is_worker
+from pytest_ortperf.settings.provider_choice import left_out_key
+from pytest_ortperf.settings.run_settings import RunSettings, read_settings
 
 if TYPE_CHECKING:
     from pytest_ortperf.execution.record_builder import Journal

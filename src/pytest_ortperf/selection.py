@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from pytest_ortperf import options
+from pytest_ortperf.settings import options
 
 T = TypeVar("T")
 

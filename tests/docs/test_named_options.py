@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ortperf.option_table import OPTIONS
+from pytest_ortperf.settings.option_table import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])

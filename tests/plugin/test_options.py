@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pytest_ortperf import options
-from pytest_ortperf.option_table import OPTIONS
-from pytest_ortperf.settings import RunSettings, read_settings
+from pytest_ortperf.settings import options
+from pytest_ortperf.settings.option_table import OPTIONS
+from pytest_ortperf.settings.run_settings import RunSettings, read_settings
 
 Read = Callable[[RunSettings], object]
 

@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from pytest_ortperf import options
 from pytest_ortperf.case_item import CaseItem
 from pytest_ortperf.cases.matrix import applies
 from pytest_ortperf.errors import CaseError, CaseSkipped, OrtPerfError
@@ -36,6 +35,7 @@ from pytest_ortperf.pairing.channel import Channel, Message, Silent
 from pytest_ortperf.records.codec import as_dict
 from pytest_ortperf.records.environment.host import collect_environment
 from pytest_ortperf.records.record import Record
+from pytest_ortperf.settings import options
 
 ALWAYS = ("--ortperf-mode=benchmark", "-n0")
 """What every side is collected with."""

@@ -25,7 +25,7 @@ from pytest_ortperf.execution.session.session_config import Knobs
 from pytest_ortperf.records.record import Placement
 
 CUDA = "CUDAExecutionProvider"
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BUNDLED = sorted(path.parent.name for path in (ROOT / "models").glob("*/model.onnx"))
 
 

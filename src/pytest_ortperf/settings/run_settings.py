@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from pytest_ortperf import options
 from pytest_ortperf.cases.matrix import MODES, Axes
 from pytest_ortperf.cases.model import Tolerance
 from pytest_ortperf.cases.provider_options import check_option, installed_onnxruntime
 from pytest_ortperf.cases.providers import GROUPS, Provider, Target, find_target
-from pytest_ortperf.device_choice import device_choices, named_provider, settled_plugins
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.execution.case_settings import ExecutionSettings, tool_of_builtins
-from pytest_ortperf.timings import read_timings
+from pytest_ortperf.settings import options
+from pytest_ortperf.settings.device_choice import device_choices, named_provider, settled_plugins
+from pytest_ortperf.settings.timings import read_timings
 
 DEFAULT_TIMEOUT_S = 600.0
 MOST_THREADS = 2**31 - 1

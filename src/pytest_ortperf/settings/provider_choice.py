@@ -10,16 +10,16 @@ from collections.abc import Iterable, Mapping
 
 import pytest
 
-from pytest_ortperf import options
 from pytest_ortperf.cases.providers import PROVIDERS, Provider, find_provider
-from pytest_ortperf.device_choice import device_choices
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.execution.session.plugin_packages import PluginError, installed_plugins, plugin_library
 from pytest_ortperf.execution.session.probe import Question, Verdict, compiled_in, probe
 from pytest_ortperf.execution.trtexec.tool import NAME as TRTEXEC
 from pytest_ortperf.execution.trtexec.tool import ToolError, find_tool
 from pytest_ortperf.records.environment.distributions import onnxruntime_distributions
-from pytest_ortperf.settings import TRTEXEC_TOOL, ep_options, providers, targets
+from pytest_ortperf.settings import options
+from pytest_ortperf.settings.device_choice import device_choices
+from pytest_ortperf.settings.run_settings import TRTEXEC_TOOL, ep_options, providers, targets
 
 left_out_key = pytest.StashKey[dict[str, str]]()
 """Under `auto`: short name -> why it is left out. Known in the controller alone."""

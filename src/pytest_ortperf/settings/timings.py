@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ortperf.options import split_names
 from pytest_ortperf.records.record import TIMINGS
+from pytest_ortperf.settings.options import split_names
 
 AUTO = "auto"
 

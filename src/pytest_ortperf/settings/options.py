@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from pytest_ortperf.option_table import OPTIONS, Option
+from pytest_ortperf.settings.option_table import OPTIONS, Option
 
 T = TypeVar("T")
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from pytest_ortperf import options
 from pytest_ortperf.cases.providers import PROVIDERS, Provider, find_provider
 from pytest_ortperf.errors import SettingsError
+from pytest_ortperf.settings import options
 
 _FLAG = "--ortperf-device"
 
