@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from pytest_ortperf.errors import SettingsError
 
 if TYPE_CHECKING:
-    from pytest_ortperf.case_item import CaseItem
     from pytest_ortperf.execution.bisection.find import Search
     from pytest_ortperf.records.bisection import Bisection
+    from pytest_ortperf.running.case_item import CaseItem
 
 BISECT_EXAMPLES = """\
 examples:

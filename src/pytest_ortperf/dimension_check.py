@@ -8,8 +8,8 @@ import pytest
 
 from pytest_ortperf import run_failures
 from pytest_ortperf.cases.dimensions import lacking_in
-from pytest_ortperf.reporting import RECORD
 from pytest_ortperf.run_failures import RunFailure
+from pytest_ortperf.running.test_reports import RECORD
 
 
 class DimensionCheck:

@@ -20,7 +20,7 @@ from pytest_ortperf.reports.junit import properties
 if TYPE_CHECKING:
     from pytest_ortperf.cases.case_id import Mode
     from pytest_ortperf.fixture_arguments import BenchmarkArguments, ValidateArguments
-    from pytest_ortperf.run import Run
+    from pytest_ortperf.running.run import Run
 
 __tracebackhide__ = True  # a failure shows the line of the user's test
 

@@ -22,7 +22,7 @@ from pytest_ortperf.cases.providers import Provider, find_provider
 from pytest_ortperf.cases.sources import RAMP, SCHEMES, find_source
 from pytest_ortperf.errors import OrtPerfError, SettingsError
 from pytest_ortperf.execution.case_settings import ExecutionSettings, GivenData
-from pytest_ortperf.run import Run
+from pytest_ortperf.running.run import Run
 from pytest_ortperf.settings.timings import read_timings
 
 __tracebackhide__ = True  # a wrong argument shows the line of the user's test

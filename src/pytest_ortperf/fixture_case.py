@@ -10,24 +10,24 @@ from typing import Any
 
 import pytest
 
-from pytest_ortperf.case_item import UserHooks
 from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.execution.execute import execute, prepare_process
 from pytest_ortperf.execution.process.child import Child, ChildEnd
 from pytest_ortperf.execution.process.external_program import end_program
 from pytest_ortperf.execution.record_builder import Facts, Journal, waited_s
 from pytest_ortperf.fixture_arguments import Call
-from pytest_ortperf.outcome import crash_of, failure_of, record_of, require_limits
 from pytest_ortperf.progress import progress_of
 from pytest_ortperf.records.codec import as_dict, from_dict
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.run import Run
+from pytest_ortperf.running.case_item import UserHooks
+from pytest_ortperf.running.outcome import crash_of, failure_of, record_of, require_limits
+from pytest_ortperf.running.run import Run
 
 __tracebackhide__ = True
 
 
 class FixtureCase:
-    """What `pytest_ortperf.outcome.Attempt` asks for."""
+    """What `pytest_ortperf.running.outcome.Attempt` asks for."""
 
     crash_expected = False
     facts: Facts | None = None

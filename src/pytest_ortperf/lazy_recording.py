@@ -12,7 +12,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_ortperf.recorder import Recorder
-    from pytest_ortperf.run import Run
+    from pytest_ortperf.running.run import Run
 
 RECORDS = "ortperf_records"
 """Attribute of the last report of a test that carries its records, as builtins."""
@@ -62,7 +62,7 @@ def run_of(config: pytest.Config) -> Run:
     run: Run | None = config.pluginmanager.getplugin("ortperf-run") or config.stash.get(_run_key, None)
     if run is None:
         from pytest_ortperf.activation import prepare_for_tests
-        from pytest_ortperf.run import Run
+        from pytest_ortperf.running.run import Run
 
         prepare_for_tests(config)
         run = config.stash[_run_key] = Run(config)

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_ortperf.recorder import MachineNotes, machine_key
 from pytest_ortperf.records.environment.machine_checks import Canary
-from pytest_ortperf.run import Run
+from pytest_ortperf.running.run import Run
 from pytest_ortperf.settings import options
 from pytest_ortperf.settings.run_settings import UNFIT
 

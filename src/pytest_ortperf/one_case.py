@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from pytest_ortperf.case_item import CaseItem
 from pytest_ortperf.cases.case_id import CaseId
 from pytest_ortperf.errors import OrtPerfError, SettingsError
+from pytest_ortperf.running.case_item import CaseItem
 
 
 def read_case_id(text: str) -> CaseId:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_ortperf.pairing.measure_pair import Match
     from pytest_ortperf.pairing.side_process import SideSpec
     from pytest_ortperf.records.reading import Run as StoredRun
-    from pytest_ortperf.run import Run
+    from pytest_ortperf.running.run import Run
 
 PAIRS = 6
 """The fewest that give the median an interval."""

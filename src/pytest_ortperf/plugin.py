@@ -53,14 +53,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def _start(config: pytest.Config) -> None:
     """Register what an active run consists of."""
     from pytest_ortperf.nodes import Collecting
-    from pytest_ortperf.run import Run
+    from pytest_ortperf.running.run import Run
 
     run = Run(config)
     config.pluginmanager.register(run, "ortperf-run")
     config.pluginmanager.register(Collecting(run), "ortperf-collecting")
     if config.option.collectonly:
         return
-    from pytest_ortperf.isolation import runner_for
+    from pytest_ortperf.running.isolation import runner_for
 
     # the recorder first: hooks run in the reverse order, and it has to see a crash as the runner has amended it
     if not options.is_worker(config):

@@ -14,10 +14,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ortperf.case_item import CaseItem
 from pytest_ortperf.errors import OrtPerfError, ResultsFileError
 from pytest_ortperf.execution.machine.devices import nvml_gpus
-from pytest_ortperf.outcome import is_case_id, record_of_lost_item
 from pytest_ortperf.records.codec import from_dict
 from pytest_ortperf.records.environment.host import collect_environment
 from pytest_ortperf.records.environment.labels import collect_labels
@@ -27,9 +25,11 @@ from pytest_ortperf.records.reading import SCHEMA, records_path
 from pytest_ortperf.records.reading import Run as StoredRun
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.store import RecordsFile, check_writable, new_run_id
-from pytest_ortperf.reporting import RECORD, tell_first_line
 from pytest_ortperf.reports.junit import properties
-from pytest_ortperf.run import Run
+from pytest_ortperf.running.case_item import CaseItem
+from pytest_ortperf.running.outcome import is_case_id, record_of_lost_item
+from pytest_ortperf.running.run import Run
+from pytest_ortperf.running.test_reports import RECORD, tell_first_line
 from pytest_ortperf.settings import options
 from pytest_ortperf.settings.provider_choice import left_out_key
 

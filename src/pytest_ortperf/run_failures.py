@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ortperf.reporting import FailureText
+from pytest_ortperf.running.test_reports import FailureText
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

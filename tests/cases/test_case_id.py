@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pytest_ortperf.cases.case_id import CaseId, validation_nodeid
 from pytest_ortperf.cases.names import name_issue
-from pytest_ortperf.outcome import record_of_lost_item
+from pytest_ortperf.running.outcome import record_of_lost_item
 
 NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=0x24F), min_size=1, max_size=8).filter(
     lambda name: name_issue(name) is None

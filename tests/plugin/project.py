@@ -18,7 +18,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-import pytest_ortperf.run  # noqa: F401 - a run in this process drops what it imports first, and the next pays again
+import pytest_ortperf.running.run  # noqa: F401 - a run in this process drops what it imports first, and the next pays again
 
 PLAIN = ("-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 TIMEOUT_S = 120

@@ -8,11 +8,11 @@ import pytest
 from onnx import numpy_helper
 
 from plugin.project import Project, Result
-from pytest_ortperf import known_failures
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.execution.case_settings import ExecutionSettings
+from pytest_ortperf.running import known_failures
 
 QUICK = (
     "--ortperf-ep=cpu",

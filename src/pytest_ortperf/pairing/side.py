@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from pytest_ortperf.case_item import CaseItem
 from pytest_ortperf.cases.matrix import applies
 from pytest_ortperf.errors import CaseError, CaseSkipped, OrtPerfError
 from pytest_ortperf.execution.execute import prepare_process
@@ -28,13 +27,14 @@ from pytest_ortperf.execution.process.child import Child, ChildEnd, die_with_par
 from pytest_ortperf.execution.record_builder import waited_s
 from pytest_ortperf.execution.session.session_config import knobs_of
 from pytest_ortperf.execution.timing.timing_modes import modes_of
-from pytest_ortperf.item_runner import uses_cuda
 from pytest_ortperf.one_case import with_cases
-from pytest_ortperf.outcome import crash_of, expected_failure, failure_of, record_of
 from pytest_ortperf.pairing.channel import Channel, Message, Silent
 from pytest_ortperf.records.codec import as_dict
 from pytest_ortperf.records.environment.host import collect_environment
 from pytest_ortperf.records.record import Record
+from pytest_ortperf.running.case_item import CaseItem
+from pytest_ortperf.running.item_runner import uses_cuda
+from pytest_ortperf.running.outcome import crash_of, expected_failure, failure_of, record_of
 from pytest_ortperf.settings import options
 
 ALWAYS = ("--ortperf-mode=benchmark", "-n0")

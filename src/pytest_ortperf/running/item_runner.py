@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from pytest_ortperf.case_item import CaseItem
-from pytest_ortperf.outcome import expected_failure, failure_of, record_of
-from pytest_ortperf.reporting import attach
-from pytest_ortperf.run import Run
-from pytest_ortperf.validations import Validations
+from pytest_ortperf.running.case_item import CaseItem
+from pytest_ortperf.running.outcome import expected_failure, failure_of, record_of
+from pytest_ortperf.running.run import Run
+from pytest_ortperf.running.test_reports import attach
+from pytest_ortperf.running.validations import Validations
 
 
 class Runner:

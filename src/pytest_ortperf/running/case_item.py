@@ -12,13 +12,13 @@ import pytest
 
 from pytest_ortperf.cases.matrix import Case, applies
 from pytest_ortperf.errors import CaseError, CaseSkipped
-from pytest_ortperf.outcome import error_text
+from pytest_ortperf.running.outcome import error_text
 from pytest_ortperf.settings import options
 
 if TYPE_CHECKING:
     from pytest_ortperf.execution.record_builder import Facts
     from pytest_ortperf.records.record import Record
-    from pytest_ortperf.run import Run
+    from pytest_ortperf.running.run import Run
 
 
 _NOT_AGAIN = frozenset(
@@ -100,7 +100,7 @@ class CaseItem(pytest.Item):
 
     def runtest(self) -> None:
         from pytest_ortperf.execution.session.probe import import_problem
-        from pytest_ortperf.outcome import require_limits
+        from pytest_ortperf.running.outcome import require_limits
 
         if self.facts is None:
             raise RuntimeError(f"{self.nodeid}: runtest without setup")

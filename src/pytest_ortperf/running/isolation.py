@@ -11,14 +11,14 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from pytest_ortperf.case_item import CaseItem
-from pytest_ortperf.child_runner import ChildRunner
 from pytest_ortperf.execution.process.child import ChildEnd, die_with_parent
 from pytest_ortperf.execution.process.watchdog import Watchdog
-from pytest_ortperf.item_runner import InProcessRunner, Runner, end_programs
-from pytest_ortperf.outcome import crash_of
-from pytest_ortperf.reporting import crash_reports
-from pytest_ortperf.run import Run, plain_report
+from pytest_ortperf.running.case_item import CaseItem
+from pytest_ortperf.running.child_runner import ChildRunner
+from pytest_ortperf.running.item_runner import InProcessRunner, Runner, end_programs
+from pytest_ortperf.running.outcome import crash_of
+from pytest_ortperf.running.run import Run, plain_report
+from pytest_ortperf.running.test_reports import crash_reports
 
 _FORKED_EXIT = "forked test item"
 """How the message starts that pytest-forked ends the run with, where a child exits with status 4."""

@@ -9,8 +9,8 @@ import pytest
 
 from pytest_ortperf.cases.expectations import BOUNDS
 from pytest_ortperf.cases.model import LimitRule
-from pytest_ortperf.limits import check_limits, limits_problem
 from pytest_ortperf.records.record import ModelFact, Record
+from pytest_ortperf.running.limits import check_limits, limits_problem
 from record_examples import make_latency, make_placement, make_record, make_session
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from pytest_ortperf.case_item import CaseItem
 from pytest_ortperf.cases.case_id import validation_nodeid
-from pytest_ortperf.known_failures import KnownFailures, is_remembered, validation_key
 from pytest_ortperf.records.codec import from_dict
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.reporting import RECORD
 from pytest_ortperf.reports.tables.gains import PASSED
+from pytest_ortperf.running.case_item import CaseItem
+from pytest_ortperf.running.known_failures import KnownFailures, is_remembered, validation_key
+from pytest_ortperf.running.test_reports import RECORD
 
 
 class Validations:

@@ -8,13 +8,13 @@ from typing import Any, TypeGuard
 
 import pytest
 
-from pytest_ortperf.case_item import CaseItem
 from pytest_ortperf.execution.process.child import Child, ChildEnd
 from pytest_ortperf.execution.record_builder import waited_s
-from pytest_ortperf.item_runner import Runner, end_programs
-from pytest_ortperf.outcome import crash_of
-from pytest_ortperf.reporting import RECORD, crash_reports
-from pytest_ortperf.run import Run
+from pytest_ortperf.running.case_item import CaseItem
+from pytest_ortperf.running.item_runner import Runner, end_programs
+from pytest_ortperf.running.outcome import crash_of
+from pytest_ortperf.running.run import Run
+from pytest_ortperf.running.test_reports import RECORD, crash_reports
 
 LINGER_BYTE = 1 << 29
 """A child with more memory than this has given it back before the next case starts."""

@@ -9,7 +9,7 @@ from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.execution.process.child import ChildEnd
 from pytest_ortperf.execution.record_builder import Facts, Journal
-from pytest_ortperf.outcome import crash_of
+from pytest_ortperf.running.outcome import crash_of
 
 
 def test_the_samples_of_a_case_that_died_stay_apart_by_timing_mode() -> None:

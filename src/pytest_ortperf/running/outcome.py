@@ -15,10 +15,10 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.process.child import ChildEnd
 from pytest_ortperf.execution.record_builder import Facts, Journal, last_lines
 from pytest_ortperf.execution.session.runtime_log import clean
-from pytest_ortperf.limits import check_limits, limits_problem
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.record import Failure, Record
-from pytest_ortperf.run import Run
+from pytest_ortperf.running.limits import check_limits, limits_problem
+from pytest_ortperf.running.run import Run
 
 _HINTS: dict[int, str] = {
     signals.SIGKILL: "; often the kernel's out-of-memory killer, see dmesg",

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_ortperf.case_item import CaseItem
 from pytest_ortperf.cases.case_id import validation_nodeid
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.records.environment.host import collect_environment
 from pytest_ortperf.records.environment.run_header import Environment
 from pytest_ortperf.records.reading import DAMAGE
+from pytest_ortperf.running.case_item import CaseItem
 
 REMEMBERED = ("result accuracy issue", "runtime error", "session error", "crash")
 """Kinds of failure that the same model, entry, options and versions give again."""

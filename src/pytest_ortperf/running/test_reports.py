@@ -7,10 +7,10 @@ from typing import Literal, Self
 
 import pytest
 
-from pytest_ortperf.case_item import CaseItem
 from pytest_ortperf.records.codec import as_dict
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.junit import properties
+from pytest_ortperf.running.case_item import CaseItem
 
 RECORD = "ortperf_record"
 """Attribute of the last report of an item that carries its record, as builtins."""

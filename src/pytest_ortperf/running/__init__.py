@@ -1,0 +1,1 @@
+"""How items run: isolation, outcomes, and what decides whether a case runs at all."""
