@@ -15,8 +15,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from pytest_ortperf.collection.one_case import collecting_options, read_case_id
 from pytest_ortperf.errors import SettingsError
-from pytest_ortperf.one_case import collecting_options, read_case_id
 from pytest_ortperf.records.bisection import Bisection
 from pytest_ortperf.records.codec import from_dict
 

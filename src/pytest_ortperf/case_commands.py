@@ -133,7 +133,7 @@ def write_bisection(found: Bisection, folder: Path) -> tuple[Path, Path]:
 
 
 def _with_case(arguments: argparse.Namespace, work: Callable[[CaseItem], int]) -> int:
-    from pytest_ortperf.one_case import read_case_id, with_case
+    from pytest_ortperf.collection.one_case import read_case_id, with_case
 
     case = read_case_id(arguments.case)
     if arguments.models is not None:

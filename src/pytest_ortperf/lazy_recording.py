@@ -61,7 +61,7 @@ def run_of(config: pytest.Config) -> Run:
     """
     run: Run | None = config.pluginmanager.getplugin("ortperf-run") or config.stash.get(_run_key, None)
     if run is None:
-        from pytest_ortperf.activation import prepare_for_tests
+        from pytest_ortperf.collection.activation import prepare_for_tests
         from pytest_ortperf.running.run import Run
 
         prepare_for_tests(config)

@@ -30,7 +30,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
     # a wrapper, because it has to come before pytest-xdist's own hook, whichever was registered first
     if options.given(config, "mode") is not None:
-        from pytest_ortperf.activation import prepare
+        from pytest_ortperf.collection.activation import prepare
 
         prepare(config)
     return (yield)
@@ -52,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _start(config: pytest.Config) -> None:
     """Register what an active run consists of."""
-    from pytest_ortperf.nodes import Collecting
+    from pytest_ortperf.collection.nodes import Collecting
     from pytest_ortperf.running.run import Run
 
     run = Run(config)

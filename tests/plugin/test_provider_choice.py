@@ -208,11 +208,11 @@ def test_workers_take_over_what_the_controller_settled(project: Project) -> None
     project.write(
         "conftest.py",
         "import os\n"
-        "import pytest_ortperf.activation\n"
+        "import pytest_ortperf.collection.activation\n"
         "def settle(config):\n"
         "    raise AssertionError('a worker must not ask again')\n"
         "if 'PYTEST_XDIST_WORKER' in os.environ:\n"
-        "    pytest_ortperf.activation.settle_providers = settle\n",
+        "    pytest_ortperf.collection.activation.settle_providers = settle\n",
     )
     result = project.run("-n", "2", "--ortperf-keep=log", "--ortperf-ep=auto")
     assert (result.exit_code, len(result.records)) == (0, 2), result.out

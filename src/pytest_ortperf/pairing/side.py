@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from pytest_ortperf.cases.matrix import applies
+from pytest_ortperf.collection.one_case import with_cases
 from pytest_ortperf.errors import CaseError, CaseSkipped, OrtPerfError
 from pytest_ortperf.execution.execute import prepare_process
 from pytest_ortperf.execution.interleaved import TurnTaker
@@ -27,7 +28,6 @@ from pytest_ortperf.execution.process.child import Child, ChildEnd, die_with_par
 from pytest_ortperf.execution.record_builder import waited_s
 from pytest_ortperf.execution.session.session_config import knobs_of
 from pytest_ortperf.execution.timing.timing_modes import modes_of
-from pytest_ortperf.one_case import with_cases
 from pytest_ortperf.pairing.channel import Channel, Message, Silent
 from pytest_ortperf.records.codec import as_dict
 from pytest_ortperf.records.environment.host import collect_environment

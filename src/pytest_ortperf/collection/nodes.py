@@ -12,9 +12,9 @@ import pytest
 from pytest_ortperf.cases.matrix import model_cases
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.model_list import read_models
+from pytest_ortperf.collection.selection import chosen_below, named
 from pytest_ortperf.errors import ModelListError
 from pytest_ortperf.running.case_item import CaseItem
-from pytest_ortperf.selection import chosen_below, named
 from pytest_ortperf.settings import options
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ortperf.collection.selection import take_selections
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.records.environment.distributions import require_one_onnxruntime
-from pytest_ortperf.selection import take_selections
 from pytest_ortperf.settings import options
 from pytest_ortperf.settings.options import is_worker
 from pytest_ortperf.settings.provider_choice import settle_plugins, settle_providers

@@ -1,0 +1,1 @@
+"""What pytest collects: lists, models and the cases of a selection."""
