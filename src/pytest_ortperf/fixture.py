@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import pytest
 
-from pytest_ortperf.lazy_recording import carry_records, records_key, run_of
+from pytest_ortperf.recording.lazy_recording import carry_records, records_key, run_of
 from pytest_ortperf.records.codec import as_dict
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.junit import properties

@@ -16,7 +16,7 @@ from pytest_ortperf.execution.process.child import Child, ChildEnd
 from pytest_ortperf.execution.process.external_program import end_program
 from pytest_ortperf.execution.record_builder import Facts, Journal, waited_s
 from pytest_ortperf.fixture_arguments import Call
-from pytest_ortperf.progress import progress_of
+from pytest_ortperf.recording.progress import progress_of
 from pytest_ortperf.records.codec import as_dict, from_dict
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.running.case_item import UserHooks

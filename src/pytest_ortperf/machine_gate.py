@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from pytest_ortperf.recorder import MachineNotes, machine_key
+from pytest_ortperf.recording.recorder import MachineNotes, machine_key
 from pytest_ortperf.records.environment.machine_checks import Canary
 from pytest_ortperf.running.run import Run
 from pytest_ortperf.settings import options

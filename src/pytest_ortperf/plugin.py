@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_ortperf import hooks
-from pytest_ortperf.lazy_recording import LazyRecording
+from pytest_ortperf.recording.lazy_recording import LazyRecording
 from pytest_ortperf.settings import options
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def _start(config: pytest.Config) -> None:
     if not options.is_worker(config):
         from pytest_ortperf.dimension_check import DimensionCheck
         from pytest_ortperf.machine_gate import MachineGate
-        from pytest_ortperf.progress import NAME, ProgressLine
-        from pytest_ortperf.recorder import Recorder
+        from pytest_ortperf.recording.progress import NAME, ProgressLine
+        from pytest_ortperf.recording.recorder import Recorder
 
         config.pluginmanager.register(ProgressLine(config), NAME)
         config.pluginmanager.register(MachineGate(run), "ortperf-machine")

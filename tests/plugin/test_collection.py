@@ -256,7 +256,7 @@ def test_an_inactive_plugin_adds_nothing_and_imports_nothing_heavy(project: Proj
         "    assert not {'onnxruntime', 'onnx', 'numpy', 'pandas'} & set(sys.modules)\n"
         "    assert ours <= {'pytest_ortperf', 'pytest_ortperf.plugin', 'pytest_ortperf.hooks',"
         " 'pytest_ortperf.settings', 'pytest_ortperf.settings.options', 'pytest_ortperf.settings.option_table',"
-        " 'pytest_ortperf.recording', 'pytest_ortperf.lazy_recording'}, ours\n",
+        " 'pytest_ortperf.recording', 'pytest_ortperf.recording.lazy_recording'}, ours\n",
     )
     project.models("a")
     result = project.run(mode=None)

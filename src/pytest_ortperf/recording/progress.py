@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ortperf.progress_text import WAITING, recent_notes, status_text
+from pytest_ortperf.recording.progress_text import WAITING, recent_notes, status_text
 from pytest_ortperf.running.outcome import is_case_id
 from pytest_ortperf.running.run import NOTES_FOLDER
 from pytest_ortperf.settings import options

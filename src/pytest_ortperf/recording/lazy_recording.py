@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_ortperf.recorder import Recorder
+    from pytest_ortperf.recording.recorder import Recorder
     from pytest_ortperf.running.run import Run
 
 RECORDS = "ortperf_records"
@@ -77,7 +77,7 @@ def recorder_of(config: pytest.Config) -> Recorder:
     """
     recorder: Recorder | None = config.pluginmanager.getplugin("ortperf-recorder")
     if recorder is None:
-        from pytest_ortperf.recorder import Recorder
+        from pytest_ortperf.recording.recorder import Recorder
 
         recorder = Recorder(run_of(config))
         recorder.pytest_sessionstart(config.pluginmanager.getplugin("session"))
