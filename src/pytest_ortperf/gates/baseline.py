@@ -16,11 +16,11 @@ from pytest_ortperf.errors import OrtPerfError
 from pytest_ortperf.settings import options
 
 if TYPE_CHECKING:
+    from pytest_ortperf.gates.run_failures import RunFailure
     from pytest_ortperf.records.reading import Run
     from pytest_ortperf.reports.comparison.change import Change
     from pytest_ortperf.reports.comparison.comparison import Comparison
     from pytest_ortperf.reports.comparison.side import Side
-    from pytest_ortperf.run_failures import RunFailure
 
 NAME = "ortperf-baseline"
 
@@ -109,7 +109,7 @@ class BaselineGate:
         self._report(failing(comparison, self._fail_on), baseline, session)
 
     def _report(self, found: Sequence[Change], baseline: Side, session: pytest.Session) -> None:
-        from pytest_ortperf import run_failures
+        from pytest_ortperf.gates import run_failures
 
         groups: dict[str, list[Change]] = {}
         for change in found:
@@ -118,7 +118,7 @@ class BaselineGate:
 
 
 def _failure(nodeid: str, changes: Sequence[Change], baseline: str) -> RunFailure:
-    from pytest_ortperf.run_failures import RunFailure
+    from pytest_ortperf.gates.run_failures import RunFailure
 
     first = changes[0]
     properties = (("ortperf.topic", first.topic), ("ortperf.verdict", first.kind))

@@ -6,9 +6,9 @@ from collections.abc import Collection, Generator
 
 import pytest
 
-from pytest_ortperf import run_failures
 from pytest_ortperf.cases.dimensions import lacking_in
-from pytest_ortperf.run_failures import RunFailure
+from pytest_ortperf.gates import run_failures
+from pytest_ortperf.gates.run_failures import RunFailure
 from pytest_ortperf.running.test_reports import RECORD
 
 

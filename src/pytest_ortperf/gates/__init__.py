@@ -1,0 +1,1 @@
+"""What can fail a run beside its items."""
