@@ -13,7 +13,7 @@ from pytest_ortperf.recording.lazy_recording import LazyRecording
 from pytest_ortperf.settings import options
 
 if TYPE_CHECKING:
-    from pytest_ortperf.fixture import OrtPerf
+    from pytest_ortperf.fixture.ortperf import OrtPerf
 
 hinted_key = pytest.StashKey[str]()
 
@@ -79,7 +79,7 @@ def _start(config: pytest.Config) -> None:
 @pytest.fixture
 def ortperf(request: pytest.FixtureRequest) -> Generator[OrtPerf, None, None]:
     """Validate and benchmark ONNX models inside a test: `ortperf.benchmark("model.onnx", ep="cpu")`."""
-    from pytest_ortperf.fixture import open_fixture
+    from pytest_ortperf.fixture.ortperf import open_fixture
 
     with open_fixture(request) as found:
         yield found

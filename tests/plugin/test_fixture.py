@@ -12,7 +12,7 @@ import pytest
 
 from plugin.project import Project, Result
 from pytest_ortperf.cases import expectations
-from pytest_ortperf.fixture_arguments import BenchmarkArguments, ValidateArguments
+from pytest_ortperf.fixture.arguments import BenchmarkArguments, ValidateArguments
 from pytest_ortperf.records.record import TIMINGS
 
 QUICK = ("--ortperf-env=off", "--ortperf-operators=off")
