@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from pytest_ortperf.ab_command import add_command as add_ab
-from pytest_ortperf.case_commands import add_case_commands
-from pytest_ortperf.compare_command import add_command as add_compare
+from pytest_ortperf.commands.ab import add_command as add_ab
+from pytest_ortperf.commands.case_commands import add_case_commands
+from pytest_ortperf.commands.compare import add_command as add_compare
 from pytest_ortperf.errors import OrtPerfError
 
 USAGE_ERROR = 2
@@ -83,7 +83,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _report_pairs(path: Path) -> int:
-    from pytest_ortperf.compare_command import print_comparison
+    from pytest_ortperf.commands.compare import print_comparison
     from pytest_ortperf.records.pairs_file import read_pairs
     from pytest_ortperf.reports.comparison.pairs_comparison import compare_pairs
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_ortperf.compare_command import add_report_options, print_comparison, status_of, write_outputs
+from pytest_ortperf.commands.compare import add_report_options, print_comparison, status_of, write_outputs
 from pytest_ortperf.errors import SettingsError
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import pytest
 
 from pair_examples import RUN, make_fact, make_pairs_header
 from pairing.ab_project import CURRENT, QUICK, AbProject, told
-from pytest_ortperf.ab_command import _require_the_same
 from pytest_ortperf.cli import main
+from pytest_ortperf.commands.ab import _require_the_same
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.records.pairs import PairsHeader
 

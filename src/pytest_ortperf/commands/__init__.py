@@ -1,0 +1,1 @@
+"""One module per `ortperf` command: arguments and exit status."""
