@@ -12,8 +12,8 @@ import pytest
 from ort_models import AZURE, CPU
 
 from pytest_ortperf.errors import SettingsError
+from pytest_ortperf.execution.session import probe as probing
 from pytest_ortperf.execution.session.probe import Question, Verdict, compiled_in, probe, try_provider
-from pytest_ortperf.execution.session.probe import probe as probing
 
 NOTHING_TAKEN = "a session can be made, but a small model's nodes went to other providers"
 
