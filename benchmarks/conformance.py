@@ -25,8 +25,8 @@ from conformance_data import write_cases
 from conformance_verdicts import Difference, Verdict
 from measuring import Report, Target, in_turns, parser, ratio, run_command, spread, table
 
-from pytest_ortperf.records.reading import read_run
 from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.store import read_run
 
 HERE = Path(__file__).parent
 PYTEST = (sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider")

@@ -35,7 +35,7 @@ from pytest_ortperf.execution.accuracy.output_accuracy import compare, differenc
 from pytest_ortperf.execution.accuracy.policy import RELATIVE, choose_tolerance
 from pytest_ortperf.execution.accuracy.precision_floor import FACTOR, LARGEST_FACTOR, ErrorPair, judged
 from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs
-from pytest_ortperf.execution.model.fp16_graph import convert
+from pytest_ortperf.execution.model.fp16 import convert
 from pytest_ortperf.execution.model.fp64 import fp64_model
 
 ROOT = Path(__file__).parents[1]

@@ -29,7 +29,7 @@ from pytest_ortperf.cases.model import Fp16Rule, Model
 from pytest_ortperf.cases.model_list import read_models
 from pytest_ortperf.execution.inputs.case_data import cast_floats
 from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs
-from pytest_ortperf.execution.model.fp16_graph import convert
+from pytest_ortperf.execution.model.fp16 import convert
 
 ROOT = Path(__file__).parents[1]
 CLOSE = 0.02

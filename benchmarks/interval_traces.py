@@ -21,7 +21,7 @@ from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs
 from pytest_ortperf.execution.inputs.tensor_values import Runner
 from pytest_ortperf.execution.timing.timing_loop import time_calls, without_garbage_collection
 from pytest_ortperf.execution.timing.warm_up import warm_up
-from pytest_ortperf.records.packing import pack, unpack
+from pytest_ortperf.records.codec import pack, unpack
 
 DATA = Path(__file__).with_name("data") / "traces.json"
 TINY_BERT = Path(__file__).parents[1] / "models" / "tiny_bert" / "model.onnx"

@@ -21,7 +21,7 @@ import onnx
 from measuring import Report, Target, in_turns, parser, percentile, run_command, table
 from onnx import TensorProto, helper, numpy_helper
 
-from pytest_ortperf.records.reading import read_run
+from pytest_ortperf.records.store import read_run
 
 HERE = Path(__file__).parent
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "item_clock")

@@ -20,8 +20,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pytest_ortperf.records.reading import find_run, read_run
 from pytest_ortperf.records.resources import HostMemory
+from pytest_ortperf.records.store import find_run, read_run
 
 MIB = 2**20
 ROWS = 4096

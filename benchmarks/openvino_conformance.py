@@ -22,8 +22,8 @@ from pathlib import Path
 from conformance_data import write_cases
 from measuring import Report, parser, run_command, table
 
-from pytest_ortperf.records.reading import read_run
 from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.store import read_run
 
 ROOT = Path(__file__).parents[1]
 PYTEST = (sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider", "--ortperf-mode=validate")

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from measuring import table
 
-from pytest_ortperf.records.reading import read_run
 from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.store import read_run
 
 LIMITS = (3.0, 10.0, 30.0)
 

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pytest_ortperf.cases.providers import find_provider
-from pytest_ortperf.records.reading import find_run, read_run
 from pytest_ortperf.records.record import DataSetAccuracy, OutputAccuracy, Record
+from pytest_ortperf.records.store import find_run, read_run
 
 
 def issues_of_used(records: Sequence[Record], provider: str) -> Iterator[str]:

@@ -38,10 +38,9 @@ from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import case_data
 from pytest_ortperf.execution.inputs.tensor_values import Runner
 from pytest_ortperf.execution.model.precision import prepare_model
-from pytest_ortperf.execution.timing.bindable import Memory
-from pytest_ortperf.execution.timing.io_binding import Bound
-from pytest_ortperf.records.reading import find_run, read_run
+from pytest_ortperf.execution.timing.io_binding import Bound, Memory
 from pytest_ortperf.records.statistics import summarize
+from pytest_ortperf.records.store import find_run, read_run
 
 CUDA = "CUDAExecutionProvider"
 SETTINGS = ExecutionSettings(ep_options={})

@@ -10,7 +10,6 @@ from typing import Any
 from pytest_ortperf.records.environment.run_header import Environment, GpuFact, RunEnd, RunHeader
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.operators import OperatorProfile, OperatorTime
-from pytest_ortperf.records.reading import Run
 from pytest_ortperf.records.record import (
     DataSetAccuracy,
     Failure,
@@ -21,6 +20,7 @@ from pytest_ortperf.records.record import (
     SessionFact,
     TensorFact,
 )
+from pytest_ortperf.records.store import Run
 
 FULL_NAMES = {
     "cpu": "CPUExecutionProvider",

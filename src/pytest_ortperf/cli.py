@@ -67,7 +67,7 @@ def _drop_output() -> None:
 
 def _report(arguments: argparse.Namespace) -> int:
     from pytest_ortperf.records.pairs_file import is_pairs_file
-    from pytest_ortperf.records.reading import find_run, read_run
+    from pytest_ortperf.records.store import find_run, read_run
     from pytest_ortperf.reports.tables.csv_tables import write_tables
     from pytest_ortperf.reports.terminal.summary import summary_lines
 
@@ -85,7 +85,7 @@ def _report(arguments: argparse.Namespace) -> int:
 def _report_pairs(path: Path) -> int:
     from pytest_ortperf.commands.compare import print_comparison
     from pytest_ortperf.records.pairs_file import read_pairs
-    from pytest_ortperf.reports.comparison.pairs_comparison import compare_pairs
+    from pytest_ortperf.reports.comparison.paired import compare_pairs
 
     print_comparison(compare_pairs(read_pairs(path)), [], everything=True)
     return 0

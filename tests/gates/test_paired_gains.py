@@ -4,7 +4,7 @@ import pytest
 
 from pytest_ortperf.gates.paired_gains import contests_of
 from pytest_ortperf.records.pairs import SCREEN, Pair, PairSide
-from pytest_ortperf.reports.comparison.paired_text import paired_lines
+from pytest_ortperf.reports.comparison.paired import paired_lines
 from record_examples import make_latency, make_record, make_run
 
 

@@ -21,8 +21,7 @@ from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.session.creation import create_session
-from pytest_ortperf.execution.timing.bindable import CannotBind
-from pytest_ortperf.execution.timing.io_binding import Bound
+from pytest_ortperf.execution.timing.io_binding import Bound, CannotBind
 from pytest_ortperf.execution.timing.timing_modes import captured, graph_session, memory_of
 
 SETTINGS = ExecutionSettings(ep_options={"cuda": {"use_tf32": "0"}})

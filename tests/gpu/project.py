@@ -17,8 +17,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pytest_ortperf.records.reading import find_run, read_run
 from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.store import find_run, read_run
 
 TIMEOUT_S = 120
 CUDA = "CUDAExecutionProvider"

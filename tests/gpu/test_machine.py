@@ -10,7 +10,7 @@ from pytest_ortperf.execution.machine.devices import nvml_gpus
 from pytest_ortperf.execution.machine.gpu_checks import GPU_CHECKS, Subject, gpu_findings, own_processes
 from pytest_ortperf.execution.machine.gpu_reading import COUNTERS, read_gpu
 from pytest_ortperf.execution.machine.nvml import Gpu, opened_gpu
-from pytest_ortperf.records.reading import find_run, read_run
+from pytest_ortperf.records.store import find_run, read_run
 
 FIRST = "GPU 0"
 

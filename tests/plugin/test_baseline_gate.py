@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from plugin.project import Project, tensor
-from pytest_ortperf.records.reading import read_run
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.records.store import RecordsFile
+from pytest_ortperf.records.store import RecordsFile, read_run
 
 QUICK = (
     "--ortperf-iterations=2",

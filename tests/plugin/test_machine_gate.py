@@ -6,19 +6,19 @@ import pytest
 
 from plugin.project import Project
 from pytest_ortperf.records.environment.machine_catalogue import CHECKS
-from pytest_ortperf.records.reading import Run, find_run, read_run
+from pytest_ortperf.records.store import Run, find_run, read_run
 
 QUICK = ("--ortperf-iterations=3", "--ortperf-warmup=1", "--ortperf-operators=off", "--ortperf-ep=cpu")
 
 CONFTEST = """
 from pytest_ortperf.execution.machine import canary
-from pytest_ortperf.execution.machine import machine_survey
+from pytest_ortperf.execution.machine import machine_state
 from pytest_ortperf.records.environment.machine_catalogue import finding
 from pytest_ortperf.records.environment.machine_checks import Canary, CanaryPart
 
 times = iter([100, 110])
-machine_survey.wait_for_quiet = lambda tell: tell("waited for quiet")
-machine_survey.survey_machine = lambda settings, providers: (finding("load", LEVEL, "9 on 8 cores"),)
+machine_state.wait_for_quiet = lambda tell: tell("waited for quiet")
+machine_state.survey_machine = lambda settings, providers: (finding("load", LEVEL, "9 on 8 cores"),)
 
 
 def sing():

@@ -10,8 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pytest_ortperf.records.reading import find_run, read_run
 from pytest_ortperf.records.resources import HostMemory
+from pytest_ortperf.records.store import find_run, read_run
 
 MIB = 2**20
 WEIGHTS = 80 * MIB

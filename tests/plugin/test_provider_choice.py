@@ -10,8 +10,8 @@ import pytest
 
 from plugin.project import Project
 from pytest_ortperf.cases.providers import find_provider
-from pytest_ortperf.settings.device_choice import device_choices
 from pytest_ortperf.settings.provider_choice import device_option
+from pytest_ortperf.settings.run_settings import device_choices
 
 CPU_WHEEL_ALONE = pytest.mark.skipif(
     set(onnxruntime.get_available_providers()) != {"AzureExecutionProvider", "CPUExecutionProvider"},

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from pytest_ortperf.execution.record_builder import Journal
-from pytest_ortperf.recording.progress_text import recent_notes, status_text
+from pytest_ortperf.recording.progress import recent_notes, status_text
 
 CASE = "bert::benchmark[cpu]"
 

@@ -17,9 +17,16 @@ from hypothesis import strategies as st
 
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.codec import as_dict, from_dict
-from pytest_ortperf.records.reading import find_run, read_run, records_path
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.records.store import RecordsFile, check_writable, encode_line, new_run_id
+from pytest_ortperf.records.store import (
+    RecordsFile,
+    check_writable,
+    encode_line,
+    find_run,
+    new_run_id,
+    read_run,
+    records_path,
+)
 from record_examples import make_accuracy, make_end, make_header, make_output, make_record, whole_record
 
 NOW = datetime(2026, 11, 23, 21, 1, 46, tzinfo=UTC)

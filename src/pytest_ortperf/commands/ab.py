@@ -253,8 +253,7 @@ def _require_the_same(stored: PairsHeader, now: PairsHeader) -> None:
 
 def _report(stored: StoredPairs, arguments: argparse.Namespace, floor: NoiseFloor | None, check: Any) -> int:
     from pytest_ortperf.records.pairs_file import write_floor
-    from pytest_ortperf.reports.comparison.paired import FEWEST_FOR_FLOOR, floor_of
-    from pytest_ortperf.reports.comparison.pairs_comparison import compare_pairs
+    from pytest_ortperf.reports.comparison.paired import FEWEST_FOR_FLOOR, compare_pairs, floor_of
 
     comparison = compare_pairs(stored, floor)
     print_comparison(comparison, [], everything=True)

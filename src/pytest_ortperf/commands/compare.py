@@ -137,7 +137,7 @@ def _check_outputs(paths: Sequence[Path]) -> None:
 
 def print_comparison(comparison: Comparison, explanations: Sequence[Explanation], *, everything: bool) -> None:
     """Print a comparison as wide as the terminal is."""
-    from pytest_ortperf.reports.comparison.explain_text import explanation_lines
+    from pytest_ortperf.reports.comparison.explain import explanation_lines
     from pytest_ortperf.reports.comparison.text import comparison_lines
 
     width = shutil.get_terminal_size().columns

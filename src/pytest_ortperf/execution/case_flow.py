@@ -11,8 +11,7 @@ import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.accuracy.comparison import Comparison
-from pytest_ortperf.execution.accuracy.precision_error import Outputs
+from pytest_ortperf.execution.accuracy.precision_floor import Outputs
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import CaseData
 from pytest_ortperf.execution.machine.machine_state import refuse_machine
@@ -23,10 +22,10 @@ from pytest_ortperf.execution.model.precision import PreparedModel, prepare_mode
 from pytest_ortperf.execution.profile.operator_profile import note_operators
 from pytest_ortperf.execution.record_builder import Facts
 from pytest_ortperf.execution.session.creation import SessionHooks
-from pytest_ortperf.execution.session.engine_files import engines_of
+from pytest_ortperf.execution.session.engine_cache import engines_of
 from pytest_ortperf.execution.session.inspection import keep_files
 from pytest_ortperf.execution.session.verified_session import open_session
-from pytest_ortperf.execution.validate import Validation
+from pytest_ortperf.execution.validate import Comparison, Validation
 from pytest_ortperf.records.record import SessionFact
 
 

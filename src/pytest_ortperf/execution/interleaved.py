@@ -20,8 +20,7 @@ from pytest_ortperf.execution.measure import Bench, bound_graph, first_run
 from pytest_ortperf.execution.record_builder import Facts
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.execution.session.run_errors import running
-from pytest_ortperf.execution.timing.bindable import CannotBind
-from pytest_ortperf.execution.timing.io_binding import Bound, Call
+from pytest_ortperf.execution.timing.io_binding import Bound, Call, CannotBind
 from pytest_ortperf.execution.timing.measured_session import Stand
 from pytest_ortperf.execution.timing.timing_loop import time_calls
 from pytest_ortperf.execution.timing.timing_modes import modes_of

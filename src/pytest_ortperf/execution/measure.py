@@ -23,8 +23,7 @@ from pytest_ortperf.execution.machine.resource_meter import ResourceMeter
 from pytest_ortperf.execution.record_builder import Facts
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.execution.session.run_errors import running, wanted_outputs
-from pytest_ortperf.execution.timing.bindable import CannotBind
-from pytest_ortperf.execution.timing.io_binding import Bound, Call
+from pytest_ortperf.execution.timing.io_binding import Bound, Call, CannotBind
 from pytest_ortperf.execution.timing.measured_session import Stand
 from pytest_ortperf.execution.timing.sampling import Progress, sample
 from pytest_ortperf.execution.timing.timing_modes import captured, graph_session, modes_of

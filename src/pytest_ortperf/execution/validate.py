@@ -1,25 +1,162 @@
-"""The outputs of a session, and whether they agree with each other."""
+"""The outputs of a session, and whether they agree with each other.
+
+What a case computed against its references: data set by data set, with the tolerance of its precision.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.cases.model import Tolerance
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.accuracy.comparison import Comparison
 from pytest_ortperf.execution.accuracy.consistency import batch_dimension, check_batch, check_repeat, not_made
+from pytest_ortperf.execution.accuracy.error_pictures import more_pictures
+from pytest_ortperf.execution.accuracy.error_ratio import with_own_error
+from pytest_ortperf.execution.accuracy.output_accuracy import compare
+from pytest_ortperf.execution.accuracy.policy import choose_tolerance, tolerance_precision
+from pytest_ortperf.execution.accuracy.precision_floor import Compared, Outputs, with_second_chance
+from pytest_ortperf.execution.accuracy.references import cpu_reference
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import CaseData, case_data, tensor_facts
 from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.execution.inputs.tensor_values import Runner
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims
+from pytest_ortperf.execution.model.precision import PreparedModel
 from pytest_ortperf.execution.record_builder import Facts
+from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.execution.session.run_errors import running, wanted_outputs
-from pytest_ortperf.records.record import ConsistencyCheck
+from pytest_ortperf.records.record import ConsistencyCheck, DataSetAccuracy
+
+_GLOB = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Whatever computes the outputs; all that becomes known goes to the case's facts."""
+
+    case: Case
+    settings: ExecutionSettings
+    facts: Facts
+    hooks: SessionHooks
+    prepared: PreparedModel
+
+    def run(self, data_sets: Iterable[CaseData], compute: Callable[[CaseData, bool], Outputs]) -> None:
+        """Compare what is computed from each data set.
+
+        Args:
+            data_sets: At least one; taken one by one.
+            compute: Gives the outputs, and is told whether this is the first data set. What it finds out about the
+                case's own consistency it leaves in the facts.
+
+        Raises:
+            CaseError: Kind `result accuracy issue`, once all are compared.
+        """
+        accuracy: list[DataSetAccuracy] = []
+        for data in data_sets:
+            outputs = compute(data, not accuracy)
+            accuracy.append(self._compare(data, outputs))
+            self.facts.accuracy = tuple(accuracy)
+            self._note_unused(data)
+        with self.facts.entering("comparison"):
+            self._note_relative(accuracy)
+            _require_within_tolerance(accuracy, self.facts.checks)
+
+    def tolerance(self, output: str) -> Tolerance:
+        """Return what an output may differ by."""
+        return choose_tolerance(
+            self.case.model,
+            precision=self._precision,
+            provider=self.case.provider.name,
+            output=output,
+            command_line=self.settings.tolerance,
+        )
+
+    @property
+    def _precision(self) -> str | None:
+        fact = self.facts.model_fact
+        storage = self.case.precision or (fact.precision if fact else None)
+        return tolerance_precision(storage, fact.compute_precision if fact else None)
+
+    def _compare(self, data: CaseData, outputs: Outputs) -> DataSetAccuracy:
+        references, source = data.references, "stored"
+        if references is None:
+            with self.facts.entering("reference"):
+                reference = cpu_reference(self.case, self.settings, self.hooks, data)
+                references, source = reference.outputs, reference.name
+        with self.facts.entering("comparison"):
+            any_float = self.case.precision is not None
+            found = compare(outputs, references, self.tolerance, subset=True, any_float=any_float)
+            self._note_uncompared([name for name in outputs if name not in references])
+        if any(not each.within_tolerance or self.tolerance(each.name).own_error is not None for each in found):
+            with self.facts.entering("reference"):
+                compared = self._compared(data, outputs, references)
+                found = with_own_error(with_second_chance(found, compared), compared)
+        if not all(each.within_tolerance for each in found):
+            known = self.facts.error_pictures
+            self.facts.error_pictures = more_pictures(known, data.name, found, (outputs, references))
+        return DataSetAccuracy(data_set=data.name, reference=source, outputs=found)
+
+    def _compared(self, data: CaseData, outputs: Outputs, references: Outputs) -> Compared:
+        return Compared(
+            case=self.case,
+            settings=self.settings,
+            hooks=self.hooks,
+            prepared=self.prepared,
+            precision=self._precision,
+            data=data,
+            outputs=outputs,
+            references=references,
+            tolerances=self.tolerance,
+        )
+
+    def _note_relative(self, accuracy: Iterable[DataSetAccuracy]) -> None:
+        told = [
+            f"output '{output.name}': {output.relative.note}"
+            for data_set in accuracy
+            for output in data_set.outputs
+            if output.verdict == "pass-relative" and output.relative is not None
+        ]
+        self._note(*told)
+
+    def _note_unused(self, data: CaseData) -> None:
+        """Tell of rules for inputs that are none: a mistyped name would leave the values as they are by themselves."""
+        unused = [name for name in self.case.model.inputs if name not in data.inputs and not set(name) & _GLOB]
+        if unused:
+            self._note(f"rules for inputs that the model has not: {', '.join(map(repr, unused))}")
+
+    def _note_uncompared(self, names: Sequence[str]) -> None:
+        if names:
+            self._note(f"not compared, for want of a stored output: {', '.join(map(repr, names))}")
+
+    def _note(self, *texts: str) -> None:
+        known = self.facts.reason
+        new = [text for text in texts if text not in (known or "")]
+        if new:
+            self.facts.reason = "; ".join([*([known] if known else []), *new])
+
+
+def _require_within_tolerance(accuracy: Iterable[DataSetAccuracy], checks: Iterable[ConsistencyCheck]) -> None:
+    wrong = [
+        f"{data_set.data_set}, output '{output.name}': {output.message}"
+        for data_set in accuracy
+        for output in data_set.outputs
+        if output.verdict == "fail"
+    ]
+    inconsistent = [f"{check.name}: {check.note}" for check in checks if check.fails]
+    parts = [
+        # the first beside the words: summaries show a line
+        f"outputs differ from {what}: " + "\n  ".join(lines)
+        for what, lines in (("the reference", wrong), ("each other", inconsistent))
+        if lines
+    ]
+    if parts:
+        raise CaseError("\n".join(parts), stage="comparison", kind="result accuracy issue")
+
 
 _ONE_SIZE = ("tensorrt", "nvtensorrtrtx", "qnn")
 """Providers that compile a graph for the sizes they meet: a batch would take minutes."""

@@ -17,7 +17,7 @@ from pytest_ortperf.settings import options
 
 if TYPE_CHECKING:
     from pytest_ortperf.gates.run_failures import RunFailure
-    from pytest_ortperf.records.reading import Run
+    from pytest_ortperf.records.store import Run
     from pytest_ortperf.reports.comparison.change import Change
     from pytest_ortperf.reports.comparison.comparison import Comparison
     from pytest_ortperf.reports.comparison.side import Side

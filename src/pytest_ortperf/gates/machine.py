@@ -31,8 +31,7 @@ class MachineGate:
     def pytest_sessionstart(self) -> None:
         if self._gate == "off":
             return
-        from pytest_ortperf.execution.machine.machine_state import rejection_text
-        from pytest_ortperf.execution.machine.machine_survey import survey_machine, wait_for_quiet
+        from pytest_ortperf.execution.machine.machine_state import rejection_text, survey_machine, wait_for_quiet
 
         settings = self._run.settings
         if self._gate == "strict":

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_ortperf.pairing.lead import Lead
     from pytest_ortperf.pairing.measure_pair import Match
     from pytest_ortperf.pairing.side_process import SideSpec
-    from pytest_ortperf.records.reading import Run as StoredRun
+    from pytest_ortperf.records.store import Run as StoredRun
     from pytest_ortperf.running.run import Run
 
 PAIRS = 6
@@ -89,7 +89,7 @@ class PairedGains:
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        from pytest_ortperf.reports.comparison.paired_text import paired_lines
+        from pytest_ortperf.reports.comparison.paired import paired_lines
 
         width = self._run.config.get_terminal_writer().fullwidth
         for contest, pairs in self._pairs.items():

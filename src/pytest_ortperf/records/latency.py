@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_ortperf.records.packing import PackedInts
+from pytest_ortperf.records.codec import PackedInts
 
 STABLE, UNSTABLE, FIXED = "stable", "unstable", "fixed"
 STATUSES = (STABLE, UNSTABLE, FIXED)

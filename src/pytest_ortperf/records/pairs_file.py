@@ -16,8 +16,7 @@ from typing import Any, Self, TypeAlias
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.codec import as_dict, from_dict
 from pytest_ortperf.records.pairs import PAIRS_SCHEMA, NoiseFloor, Pair, PairsHeader, RoundEnd, SideRecord
-from pytest_ortperf.records.reading import DAMAGE
-from pytest_ortperf.records.store import json_line
+from pytest_ortperf.records.store import DAMAGE, json_line
 
 Line: TypeAlias = PairsHeader | SideRecord | Pair | RoundEnd
 

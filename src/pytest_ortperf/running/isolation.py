@@ -11,8 +11,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from pytest_ortperf.execution.process.child import ChildEnd, die_with_parent
-from pytest_ortperf.execution.process.watchdog import Watchdog
+from pytest_ortperf.execution.process.child import ChildEnd, Watchdog, die_with_parent
 from pytest_ortperf.running.case_item import CaseItem
 from pytest_ortperf.running.child_runner import ChildRunner
 from pytest_ortperf.running.item_runner import InProcessRunner, Runner, end_programs

@@ -16,7 +16,7 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.records.environment.host import collect_environment
 from pytest_ortperf.records.environment.run_header import Environment
-from pytest_ortperf.records.reading import DAMAGE
+from pytest_ortperf.records.store import DAMAGE
 from pytest_ortperf.running.case_item import CaseItem
 
 REMEMBERED = ("result accuracy issue", "runtime error", "session error", "crash")

@@ -18,8 +18,7 @@ from pytest_ortperf.execution.trtexec.tool import NAME as TRTEXEC
 from pytest_ortperf.execution.trtexec.tool import ToolError, find_tool
 from pytest_ortperf.records.environment.distributions import onnxruntime_distributions
 from pytest_ortperf.settings import options
-from pytest_ortperf.settings.device_choice import device_choices
-from pytest_ortperf.settings.run_settings import TRTEXEC_TOOL, ep_options, providers, targets
+from pytest_ortperf.settings.run_settings import TRTEXEC_TOOL, device_choices, ep_options, providers, targets
 
 left_out_key = pytest.StashKey[dict[str, str]]()
 """Under `auto`: short name -> why it is left out. Known in the controller alone."""

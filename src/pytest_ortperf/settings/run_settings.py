@@ -1,4 +1,9 @@
-"""The settings of one run, read from the options in the controller and again, alike, in each worker."""
+"""The settings of one run, read from the options in the controller and again, alike, in each worker.
+
+`--ortperf-device`: which device each provider gets, and whether it takes one.
+
+Reads `--ortperf-timing`.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +19,80 @@ import pytest
 from pytest_ortperf.cases.matrix import MODES, Axes
 from pytest_ortperf.cases.model import Tolerance
 from pytest_ortperf.cases.provider_options import check_option, installed_onnxruntime
-from pytest_ortperf.cases.providers import GROUPS, Provider, Target, find_target
+from pytest_ortperf.cases.providers import GROUPS, PROVIDERS, Provider, Target, find_provider, find_target
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.execution.case_settings import ExecutionSettings, tool_of_builtins
+from pytest_ortperf.records.record import TIMINGS
 from pytest_ortperf.settings import options
-from pytest_ortperf.settings.device_choice import device_choices, named_provider, settled_plugins
-from pytest_ortperf.settings.timings import read_timings
+from pytest_ortperf.settings.options import split_names
+
+_FLAG = "--ortperf-device"
+
+
+def device_choices(config: pytest.Config) -> Mapping[str, str]:
+    """Return the device chosen for each provider, by short name; plugin providers are settled already.
+
+    Raises:
+        pytest.UsageError: If a provider is unknown or takes no device, or a device without a provider is no number.
+    """
+    found: dict[str, str] = {}
+    for text in options.given(config, "device") or ():
+        name, sign, value = text.rpartition("=")
+        if (sign and not name) or not value or not (sign or value.isdecimal()):
+            raise pytest.UsageError(f"{_FLAG}: {text!r} is not of the form [EP=]DEVICE, such as cuda=1, or 1")
+        if sign:
+            found[_with_device(name, config).name] = value
+        else:
+            found.update({row.name: value for row in PROVIDERS if row.device_option == "device_id"})
+    return found
+
+
+def named_provider(name: str, flag: str) -> Provider:
+    """Return the row of a name that an option gives.
+
+    Raises:
+        pytest.UsageError: If it is unknown.
+    """
+    try:
+        return find_provider(name)
+    except SettingsError as error:
+        raise pytest.UsageError(str(error).replace("--ortperf-ep", flag, 1)) from error
+
+
+def settled_plugins(config: pytest.Config) -> dict[str, str]:
+    """Return the library of each plugin provider by its full name, once they are settled."""
+    return dict(options.pairs(options.given(config, "plugin-ep"), "--ortperf-plugin-ep", "NAME=LIBRARY_OR_MODULE"))
+
+
+def _with_device(name: str, config: pytest.Config) -> Provider:
+    row = named_provider(name, _FLAG)
+    if row.device_option is None and row.full_name not in settled_plugins(config):
+        raise pytest.UsageError(
+            f"{_FLAG}: {row.name} is no plugin provider, and takes no device that this project knows of. If it has an "
+            f"option for it, give that: --ortperf-ep-option={row.name}.KEY=VALUE"
+        )
+    return row
+
+
+AUTO = "auto"
+
+
+def read_timings(text: str | None) -> tuple[str, ...]:
+    """Return the timing modes asked for, the headline first; none is the choice by provider.
+
+    Raises:
+        pytest.UsageError: If one is unknown, or stands beside `auto`.
+    """
+    names = tuple(dict.fromkeys(split_names(None if text is None else [text])))
+    if names == (AUTO,):
+        return ()
+    unknown = [name for name in names if name not in TIMINGS]
+    if unknown:
+        raise pytest.UsageError(
+            f"--ortperf-timing: {', '.join(unknown)} cannot be used; give auto alone, or some of {', '.join(TIMINGS)}"
+        )
+    return names
+
 
 DEFAULT_TIMEOUT_S = 600.0
 MOST_THREADS = 2**31 - 1

@@ -20,7 +20,7 @@ from pytest_ortperf.execution.accuracy.array_difference import Difference, array
 from pytest_ortperf.execution.accuracy.error_ratio import multiple_of
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute
-from pytest_ortperf.execution.model.fp16_graph import convert
+from pytest_ortperf.execution.model.fp16 import convert
 from pytest_ortperf.execution.record_builder import Facts, Journal
 from pytest_ortperf.records.record import OutputAccuracy
 

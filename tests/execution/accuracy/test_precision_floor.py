@@ -13,11 +13,16 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Model, Tolerance
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.accuracy import precision_error
+from pytest_ortperf.execution.accuracy import precision_floor
 from pytest_ortperf.execution.accuracy.array_difference import array_difference
 from pytest_ortperf.execution.accuracy.output_accuracy import compare
-from pytest_ortperf.execution.accuracy.precision_error import Compared, same_precision
-from pytest_ortperf.execution.accuracy.precision_floor import ErrorPair, judged, with_second_chance
+from pytest_ortperf.execution.accuracy.precision_floor import (
+    Compared,
+    ErrorPair,
+    judged,
+    same_precision,
+    with_second_chance,
+)
 from pytest_ortperf.execution.accuracy.references import NotAvailable, Reference
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute
@@ -151,7 +156,7 @@ def compared_of(folder: Path, precision: str, golden: Any, monkeypatch: pytest.M
     settings = ExecutionSettings(cache=folder / "cache")
     answers = iter([golden, golden])
     monkeypatch.setattr(
-        precision_error,
+        precision_floor,
         "cpu_outputs",
         lambda *_: Reference(outputs={"y": np.asarray(next(answers), np.float64)}, name="CPU"),
     )

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ortperf.execution.bisection.bracket import Bracket, Verdict, narrow
+from pytest_ortperf.execution.bisection.probing import Bracket, Verdict, narrow
 
 
 @given(st.lists(st.integers(0, 5000), min_size=1, max_size=400, unique=True).map(sorted), st.data())

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from pytest_ortperf.cases.model import InputRule, Model, Tolerance
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.accuracy.output_accuracy import compare
-from pytest_ortperf.execution.inputs.input_rules import parse_slices
+from pytest_ortperf.execution.inputs.generated_inputs import parse_slices
 from pytest_ortperf.execution.inputs.stored_data import DataSet, find_data_sets, read_inputs, read_outputs
 from pytest_ortperf.execution.inputs.tensor_values import run
 

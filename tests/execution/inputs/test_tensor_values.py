@@ -11,14 +11,16 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.inputs.sub_byte import BITS, pack, unpack
 from pytest_ortperf.execution.inputs.tensor_types import (
+    BITS,
     DTYPES,
     ML_DTYPES,
     TypeInfo,
     element_name,
     onnx_element_type,
+    pack,
     parse_type,
+    unpack,
 )
 from pytest_ortperf.execution.inputs.tensor_values import Runner, as_ort_value, run
 

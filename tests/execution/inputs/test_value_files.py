@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pytest_ortperf.execution.accuracy.consistency import same_bits
-from pytest_ortperf.execution.inputs.value_files import MAPPED_BYTE, ValueWriter, read_value, values_hash
+from pytest_ortperf.execution.inputs.tensor_values import MAPPED_BYTE, ValueWriter, read_value, values_hash
 
 VALUES = [
     np.array([1.5, np.nan], np.float32),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ortperf.execution.machine.energy import Rapl, energy_of
+from pytest_ortperf.execution.machine.resource_meter import Rapl, energy_of
 from pytest_ortperf.records.resources import Energy
 
 MS = 1_000_000

@@ -157,7 +157,7 @@ def test_a_file_that_is_a_folder_is_unknown(tmp_path: Path) -> None:
         (AMD, 2, None, "warning", "--ortperf-threads=2"),
     ],
 )
-def test_threads_are_held_against_affinity_and_quota(  # noqa: PLR0913, PLR0917 - a row each
+def test_threads_are_held_against_affinity_and_quota(
     tmp_path: Path, tree: Tree, cores: int, asked: int | None, level: str, advice: str | None
 ) -> None:
     host = Host(root=plant(tmp_path, tree), cores=frozenset(range(cores)), threads=asked)

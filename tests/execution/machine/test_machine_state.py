@@ -21,10 +21,11 @@ from pytest_ortperf.execution.machine.machine_state import (
     refuse_machine,
     refuse_state,
     rejection_text,
+    survey_machine,
     unwatched,
+    wait_for_quiet,
     watched_machine,
 )
-from pytest_ortperf.execution.machine.machine_survey import survey_machine, wait_for_quiet
 from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu
 from pytest_ortperf.execution.session.resolved_options import provider_options
 from pytest_ortperf.records.environment.machine_catalogue import finding

@@ -16,9 +16,9 @@ from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu
 from pytest_ortperf.execution.machine.resource_meter import ResourceMeter, device_number, resource_meter
-from pytest_ortperf.execution.profile.operator_times import arenas_of
+from pytest_ortperf.execution.profile.operator_profile import arenas_of
 from pytest_ortperf.execution.record_builder import Facts, Journal
-from pytest_ortperf.execution.session.engine_files import engines_of
+from pytest_ortperf.execution.session.engine_cache import engines_of
 from pytest_ortperf.execution.session.profile_events import Event
 from pytest_ortperf.records.record import SessionFact
 from pytest_ortperf.records.resources import Arena, DeviceMemory, Resources

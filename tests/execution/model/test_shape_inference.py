@@ -9,7 +9,7 @@ from onnx import helper
 
 from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.model import shape_inference
+from pytest_ortperf.execution.model import precision
 from pytest_ortperf.execution.model.artifact_cache import ArtifactCache
 from pytest_ortperf.execution.model.model_dimensions import (
     fix_dimensions,
@@ -17,7 +17,7 @@ from pytest_ortperf.execution.model.model_dimensions import (
     require_dimensions,
     symbolic_dims,
 )
-from pytest_ortperf.execution.model.shape_inference import infer_shapes, wants_shape_inference
+from pytest_ortperf.execution.model.precision import infer_shapes, wants_shape_inference
 
 EYE = np.eye(4, dtype=np.float32)
 TENSORRT_ERROR = (
@@ -70,7 +70,7 @@ def test_onnx_infers_where_the_symbolic_one_gives_up(
     def give_up(path: Path) -> onnx.ModelProto:
         raise AttributeError(f"cannot do {path.name}")
 
-    monkeypatch.setattr(shape_inference, "_symbolic", give_up)
+    monkeypatch.setattr(precision, "_symbolic", give_up)
     options = {"save_as_external_data": True, "location": "w.bin", "size_threshold": 0} if external else {}
     path = saved(two_steps(), tmp_path / "m.onnx", **options)
     inferred = infer_shapes(path, ArtifactCache(tmp_path / "cache", 2**30))

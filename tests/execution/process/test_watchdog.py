@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from pytest_ortperf.execution.process.watchdog import Watchdog
+from pytest_ortperf.execution.process.child import Watchdog
 from pytest_ortperf.execution.record_builder import Journal
 
 

@@ -6,8 +6,8 @@ import pytest
 from profiles import CPU, CUDA, graph_call, kernel, node, run, text_of, whole
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.profile import operator_times
-from pytest_ortperf.execution.profile.operator_times import operators_of, read_operators, type_name
+from pytest_ortperf.execution.profile import operator_profile
+from pytest_ortperf.execution.profile.operator_profile import operators_of, read_operators, type_name
 from pytest_ortperf.execution.session.profile_events import Event, read_events
 from pytest_ortperf.records.operators import OperatorProfile, OperatorTime
 
@@ -186,7 +186,7 @@ def test_what_is_not_all_there_is_refused(events: list[Event], warm: int, runs: 
 
 def test_runs_that_onnx_runtime_dropped_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     events = [*whole(), node("a", 502, 30, "Conv")]
-    monkeypatch.setattr(operator_times, "EVENTS_KEPT", len(events))
+    monkeypatch.setattr(operator_profile, "EVENTS_KEPT", len(events))
 
     found = operators_of(events, warm=1, runs=9)
 

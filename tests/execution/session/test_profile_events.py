@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from profiles import CPU, CUDA, event, node, text_of, whole
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.profile.operator_times import operators_of
+from pytest_ortperf.execution.profile.operator_profile import operators_of
 from pytest_ortperf.execution.session.profile_events import Event, read_events
 
 LINES = [

@@ -9,8 +9,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from pytest_ortperf.execution.timing.bindable import HOST, CannotBind, Memory
-from pytest_ortperf.execution.timing.io_binding import Bound
+from pytest_ortperf.execution.timing.io_binding import HOST, Bound, CannotBind, Memory
 
 FLOAT, INT64, STRING, BFLOAT16 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.STRING, TensorProto.BFLOAT16
 Values = Mapping[str, tuple[int, Any]]

@@ -21,7 +21,7 @@ from pytest_ortperf.execution import measure
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute
 from pytest_ortperf.execution.record_builder import Facts, Journal
-from pytest_ortperf.execution.timing.bindable import HOST, CannotBind, Memory
+from pytest_ortperf.execution.timing.io_binding import HOST, CannotBind, Memory
 from pytest_ortperf.execution.timing.timing_modes import graph_session, memory_of, modes_of
 
 QUICK = ExecutionSettings(iterations=10, warmup=1, operators="off", environment="off", track_memory=False)

@@ -8,7 +8,7 @@ import pytest
 
 import pytest_ortperf.execution
 from pytest_ortperf.records.codec import as_dict, from_dict
-from pytest_ortperf.records.environment.fingerprint import fingerprint
+from pytest_ortperf.records.environment.host import fingerprint
 from pytest_ortperf.records.environment.machine_catalogue import CHECKS, finding
 from pytest_ortperf.records.environment.machine_checks import (
     LEVELS,

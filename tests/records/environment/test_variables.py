@@ -1,9 +1,8 @@
 import pytest
 
 from pytest_ortperf.records.codec import as_dict, from_dict
-from pytest_ortperf.records.environment.host import collect_environment
+from pytest_ortperf.records.environment.host import collect_environment, recorded_environment
 from pytest_ortperf.records.environment.run_header import Environment
-from pytest_ortperf.records.environment.variables import recorded_environment
 
 
 def test_variables_that_change_measurements_are_recorded_by_name() -> None:

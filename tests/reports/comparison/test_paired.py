@@ -26,13 +26,13 @@ from pytest_ortperf.reports.comparison.paired import (
     Judged,
     Noise,
     by_case,
+    compare_pairs,
     floor_of,
     judge,
     looks_changed,
     require_floor,
     sorter,
 )
-from pytest_ortperf.reports.comparison.pairs_comparison import compare_pairs
 from pytest_ortperf.reports.comparison.text import comparison_lines
 from record_examples import make_failure
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from pytest_ortperf.records.environment.machine_checks import MachineState
-from pytest_ortperf.records.reading import Run, read_run
 from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.store import Run, read_run
 from pytest_ortperf.reports.comparison.comparison import Comparison, compare, failing
 from pytest_ortperf.reports.comparison.side import side_of
 

@@ -13,8 +13,7 @@ import pytest
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.comparison.comparison import Comparison, compare
-from pytest_ortperf.reports.comparison.explain import explain, overlay
-from pytest_ortperf.reports.comparison.explain_text import explanation_lines, overlay_lines
+from pytest_ortperf.reports.comparison.explain import explain, explanation_lines, overlay, overlay_lines
 from pytest_ortperf.reports.comparison.html import overlay_svg, page, section
 from pytest_ortperf.reports.comparison.tables import COLUMNS, csv_text, json_text, markdown_text
 from pytest_ortperf.reports.comparison.text import comparison_lines

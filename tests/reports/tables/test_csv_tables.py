@@ -13,10 +13,9 @@ import pytest
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.environment.run_header import GpuFact
 from pytest_ortperf.records.program import ProgramFact
-from pytest_ortperf.records.reading import Run
 from pytest_ortperf.records.record import Concurrent, Copies, Placement
 from pytest_ortperf.records.resources import Clocks, DeviceMemory, Energy, HostMemory, Resources
-from pytest_ortperf.records.store import RecordsFile
+from pytest_ortperf.records.store import RecordsFile, Run
 from pytest_ortperf.reports.tables.csv_tables import write_tables
 from record_examples import (
     make_environment,
@@ -464,7 +463,7 @@ def test_tables_replace_those_of_the_same_run(tmp_path: Path) -> None:
 def test_nothing_heavy_is_loaded_to_write(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib\n"
-        "from pytest_ortperf.records.reading import read_run\n"
+        "from pytest_ortperf.records.store import read_run\n"
         "from pytest_ortperf.reports.tables.csv_tables import write_tables\n"
         "import pytest_ortperf.reports.terminal.summary\n"
         "print(len(write_tables(read_run(pathlib.Path(sys.argv[1])), pathlib.Path(sys.argv[2]))))\n"

@@ -7,7 +7,7 @@ import pytest
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.statistics import compute
 from pytest_ortperf.reports.junit import properties
-from pytest_ortperf.reports.terminal.latency_notes import (
+from pytest_ortperf.reports.terminal.latency_text import (
     NOT_LASTING,
     NOT_PRECISE,
     NOT_STEADY,

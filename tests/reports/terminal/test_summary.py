@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pytest_ortperf.records.environment.run_header import GpuFact
-from pytest_ortperf.records.reading import Run
 from pytest_ortperf.records.record import Copies, ModelFact
+from pytest_ortperf.records.store import Run
 from pytest_ortperf.reports.terminal.summary import Line, summary_lines
 from record_examples import (
     make_accuracy,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pytest_ortperf.records.record import Concurrent, Record
 from pytest_ortperf.reports.tables.rows import sorted_rows
-from pytest_ortperf.reports.terminal.timing_text import timing_lines
+from pytest_ortperf.reports.terminal.latency_text import timing_lines
 from record_examples import make_latency, make_record, make_run
 
 NO_GRAPH = "CPUExecutionProvider has no CUDA graphs; cuda and tensorrt have"

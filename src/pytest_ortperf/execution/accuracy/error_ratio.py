@@ -14,8 +14,10 @@ from collections.abc import Sequence
 from pytest_ortperf.execution.accuracy.array_difference import Difference
 from pytest_ortperf.execution.accuracy.output_accuracy import difference_of, effective
 from pytest_ortperf.execution.accuracy.policy import RELATIVE
-from pytest_ortperf.execution.accuracy.precision_error import (
+from pytest_ortperf.execution.accuracy.precision_floor import (
+    FACTOR,
     FP64,
+    LARGEST_FACTOR,
     Compared,
     Outputs,
     given_path,
@@ -25,7 +27,6 @@ from pytest_ortperf.execution.accuracy.precision_error import (
     on_cpu,
     same_precision,
 )
-from pytest_ortperf.execution.accuracy.precision_floor import FACTOR, LARGEST_FACTOR
 from pytest_ortperf.execution.accuracy.references import NotAvailable
 from pytest_ortperf.records.record import OutputAccuracy
 

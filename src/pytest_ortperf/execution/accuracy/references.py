@@ -21,8 +21,7 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import CaseData, cast_floats
 from pytest_ortperf.execution.inputs.tensor_types import Value
-from pytest_ortperf.execution.inputs.tensor_values import Runner
-from pytest_ortperf.execution.inputs.value_files import ValueWriter, read_value, values_hash
+from pytest_ortperf.execution.inputs.tensor_values import Runner, ValueWriter, read_value, values_hash
 from pytest_ortperf.execution.model.artifact_cache import Artifact
 from pytest_ortperf.execution.model.fp64 import fp64_model
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims

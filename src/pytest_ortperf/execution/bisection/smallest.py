@@ -1,4 +1,9 @@
-"""A small model that fails by itself: the suspect alone, else with as many of the nodes before it as it takes."""
+"""A small model that fails by itself: the suspect alone, else with as many of the nodes before it as it takes.
+
+Which node a closed search points at, and which of its values are wrong.
+
+The data set of a part, in the files that a model directory has.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +12,101 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
+from onnx import numpy_helper
 
 from pytest_ortperf.cases.model import Tolerance
-from pytest_ortperf.execution.bisection.ending import wrong_outputs
 from pytest_ortperf.execution.bisection.graph import save
-from pytest_ortperf.execution.bisection.judgement import Judge, Judgement
+from pytest_ortperf.execution.bisection.judgement import Judge, Judgement, wrong_outputs
+from pytest_ortperf.execution.bisection.probing import Bracket
 from pytest_ortperf.execution.bisection.sessions import Answer, Broken, Sessions
-from pytest_ortperf.execution.bisection.suspects import Suspicion
 from pytest_ortperf.execution.bisection.values import GraphValues
 from pytest_ortperf.execution.inputs.tensor_types import FLOATS, Value, element_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspicion:
+    """Between the last good cut and the first bad one."""
+
+    position: int | None
+    """Of the node; `None` if no node in between makes what is wrong."""
+
+    beside: tuple[int, ...]
+    """Nodes that may be meant too."""
+
+    targets: tuple[str, ...]
+    """Values that the node makes and that are wrong; of a crash, all that the rest of the graph reads."""
+
+
+def suspicion(
+    bracket: Bracket, values: GraphValues, judged: Sequence[Judgement] | None, limit: float | None = None
+) -> Suspicion:
+    """Return what lies between the ends of a search.
+
+    Args:
+        bracket: The search, at its end.
+        values: Of the graph that was searched.
+        judged: The values of the first bad cut; `None` if it broke.
+        limit: Errors above this are wrong; `None` is what lies outside the tolerance.
+    """
+    graph = values.candidate
+    first = -1 if bracket.well is None else bracket.well
+    between = range(first + 1, bracket.wrong + 1)
+    if judged is None:
+        targets = [name for name in graph.writes[bracket.wrong] if name in values.comparable]
+        return Suspicion(position=bracket.wrong, beside=_beside(values, between, bracket.wrong), targets=tuple(targets))
+    wrong = {it.name for it in judged if (not it.is_within if limit is None else it.size > limit)}
+    makers = [position for position in between if wrong & set(graph.writes[position])]
+    if not makers:
+        return Suspicion(position=None, beside=(), targets=tuple(sorted(wrong)))
+    position = makers[0]
+    targets = [name for name in graph.writes[position] if name in wrong]
+    return Suspicion(position=position, beside=_beside(values, between, position), targets=tuple(targets))
+
+
+def _beside(values: GraphValues, between: range, position: int) -> tuple[int, ...]:
+    """Return the other nodes in between on which the suspect depends; constants are never wrong."""
+    graph = values.candidate
+    before = set(graph.ancestors(graph.writes[position]))
+    return tuple(
+        other
+        for other in between
+        if other != position and other in before and not any(map(graph.is_constant, graph.writes[other]))
+    )
+
+
+DATA_SET = "test_data_set_0"
+
+
+def write_data(part: Part) -> Path:
+    """Write what a part is fed and what the reference gives; return the folder.
+
+    A value that no file can hold, such as a map of strings, is left out.
+    """
+    folder = part.path.parent / DATA_SET
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*put_*.pb"):
+        old.unlink()
+    for kind, values in (("input", part.inputs), ("output", part.expected)):
+        _write_all(folder, kind, values)
+    return folder
+
+
+def _write_all(folder: Path, kind: str, values: Mapping[str, Value]) -> None:
+    protos = [proto for name, value in values.items() if (proto := _proto(name, value)) is not None]
+    for number, proto in enumerate(protos):
+        (folder / f"{kind}_{number}.pb").write_bytes(proto.SerializeToString())
+
+
+def _proto(name: str, value: Value) -> Any:
+    if isinstance(value, np.ndarray):
+        return numpy_helper.from_array(np.ascontiguousarray(value).reshape(value.shape), name)
+    if isinstance(value, list) and all(isinstance(item, np.ndarray) for item in value):
+        return numpy_helper.from_list(value, name)
+    return onnx.OptionalProto(name=name, elem_type=onnx.OptionalProto.TENSOR) if value is None else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

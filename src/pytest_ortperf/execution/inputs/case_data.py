@@ -17,7 +17,7 @@ from pytest_ortperf.execution.inputs.given_data import NAME as GIVEN
 from pytest_ortperf.execution.inputs.given_data import given_inputs, given_references
 from pytest_ortperf.execution.inputs.stored_data import DataSet, find_data_sets, read_inputs, read_outputs
 from pytest_ortperf.execution.inputs.tensor_types import Meta, Value, as_floats, parse_type
-from pytest_ortperf.execution.inputs.value_files import values_hash
+from pytest_ortperf.execution.inputs.tensor_values import values_hash
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims
 from pytest_ortperf.records.record import TensorFact
 

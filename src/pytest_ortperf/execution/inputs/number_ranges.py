@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from pytest_ortperf.cases.model import InputRule
-from pytest_ortperf.execution.inputs.sub_byte import BITS
-from pytest_ortperf.execution.inputs.tensor_types import Array
+from pytest_ortperf.execution.inputs.tensor_types import BITS, Array
 
 _UNSIGNED_SCALE = "float8e8m0"
 """Holds powers of two only: no zero, no sign."""

@@ -11,7 +11,7 @@ import onnx
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.provider_options import PROFILE_KEYS
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.inputs.input_rules import rule_for
+from pytest_ortperf.execution.inputs.generated_inputs import rule_for
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims
 from pytest_ortperf.execution.model.precision import fp16_by_option
 

@@ -19,9 +19,8 @@ from pytest_ortperf.execution.inputs.rotation import (
 )
 from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.execution.inputs.tensor_values import Runner
-from pytest_ortperf.execution.timing.bindable import CannotBind, Memory
 from pytest_ortperf.execution.timing.concurrency import run_concurrently
-from pytest_ortperf.execution.timing.io_binding import Bound, Call
+from pytest_ortperf.execution.timing.io_binding import Bound, Call, CannotBind, Memory
 from pytest_ortperf.execution.timing.timing_modes import memory_of, note_of
 from pytest_ortperf.records.record import Concurrent, Copies
 
@@ -40,7 +39,7 @@ class Stand:
         batch: Of the inputs; `None` if unknown.
     """
 
-    def __init__(  # noqa: PLR0913 - named at the one place that makes it
+    def __init__(
         self,
         *,
         session: onnxruntime.InferenceSession,

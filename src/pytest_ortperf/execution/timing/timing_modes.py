@@ -21,8 +21,7 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.execution.session.creation import SessionHooks, create_session
-from pytest_ortperf.execution.timing.bindable import HOST, CannotBind, Memory
-from pytest_ortperf.execution.timing.io_binding import Bound
+from pytest_ortperf.execution.timing.io_binding import HOST, Bound, CannotBind, Memory
 
 GRAPH_WARM_RUNS = 3
 """ONNX Runtime captures in the first or second run with the same addresses; each later one replays."""

@@ -152,7 +152,7 @@ def _column(times: Times, timing: str) -> tuple[int, ...]:
     return times.latency_ns if timing == "bound+copies" else times.compute_ns
 
 
-def _of_samples(  # noqa: PLR0913 - all that a latency is made of
+def _of_samples(
     times: Times, timing: str, settings: ExecutionSettings, seconds: int, *, log: TrtexecLog, batch: int | None
 ) -> Latency:
     samples = _column(times, timing)

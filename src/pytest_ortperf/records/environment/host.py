@@ -1,11 +1,17 @@
-"""Facts of the machine a run is made on: hardware, operating system, versions; unknown is `None`."""
+"""Facts of the machine a run is made on: hardware, operating system, versions; unknown is `None`.
+
+The machine's fingerprint: its hardware in words, the same however its clocks, drivers and names change.
+
+Environment variables that change what is measured without a trace in any option.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +21,46 @@ from pytest_ortperf.records.environment.distributions import (
     require_one_onnxruntime,
     versions,
 )
-from pytest_ortperf.records.environment.fingerprint import fingerprint
 from pytest_ortperf.records.environment.libraries import read_cuda, read_cudnn, read_driver, read_tensorrt, read_text
 from pytest_ortperf.records.environment.run_header import Environment, GpuFact
-from pytest_ortperf.records.environment.variables import recorded_environment
+
+_GIB = 2**30
+
+
+def fingerprint(cpu: str | None, cores: int | None, memory_byte: int | None, gpus: Iterable[GpuFact]) -> str:
+    """Return CPU, cores, memory and GPUs, such as `AMD EPYC 9654, 8 cores, 16 GiB, 1 x NVIDIA H100 80 GiB`.
+
+    Memory is rounded up to the next eighth of a power of two, because what kernel and driver keep for themselves
+    differs with their versions.
+    """
+    counts = Counter(" ".join([gpu.name, *_memory(gpu.memory_byte)]) for gpu in gpus)
+    parts = [
+        cpu or "unknown CPU",
+        "unknown cores" if not cores else "1 core" if cores == 1 else f"{cores} cores",
+        *(_memory(memory_byte) or ["unknown memory"]),
+        *(f"{count} x {name}" for name, count in sorted(counts.items())),
+    ]
+    return ", ".join(parts)
+
+
+def _memory(byte: int | None) -> list[str]:
+    if not byte:
+        return []
+    step = max(1, 1 << max(0, byte.bit_length() - 4))
+    return [f"{-(-byte // step) * step / _GIB:g} GiB"]
+
+
+_NAMED = frozenset({"LD_LIBRARY_PATH", "LD_PRELOAD", "NVIDIA_TF32_OVERRIDE", "NVIDIA_VISIBLE_DEVICES"})
+_PREFIXED = ("CUBLAS_", "CUDA_", "CUDNN_", "GOMP_", "KMP_", "MKL_", "OMP_", "OPENBLAS_", "ORT_", "OV_", "TRT_")
+
+
+def recorded_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that steer ONNX Runtime, CUDA, TensorRT, threads or the loader, sorted by name.
+
+    `ORT_TENSORRT_*` are deprecated and still stand in for TensorRT's provider options.
+    """
+    return {name: environ[name] for name in sorted(environ) if name in _NAMED or name.startswith(_PREFIXED)}
+
 
 __all__ = ["GpuSurvey", "collect_environment", "onnxruntime_distributions", "require_one_onnxruntime"]
 

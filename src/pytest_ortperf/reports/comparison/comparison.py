@@ -11,14 +11,19 @@ from pytest_ortperf.reports.comparison.accuracy import accuracy_changes
 from pytest_ortperf.reports.comparison.change import DEFAULT_FAIL_ON, TOPICS, WORSE, Change
 from pytest_ortperf.reports.comparison.evidence import PAIRS, RUNS, SINGLE
 from pytest_ortperf.reports.comparison.failures import case_changes, failure_changes, still_failing
-from pytest_ortperf.reports.comparison.fleet import FleetShift
+from pytest_ortperf.reports.comparison.fleet import Difference, FleetShift, differences, same_machine
 from pytest_ortperf.reports.comparison.footprint import creation_changes, memory_changes
 from pytest_ortperf.reports.comparison.latency import LatencyPair, compare_latencies
-from pytest_ortperf.reports.comparison.machines import Difference, differences, same_machine
-from pytest_ortperf.reports.comparison.multiple import needed_by_a_lone_change, rank_floor, sign_floor
 from pytest_ortperf.reports.comparison.placement import placement_changes
 from pytest_ortperf.reports.comparison.side import Side
-from pytest_ortperf.reports.comparison.verdict import FASTER, SLOWER, VERDICTS
+from pytest_ortperf.reports.comparison.verdict import (
+    FASTER,
+    SLOWER,
+    VERDICTS,
+    needed_by_a_lone_change,
+    rank_floor,
+    sign_floor,
+)
 
 _ONE_SIDED_FROM = 6
 """SLOWER and FASTER together from which on it is remarkable that all are of one kind: 2 in 64 by chance."""

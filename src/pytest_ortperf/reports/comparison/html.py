@@ -7,8 +7,7 @@ from html import escape
 
 from pytest_ortperf.reports.comparison.change import BETTER, WORSE, Change
 from pytest_ortperf.reports.comparison.comparison import Comparison, health_notes, interval_text, verdict_text
-from pytest_ortperf.reports.comparison.explain import Explanation, Overlay
-from pytest_ortperf.reports.comparison.explain_text import explanation_lines
+from pytest_ortperf.reports.comparison.explain import Explanation, Overlay, explanation_lines
 from pytest_ortperf.reports.comparison.latency import LatencyPair
 from pytest_ortperf.reports.comparison.text import TITLES, fleet_text, side_text, sorted_pairs
 

@@ -21,12 +21,11 @@ from pytest_ortperf.reports.comparison.fleet import (
     Logs,
     canary_control,
     fleet_of,
+    same_machine,
     shift_line,
 )
-from pytest_ortperf.reports.comparison.machines import same_machine
-from pytest_ortperf.reports.comparison.multiple import adjusted
 from pytest_ortperf.reports.comparison.side import CaseResult, Observation, Side, log_latency
-from pytest_ortperf.reports.comparison.verdict import LEAST_DELTA, UNSURE, Decision, decide, delta_of
+from pytest_ortperf.reports.comparison.verdict import LEAST_DELTA, UNSURE, Decision, adjusted, decide, delta_of
 
 _CLOCK_SPREAD = 0.01
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from pytest_ortperf.records.environment.run_header import Environment, RunEnd
 from pytest_ortperf.records.latency import UNSTABLE, Latency
-from pytest_ortperf.records.reading import Run
 from pytest_ortperf.records.record import Concurrent, Record
 from pytest_ortperf.records.statistics import summarize
+from pytest_ortperf.records.store import Run
 from pytest_ortperf.reports.tables.gains import counts
 
 _DOUBTFUL = ("warning", "reject")

@@ -8,9 +8,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pytest_ortperf.errors import ResultsFileError
-from pytest_ortperf.records.reading import Run, find_run, read_run, records_path
-from pytest_ortperf.reports.comparison.pytest_benchmark import is_pytest_benchmark, read_pytest_benchmark
-from pytest_ortperf.reports.comparison.script_tables import is_script_folder, read_script_folder
+from pytest_ortperf.records.store import Run, find_run, read_run, records_path
+from pytest_ortperf.reports.comparison.script_tables import (
+    is_pytest_benchmark,
+    is_script_folder,
+    read_pytest_benchmark,
+    read_script_folder,
+)
 from pytest_ortperf.reports.comparison.side import Side, side_of
 
 FORMS = (

@@ -1,9 +1,14 @@
-"""Pages that open by themselves, offline: the pictures of one case, or of a search for its wrong node."""
+"""Pages that open by themselves, offline: the pictures of one case, or of a search for its wrong node.
+
+Where pages of pictures are written.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from html import escape
+from pathlib import Path
 
 from pytest_ortperf.records.bisection import Bisection, ValueFact
 from pytest_ortperf.records.pictures import ErrorPicture
@@ -12,6 +17,24 @@ from pytest_ortperf.reports.pictures.growth import describe, growth_svg
 from pytest_ortperf.reports.pictures.heatmap import heatmap_svg
 from pytest_ortperf.reports.pictures.histogram import histogram_svg
 from pytest_ortperf.reports.pictures.svg import STYLE, element, table
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._=-]+")
+
+
+def write_failure_page(record: Record, records_file: Path) -> Path:
+    """Write the page of a failed validation beside the records of its run; return its path.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    run = records_file.stem.removeprefix("records_")
+    folder = records_file.parent / f"pictures_{run}"
+    folder.mkdir(exist_ok=True)
+    name = _UNSAFE.sub("_", record.nodeid)
+    path = folder / f"{name.strip('_')}.html"
+    path.write_text(failure_page(record), encoding="utf-8")
+    return path
+
 
 _PAGE_STYLE = """\
 body{margin:0}main{max-width:960px;margin:0 auto;padding:24px}

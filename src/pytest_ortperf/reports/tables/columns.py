@@ -12,8 +12,8 @@ from pytest_ortperf.records.environment.run_header import Environment, RunHeader
 from pytest_ortperf.records.latency import Latency, Summary
 from pytest_ortperf.records.operators import OperatorProfile, OperatorTime
 from pytest_ortperf.records.record import Concurrent, Copies, Failure, ModelFact, Placement, Record, SessionFact
-from pytest_ortperf.reports.tables import program_cells as programs
 from pytest_ortperf.reports.tables import resource_cells as cells
+from pytest_ortperf.reports.tables import resource_cells as programs
 from pytest_ortperf.reports.tables.gains import Gain
 from pytest_ortperf.reports.tables.machine_text import off_text
 

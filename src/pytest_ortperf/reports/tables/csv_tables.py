@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pytest_ortperf.errors import ResultsFileError
-from pytest_ortperf.records.reading import Run
 from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.store import Run
 from pytest_ortperf.reports.tables.accuracy_columns import ACCURACY, compared_rows
 from pytest_ortperf.reports.tables.columns import (
     FAIL,

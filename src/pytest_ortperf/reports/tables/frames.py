@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_ortperf.records.reading import find_run, read_run
+from pytest_ortperf.records.store import find_run, read_run
 from pytest_ortperf.reports.tables.csv_tables import TABLES
 from pytest_ortperf.reports.tables.rows import sorted_rows
 

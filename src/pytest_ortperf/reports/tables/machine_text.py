@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pytest_ortperf.records.environment.machine_checks import LEVELS, OFF, Finding, MachineState, merged
-from pytest_ortperf.records.reading import Run
+from pytest_ortperf.records.store import Run
 
 MOST_KINDS = 6
 

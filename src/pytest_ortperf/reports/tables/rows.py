@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from pytest_ortperf.records.reading import Run
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.statistics import summarize
+from pytest_ortperf.records.store import Run
 from pytest_ortperf.reports.tables.columns import Measured, Placed
 from pytest_ortperf.reports.tables.gains import Gains, counts, list_of
 

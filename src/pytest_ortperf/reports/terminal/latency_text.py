@@ -1,19 +1,103 @@
-"""The latency table of the terminal summary."""
+"""The latency table of the terminal summary.
+
+How far a latency can be trusted, in words.
+
+What the terminal says of timing modes beside their table: refusals, notes, threads on one session, waits.
+"""
 
 from __future__ import annotations
 
 import math
 import statistics
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
-from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.latency import UNSTABLE, Latency, Summary
+from pytest_ortperf.records.record import Concurrent, Record
 from pytest_ortperf.reports.tables.columns import WITH_COPIES, Measured, dims_text, nodes_on_provider
-from pytest_ortperf.reports.tables.gains import list_of
+from pytest_ortperf.reports.tables.gains import PASSED, list_of
 from pytest_ortperf.reports.tables.rows import Group, Rows, Subject, group_of, subject_of
-from pytest_ortperf.reports.terminal.latency_notes import half_width_text, latency_notes
 from pytest_ortperf.reports.terminal.text_table import TextColumn, table_lines
+
+NOT_PRECISE = "unstable: the 95 % interval of the median stayed wider than asked for; +- is what was reached"
+NOT_LASTING = "unstable: sampling ended before the 95 % interval of the median had stayed as narrow as asked for"
+NOT_STEADY = "not steady: the warm-up ended before two windows of it agreed; samples may still become faster or slower"
+SEVERAL_MODES = "several modes: samples gather around more than one value, and p50 may be any of them"
+
+_LEAST_SHOWN = 0.0005
+
+
+def latency_notes(latency: Latency, summary: Summary) -> list[str]:
+    """Return what a reader of the median must know."""
+    half_width, target = summary.half_width, latency.precision_target
+    narrow = half_width is not None and target is not None and half_width <= target
+    notes = {
+        NOT_LASTING if narrow else NOT_PRECISE: latency.status == UNSTABLE,
+        NOT_STEADY: latency.steady is False,
+        SEVERAL_MODES: (summary.modes or 1) > 1,
+    }
+    return [note for note, holds in notes.items() if holds]
+
+
+def half_width_text(summary: Summary) -> str:
+    """Return `0.6 %`: half the width of the median's 95 % interval; nothing for none."""
+    half_width = summary.half_width
+    if half_width is None:
+        return ""
+    return f"{100 * half_width:.1f} %" if half_width >= _LEAST_SHOWN else "<0.1 %"
+
+
+_WAIT_WORTH_TELLING_NS = 1_000_000_000
+
+
+def timing_lines(rows: Rows, width: int) -> list[str]:
+    """Return the lines; nothing where there is nothing to say."""
+    texts = [text for record in rows.records for text in _of_record(record)]
+    # what holds for many cases is said once
+    said: dict[str, list[str]] = {}
+    for name, text in texts:
+        said.setdefault(text, []).append(name)
+    lines = [f"{_names(names)}: {text}" for text, names in said.items()]
+    return [line for text in (*lines, *_waits(rows)) for line in wrap(text, width, subsequent_indent="  ")]
+
+
+def _of_record(record: Record) -> Iterator[tuple[str, str]]:
+    if record.outcome not in PASSED:
+        return
+    variant = "-".join(part for part in (record.provider, record.precision, dims_text(record.dims)) if part)
+    name = f"{record.model} {variant}"
+    for timing, reason in record.refused_timings.items():
+        yield name, f"{timing} not measured: {reason}"
+    for timing, note in record.timing_notes.items():
+        yield name, f"{timing}: {note}"
+    if record.concurrent:
+        yield name, _concurrent(record.concurrent)
+
+
+def _concurrent(found: Concurrent) -> str:
+    count = len(found.iterations)
+    threads = f"{count} thread{'' if count == 1 else 's'} on one session"
+    rate = found.inferences_per_s
+    inferences = "" if rate is None or found.batch == 1 else f", {rate:.6g} inferences/s"
+    low, high = min(found.p50_ns) / 1e6, max(found.p50_ns) / 1e6
+    return (
+        f"{threads}, {found.timing}: {found.iterations_per_s:.6g} iterations/s{inferences}; "
+        f"median latency of a thread {low:.4g} to {high:.4g} ms"
+    )
+
+
+def _waits(rows: Rows) -> Iterator[str]:
+    waits = [ns for record in rows.records if (ns := record.stage_ns.get("lease", 0)) >= _WAIT_WORTH_TELLING_NS]
+    if waits:
+        cases = f"{len(waits)} case{'' if len(waits) == 1 else 's'}"
+        yield f"{cases} waited until other benchmarks had left the CPU or GPU: {sum(waits) / 1e9:.1f} s in all"
+
+
+def _names(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
 
 UNITS: Sequence[tuple[str, float]] = (("s", 1e9), ("ms", 1e6), ("us", 1e3))
 _MOST_DECIMALS = 6

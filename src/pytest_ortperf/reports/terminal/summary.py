@@ -8,16 +8,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from pytest_ortperf.records.reading import Run
 from pytest_ortperf.records.record import OUTCOMES, Record
+from pytest_ortperf.records.store import Run
 from pytest_ortperf.reports.tables.columns import runtime_version
 from pytest_ortperf.reports.tables.gains import list_of
 from pytest_ortperf.reports.tables.machine_text import machine_lines
 from pytest_ortperf.reports.tables.rows import Rows, sorted_rows
-from pytest_ortperf.reports.terminal.latency_text import latency_lines
+from pytest_ortperf.reports.terminal.latency_text import latency_lines, timing_lines
 from pytest_ortperf.reports.terminal.operator_text import operator_lines
 from pytest_ortperf.reports.terminal.text_table import cut
-from pytest_ortperf.reports.terminal.timing_text import timing_lines
 
 _CSV_NAME = re.compile(r"benchmark_(?P<kind>[a-z_]+)_(?P<run>[0-9-]+)\.csv")
 
