@@ -12,7 +12,7 @@ from ab_data import CaseData, Experiment, RunData, Slowdown
 
 from pytest_ortperf.records.pairs import PAIRS_SCHEMA, FloorOfCase, NoiseFloor, Pair, PairSide
 from pytest_ortperf.reports.comparison.paired import Noise, by_case, judge
-from pytest_ortperf.reports.comparison.verdict import SLOWER
+from pytest_ortperf.reports.comparison.verdicts import SLOWER
 
 SMALL_DELTA = 0.03
 _ROUNDING = 1e-9

@@ -32,7 +32,7 @@ from ab_outcomes import (
 from measuring import Report, Target, parser, table
 from other_rules import RULES, called_slower
 
-from pytest_ortperf.reports.comparison.verdict import FASTER, SAME, SLOWER, UNSURE, VERDICTS
+from pytest_ortperf.reports.comparison.verdicts import FASTER, SAME, SLOWER, UNSURE, VERDICTS
 
 SMALL_SHARE = 2 / 3
 AT_TWICE, AT_ONE_AND_A_HALF = 0.95, 0.80

@@ -18,12 +18,12 @@ from pytest_ortperf.cases.model_list import read_models
 from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs
 from pytest_ortperf.execution.inputs.stored_data import find_data_sets, read_inputs
 from pytest_ortperf.execution.session.creation import session_options
-from pytest_ortperf.execution.session.session_config import Knobs
+from pytest_ortperf.execution.session.session_config import SessionConfig
 
 ROOT = Path(__file__).parents[1]
 LIST = ROOT / "models.json"
 PATHS = ("path", "test_data")
-ONE_THREAD = Knobs(
+ONE_THREAD = SessionConfig(
     graph_optimization="all", intra_op_threads=1, inter_op_threads=1, config={"session.intra_op.allow_spinning": "0"}
 )
 

@@ -30,7 +30,7 @@ from onnx import ModelProto, TensorProto, numpy_helper
 from pytest_ortperf.cases.model import Fp16Rule, Model, Tolerance
 from pytest_ortperf.cases.model_list import read_models
 from pytest_ortperf.execution.accuracy.array_difference import Difference
-from pytest_ortperf.execution.accuracy.error_ratio import multiple_of
+from pytest_ortperf.execution.accuracy.error_ratio import error_ratio
 from pytest_ortperf.execution.accuracy.output_accuracy import compare, difference_of
 from pytest_ortperf.execution.accuracy.policy import RELATIVE, choose_tolerance
 from pytest_ortperf.execution.accuracy.precision_floor import FACTOR, LARGEST_FACTOR, ErrorPair, judged
@@ -139,7 +139,7 @@ def _multiple(own: Difference, unit: Difference, precision: str) -> float:
         return math.inf
     if own.max_abs_error is None:
         return math.inf if own.mismatches else 0.0
-    return multiple_of(own, unit, precision)
+    return error_ratio(own, unit, precision)
 
 
 def tolerance_of(precision: str, output: str) -> Any:

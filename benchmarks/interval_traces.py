@@ -18,7 +18,7 @@ from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.sources import RAMP, find_source
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs
-from pytest_ortperf.execution.inputs.tensor_values import Runner
+from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 from pytest_ortperf.execution.timing.timing_loop import time_calls, without_garbage_collection
 from pytest_ortperf.execution.timing.warm_up import warm_up
 from pytest_ortperf.records.codec import pack, unpack
@@ -62,7 +62,7 @@ def record(path: Path, seconds: float) -> Sequence[int]:
     model = Model(name=path.stem, path=path, origin="here", inputs=RAMP if "light" in path.stem else {})
     dims = {"batch": 1, "sequence": 32} if path == TINY_BERT else {}
     feeds = generate_inputs(session.get_inputs(), model=model, dims=dims, seed=0)
-    call = Runner(session, None, feeds).call
+    call = ModelRunner(session, None, feeds).call
     warm = warm_up(call, ExecutionSettings())
     chunk = max(1, int(CHUNK_S * 1e9 / (warm.run_ns or 1)))
     end, times = time.monotonic() + seconds, array("q")

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from carriers import open_session
 
-from pytest_ortperf.execution.inputs.tensor_values import Runner
+from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 from pytest_ortperf.execution.timing.timing_loop import time_calls, without_garbage_collection
 
 BLOCK_NS = 4e6
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     paths = [base] * BASES + variants
     made: dict[int, Call] = {}
     for number in random.Random(task["seed"]).sample(range(len(paths)), len(paths)):  # noqa: S311 - an order
-        made[number] = Runner(open_session(paths[number]), None, feeds).call
+        made[number] = ModelRunner(open_session(paths[number]), None, feeds).call
     print(json.dumps(compared([made[number] for number in range(len(paths))], task["seconds"])))
     return 0
 

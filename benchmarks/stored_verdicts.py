@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.reports.comparison.latency import compare_latencies
-from pytest_ortperf.reports.comparison.side import CaseResult, Observation, RunSide, Side
+from pytest_ortperf.reports.comparison.compared_side import CaseResult, Observation, RunSide, Side
+from pytest_ortperf.reports.comparison.latency_changes import compare_latencies
 
 CASES, SLOWER = 400, 20
 MACHINES = {"quiet": (0.3, 0.2, 0.3), "shared": (1.5, 1.0, 1.0), "cloud": (3.0, 2.5, 2.0)}

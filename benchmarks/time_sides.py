@@ -18,7 +18,7 @@ from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.sources import RAMP, light_networks
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs
-from pytest_ortperf.execution.inputs.tensor_values import Runner
+from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 from pytest_ortperf.execution.timing.sampling import sample
 from pytest_ortperf.execution.timing.warm_up import warm_up
 from pytest_ortperf.records.statistics import compute
@@ -35,7 +35,7 @@ def network(request: pytest.FixtureRequest) -> tuple[str, Callable[[], object]]:
     path = NETWORKS[name].path
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     model = Model(name=name, path=path, origin="here", inputs=RAMP)
-    call = Runner(session, None, generate_inputs(session.get_inputs(), model=model, dims={}, seed=0)).call
+    call = ModelRunner(session, None, generate_inputs(session.get_inputs(), model=model, dims={}, seed=0)).call
     call()
     return name, call
 

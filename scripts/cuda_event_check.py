@@ -36,7 +36,7 @@ from pytest_ortperf.cases.model_list import read_models
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import case_data
-from pytest_ortperf.execution.inputs.tensor_values import Runner
+from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 from pytest_ortperf.execution.model.precision import prepare_model
 from pytest_ortperf.execution.timing.io_binding import Bound, Memory
 from pytest_ortperf.records.statistics import summarize
@@ -67,7 +67,7 @@ class Found:
 def bound_of(session: Session, case: Case) -> Bound:
     """Return a session's bound inputs and outputs after a first run."""
     data = next(iter(case_data(session, case, SETTINGS)))
-    runner = Runner(session, list(case.model.outputs) or None, data.inputs)
+    runner = ModelRunner(session, list(case.model.outputs) or None, data.inputs)
     return Bound(session, runner.shapes(runner.call()), [data.inputs], Memory("cuda"))
 
 

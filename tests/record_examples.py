@@ -20,7 +20,7 @@ from pytest_ortperf.records.record import (
     SessionFact,
     TensorFact,
 )
-from pytest_ortperf.records.store import Run
+from pytest_ortperf.records.store import StoredRun
 
 FULL_NAMES = {
     "cpu": "CPUExecutionProvider",
@@ -148,14 +148,14 @@ def make_failure(**changes: Any) -> Failure:
     return Failure(**(values | changes))
 
 
-def make_run(records: Iterable[Record] = (), **changes: Any) -> Run:
+def make_run(records: Iterable[Record] = (), **changes: Any) -> StoredRun:
     values: dict[str, Any] = {
         "path": Path("result/records_20261123-210146.jsonl"),
         "header": make_header(),
         "records": tuple(records),
         "end": make_end(),
     }
-    return Run(**(values | changes))
+    return StoredRun(**(values | changes))
 
 
 def whole_record(**changes: Any) -> Record:

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pytest_ortperf.commands.ab import add_command as add_ab
-from pytest_ortperf.commands.case_commands import add_case_commands
+from pytest_ortperf.commands.bisect_repro import add_case_commands
 from pytest_ortperf.commands.compare import add_command as add_compare
 from pytest_ortperf.errors import OrtPerfError
 

@@ -45,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
             paired_gains.register(config)
     config.pluginmanager.register(LazyRecording(config), "ortperf-lazy-recording")
     if options.given(config, "baseline") is not None or options.given(config, "fail-on") is not None:
-        from pytest_ortperf.gates import baseline as baseline_gate
+        from pytest_ortperf.gates import baseline_gate
 
         baseline_gate.register(config)
 
@@ -65,7 +65,7 @@ def _start(config: pytest.Config) -> None:
     # the recorder first: hooks run in the reverse order, and it has to see a crash as the runner has amended it
     if not options.is_worker(config):
         from pytest_ortperf.gates.dimension_check import DimensionCheck
-        from pytest_ortperf.gates.machine import MachineGate
+        from pytest_ortperf.gates.machine_gate import MachineGate
         from pytest_ortperf.recording.progress import NAME, ProgressLine
         from pytest_ortperf.recording.recorder import Recorder
 

@@ -17,7 +17,7 @@ from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute
-from pytest_ortperf.execution.record_builder import Facts, Journal
+from pytest_ortperf.execution.record_builder import Journal, RecordBuilder
 from pytest_ortperf.execution.session.verified_session import open_session
 
 QUICK = ExecutionSettings(iterations=5, warmup=2)
@@ -43,9 +43,9 @@ class Hooks:
 
 
 @pytest.fixture
-def facts() -> Iterator[Facts]:
+def facts() -> Iterator[RecordBuilder]:
     journal = Journal()
-    yield Facts(journal=journal)
+    yield RecordBuilder(journal=journal)
     journal.close()
 
 
@@ -78,7 +78,7 @@ def store(folder: Path, number: int, x: Any, y: Any = None) -> Path:
     return folder
 
 
-def test_generated_inputs_are_compared_with_the_plain_cpu(case_of: Callable[..., Case], facts: Facts) -> None:
+def test_generated_inputs_are_compared_with_the_plain_cpu(case_of: Callable[..., Case], facts: RecordBuilder) -> None:
     hooks = Hooks()
     execute(case_of(), QUICK, facts, hooks)
     (accuracy,) = facts.accuracy
@@ -101,7 +101,7 @@ def test_generated_inputs_are_compared_with_the_plain_cpu(case_of: Callable[...,
 
 
 def test_every_stored_data_set_has_its_verdict_before_one_fails_the_case(
-    case_of: Callable[..., Case], facts: Facts, tmp_path: Path
+    case_of: Callable[..., Case], facts: RecordBuilder, tmp_path: Path
 ) -> None:
     store(tmp_path, 0, [[0, 0, 0]], [[1, 2, 4]])
     store(tmp_path, 1, [[1, 1, 1], [2, 2, 2]], [[2, 3, 4], [3, 4, 5]])
@@ -120,7 +120,7 @@ def test_every_stored_data_set_has_its_verdict_before_one_fails_the_case(
 
 
 def test_stored_inputs_without_outputs_are_compared_with_the_cpu(
-    case_of: Callable[..., Case], facts: Facts, tmp_path: Path
+    case_of: Callable[..., Case], facts: RecordBuilder, tmp_path: Path
 ) -> None:
     execute(case_of(test_data=store(tmp_path, 0, [[5, 5, 5]])), QUICK, facts, Hooks())
     assert [each.reference for each in facts.accuracy] == ["CPU, graph optimisation off"]
@@ -128,7 +128,7 @@ def test_stored_inputs_without_outputs_are_compared_with_the_cpu(
 
 
 def test_the_tolerance_follows_the_compute_precision_whatever_the_note_says(
-    case_of: Callable[..., Case], facts: Facts, monkeypatch: pytest.MonkeyPatch
+    case_of: Callable[..., Case], facts: RecordBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def open_in_tf32(*args: Any) -> Any:
         session = open_session(*args)
@@ -148,7 +148,7 @@ def test_the_tolerance_follows_the_compute_precision_whatever_the_note_says(
 
 
 def test_a_benchmark_times_the_first_data_set_in_a_second_session(
-    case_of: Callable[..., Case], facts: Facts, tmp_path: Path
+    case_of: Callable[..., Case], facts: RecordBuilder, tmp_path: Path
 ) -> None:
     store(tmp_path, 0, [[0, 0, 0]] * 4, [[9, 9, 9]] * 4)
     store(tmp_path, 1, [[0, 0, 0]])
@@ -168,7 +168,7 @@ def test_a_benchmark_times_the_first_data_set_in_a_second_session(
 
 
 def test_a_benchmark_that_validates_first_times_nothing_wrong(
-    case_of: Callable[..., Case], facts: Facts, tmp_path: Path
+    case_of: Callable[..., Case], facts: RecordBuilder, tmp_path: Path
 ) -> None:
     case = case_of("benchmark", test_data=store(tmp_path, 0, [[0, 0, 0]], [[9, 9, 9]]))
     with pytest.raises(CaseError, match="outputs differ from the reference"):
@@ -178,14 +178,16 @@ def test_a_benchmark_that_validates_first_times_nothing_wrong(
 
 
 def test_chosen_dimensions_take_generated_inputs_of_that_size(
-    case_of: Callable[..., Case], facts: Facts, tmp_path: Path
+    case_of: Callable[..., Case], facts: RecordBuilder, tmp_path: Path
 ) -> None:
     case = case_of(dims=(("batch", 6),), test_data=store(tmp_path, 0, [[0, 0, 0]], [[9, 9, 9]]))
     execute(case, QUICK, facts, Hooks())
     assert [(each.shape, each.origin) for each in facts.inputs] == [((6, 3), "generated")]
 
 
-def test_stored_data_that_is_asked_for_and_absent_is_an_error(case_of: Callable[..., Case], facts: Facts) -> None:
+def test_stored_data_that_is_asked_for_and_absent_is_an_error(
+    case_of: Callable[..., Case], facts: RecordBuilder
+) -> None:
     with pytest.raises(CaseError) as caught:
         execute(case_of(), ExecutionSettings(input_source="zoo"), facts, Hooks())
     assert str(caught.value) == (
@@ -195,19 +197,19 @@ def test_stored_data_that_is_asked_for_and_absent_is_an_error(case_of: Callable[
     assert caught.value.stage == "inputs"
 
 
-def test_an_output_that_the_model_lacks_is_an_error(case_of: Callable[..., Case], facts: Facts) -> None:
+def test_an_output_that_the_model_lacks_is_an_error(case_of: Callable[..., Case], facts: RecordBuilder) -> None:
     with pytest.raises(CaseError) as caught:
         execute(case_of(outputs=("z",)), QUICK, facts, Hooks())
     assert str(caught.value) == "the model list asks for outputs z; the model has y"
 
 
-def test_an_error_of_a_hook_is_the_users_own(case_of: Callable[..., Case], facts: Facts) -> None:
+def test_an_error_of_a_hook_is_the_users_own(case_of: Callable[..., Case], facts: RecordBuilder) -> None:
     with pytest.raises(ValueError, match="mine"):
         execute(case_of(), QUICK, facts, Hooks(ValueError("mine")))
     assert facts.stage == "first_run"
 
 
-def test_what_a_failed_case_found_stays_in_its_facts(case_of: Callable[..., Case], facts: Facts) -> None:
+def test_what_a_failed_case_found_stays_in_its_facts(case_of: Callable[..., Case], facts: RecordBuilder) -> None:
     with pytest.raises(ValueError, match="mine"):
         execute(case_of(), QUICK, facts, Hooks(ValueError("mine")))
     assert facts.model_fact
@@ -219,13 +221,15 @@ def test_what_a_failed_case_found_stays_in_its_facts(case_of: Callable[..., Case
     assert facts.accuracy == ()
 
 
-def test_a_rule_for_an_input_that_the_model_has_not_is_named(case_of: Callable[..., Case], facts: Facts) -> None:
+def test_a_rule_for_an_input_that_the_model_has_not_is_named(
+    case_of: Callable[..., Case], facts: RecordBuilder
+) -> None:
     rules = {"x": InputRule(fill="ones"), "xs": InputRule(fill="zeros"), "*_mask": InputRule(fill="ones")}
     execute(case_of(inputs=rules), QUICK, facts, Hooks())
     assert facts.reason == "rules for inputs that the model has not: 'xs'"
 
 
-def test_an_output_that_nothing_is_stored_for_is_named(facts: Facts, tmp_path: Path) -> None:
+def test_an_output_that_nothing_is_stored_for_is_named(facts: RecordBuilder, tmp_path: Path) -> None:
     x, y, z = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3]) for name in "xyz")
     nodes = [helper.make_node("Abs", ["x"], ["y"]), helper.make_node("Neg", ["x"], ["z"])]
     model = helper.make_model(

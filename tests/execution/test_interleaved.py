@@ -14,14 +14,14 @@ from execution.ort_models import NoHooks, add_relu, case
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.interleaved import WARM_S, TurnTaker, _settled
-from pytest_ortperf.execution.record_builder import Facts, Journal
+from pytest_ortperf.execution.interleaved import WARM_S, InterleavedWorker, _settled
+from pytest_ortperf.execution.record_builder import Journal, RecordBuilder
 
 
 @pytest.fixture
-def facts() -> Iterator[Facts]:
+def facts() -> Iterator[RecordBuilder]:
     journal = Journal(captures=False)
-    yield Facts(journal=journal)
+    yield RecordBuilder(journal=journal)
     journal.close()
 
 
@@ -38,12 +38,14 @@ def benchmark(folder: Path, provider: str = "cpu") -> Case:
     return dataclasses.replace(case(path, provider), mode="benchmark")
 
 
-def taker_of(folder: Path, facts: Facts, *, provider: str = "cpu", timing: tuple[str, ...] = ("host",)) -> TurnTaker:
-    return TurnTaker(benchmark(folder, provider), ExecutionSettings(timing=timing), facts, NoHooks())
+def taker_of(
+    folder: Path, facts: RecordBuilder, *, provider: str = "cpu", timing: tuple[str, ...] = ("host",)
+) -> InterleavedWorker:
+    return InterleavedWorker(benchmark(folder, provider), ExecutionSettings(timing=timing), facts, NoHooks())
 
 
 @pytest.mark.parametrize("timing", ["host", "bound", "bound+copies"])
-def test_a_case_is_open_warm_and_takes_turns(tmp_path: Path, facts: Facts, timing: str) -> None:
+def test_a_case_is_open_warm_and_takes_turns(tmp_path: Path, facts: RecordBuilder, timing: str) -> None:
     taker = taker_of(tmp_path, facts, timing=(timing,))
     opened = taker.open()
     assert opened.timing == timing
@@ -62,7 +64,7 @@ def test_a_case_is_open_warm_and_takes_turns(tmp_path: Path, facts: Facts, timin
 
 
 def test_runs_of_the_lead_in_are_made_and_not_timed(
-    tmp_path: Path, facts: Facts, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, facts: RecordBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
     run = onnxruntime.InferenceSession.run
@@ -80,7 +82,7 @@ def test_runs_of_the_lead_in_are_made_and_not_timed(
 
 
 def test_a_run_that_fails_in_a_turn_fails_the_case_in_stage_timing(
-    tmp_path: Path, facts: Facts, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, facts: RecordBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = onnxruntime.InferenceSession.run
     broken = []
@@ -100,12 +102,12 @@ def test_a_run_that_fails_in_a_turn_fails_the_case_in_stage_timing(
     assert facts.journal.latest("stage") == "timing"
 
 
-def test_a_turn_before_the_case_is_open_is_a_mistake_of_ours(tmp_path: Path, facts: Facts) -> None:
+def test_a_turn_before_the_case_is_open_is_a_mistake_of_ours(tmp_path: Path, facts: RecordBuilder) -> None:
     with pytest.raises(RuntimeError, match=r"^the case is not open$"):
         taker_of(tmp_path, facts).turn(1, 0)
 
 
-def test_a_timing_mode_that_the_provider_has_not_is_told(tmp_path: Path, facts: Facts) -> None:
+def test_a_timing_mode_that_the_provider_has_not_is_told(tmp_path: Path, facts: RecordBuilder) -> None:
     with pytest.raises(CaseError) as caught:
         taker_of(tmp_path, facts, timing=("graph",)).open()
     assert str(caught.value) == (
@@ -115,7 +117,7 @@ def test_a_timing_mode_that_the_provider_has_not_is_told(tmp_path: Path, facts: 
     assert (caught.value.stage, caught.value.kind) == ("timing", "timing unavailable")
 
 
-def test_a_program_of_its_own_cannot_be_stopped_between_iterations(tmp_path: Path, facts: Facts) -> None:
+def test_a_program_of_its_own_cannot_be_stopped_between_iterations(tmp_path: Path, facts: RecordBuilder) -> None:
     with pytest.raises(CaseError) as caught:
         taker_of(tmp_path, facts, provider="trtexec").open()
     assert str(caught.value) == (

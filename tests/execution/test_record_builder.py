@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_ortperf.execution.record_builder import LOG_LINE_CHARACTERS, LOG_TAIL_LINES, Facts, Journal
+from pytest_ortperf.execution.record_builder import LOG_LINE_CHARACTERS, LOG_TAIL_LINES, Journal, RecordBuilder
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_the_stack_at_a_fatal_signal_ends_the_log() -> None:
 
 
 def test_stages_are_noted_and_their_times_add_up(journal: Journal) -> None:
-    facts = Facts(journal=journal)
+    facts = RecordBuilder(journal=journal)
     for _ in range(2):
         with facts.entering("inputs"):
             assert facts.stage == "inputs"

@@ -7,7 +7,7 @@ import pytest
 
 from gpu.project import GpuProject, multilayer
 from pytest_ortperf.execution.machine.devices import nvml_gpus
-from pytest_ortperf.execution.machine.gpu_checks import GPU_CHECKS, Subject, gpu_findings, own_processes
+from pytest_ortperf.execution.machine.gpu_checks import GPU_CHECKS, GpuSubject, gpu_findings, own_processes
 from pytest_ortperf.execution.machine.gpu_reading import COUNTERS, read_gpu
 from pytest_ortperf.execution.machine.nvml import Gpu, opened_gpu
 from pytest_ortperf.records.store import find_run, read_run
@@ -18,7 +18,7 @@ FIRST = "GPU 0"
 def test_a_real_gpu_answers_every_check() -> None:
     with opened_gpu() as gpu:
         assert isinstance(gpu, Gpu)
-        subject = Subject(gpu=gpu, label=FIRST, driver=nvml_gpus().driver, own=own_processes())
+        subject = GpuSubject(gpu=gpu, label=FIRST, driver=nvml_gpus().driver, own=own_processes())
         findings = gpu_findings(subject)
     told = {found.check: f"{found.level}: {found.seen}" for found in findings}
     print(told)  # noqa: T201 - what this machine says

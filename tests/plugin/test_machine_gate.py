@@ -6,7 +6,7 @@ import pytest
 
 from plugin.project import Project
 from pytest_ortperf.records.environment.machine_catalogue import CHECKS
-from pytest_ortperf.records.store import Run, find_run, read_run
+from pytest_ortperf.records.store import StoredRun, find_run, read_run
 
 QUICK = ("--ortperf-iterations=3", "--ortperf-warmup=1", "--ortperf-operators=off", "--ortperf-ep=cpu")
 
@@ -30,7 +30,7 @@ canary.sing_in_child = sing
 """
 
 
-def run_of(project: Project) -> Run:
+def run_of(project: Project) -> StoredRun:
     return read_run(find_run(project.path / "result"))
 
 

@@ -8,7 +8,7 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.execution.process.child import ChildEnd
-from pytest_ortperf.execution.record_builder import Facts, Journal
+from pytest_ortperf.execution.record_builder import Journal, RecordBuilder
 from pytest_ortperf.running.outcome import crash_of
 
 
@@ -16,7 +16,7 @@ def test_the_samples_of_a_case_that_died_stay_apart_by_timing_mode() -> None:
     model = Model(name="m", path=Path("m.onnx"), origin="models.json")
     case = Case(model=model, mode="benchmark", provider=find_provider("cpu"), precision=None)
     journal = Journal(captures=False)
-    facts = Facts(journal=journal)
+    facts = RecordBuilder(journal=journal)
     facts.sampled("bound", [1, 2], warmup_iterations=3)
     facts.sampled("bound", [3], warmup_iterations=3)
     facts.sampled("host", [7], warmup_iterations=4)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_ortperf.cases.issues import Place
+from pytest_ortperf.cases.json_values import Reader, is_integer, read_count, read_object
 from pytest_ortperf.cases.model import DimRange
-from pytest_ortperf.cases.values import Reader, is_integer, read_count, read_object
 
 
 def read_dims(value: Any, place: Place) -> Mapping[str, tuple[int, ...] | DimRange]:

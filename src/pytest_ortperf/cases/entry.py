@@ -11,6 +11,15 @@ from typing import Any
 from pytest_ortperf.cases.dimension_rules import read_dims, split_ranges
 from pytest_ortperf.cases.expectations import read_expect
 from pytest_ortperf.cases.issues import Place, shown_value
+from pytest_ortperf.cases.json_values import (
+    Reader,
+    read_above_zero,
+    read_flag,
+    read_object,
+    read_path,
+    read_text,
+    read_texts,
+)
 from pytest_ortperf.cases.model import Model, SessionRule
 from pytest_ortperf.cases.names import name_issue
 from pytest_ortperf.cases.provider_option_rules import read_ep_options
@@ -25,15 +34,6 @@ from pytest_ortperf.cases.rules import (
     read_xfails,
 )
 from pytest_ortperf.cases.sources import RAMP, Source, find_source
-from pytest_ortperf.cases.values import (
-    Reader,
-    read_above_zero,
-    read_flag,
-    read_object,
-    read_path,
-    read_text,
-    read_texts,
-)
 from pytest_ortperf.errors import ModelListError
 
 

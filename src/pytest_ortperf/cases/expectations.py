@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_ortperf.cases.issues import Place
-from pytest_ortperf.cases.model import LimitRule
-from pytest_ortperf.cases.provider_option_rules import read_provider
-from pytest_ortperf.cases.rules import read_precision
-from pytest_ortperf.cases.values import (
+from pytest_ortperf.cases.json_values import (
     Reader,
     choice_reader,
     one_or_more,
@@ -19,13 +16,16 @@ from pytest_ortperf.cases.values import (
     read_object,
     read_percent,
 )
+from pytest_ortperf.cases.model import LimitRule
+from pytest_ortperf.cases.provider_option_rules import read_provider
+from pytest_ortperf.cases.rules import read_precision
 
 TIMINGS = ("host", "bound", "bound+copies", "graph")
 """What a limit on latency can be about; without it, it is about the headline."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class LimitBound:
     """What one limit is about."""
 
     meaning: str
@@ -38,20 +38,20 @@ class Bound:
     unit: str = ""
 
 
-BOUNDS: Mapping[str, Bound] = {
-    "p50_ms": Bound("median latency", of_latency=True, unit="ms"),
-    "p90_ms": Bound("90th percentile of latency", of_latency=True, unit="ms"),
-    "p95_ms": Bound("95th percentile of latency", of_latency=True, unit="ms"),
-    "p99_ms": Bound("99th percentile of latency", of_latency=True, unit="ms"),
-    "mean_ms": Bound("mean latency", of_latency=True, unit="ms"),
-    "max_ms": Bound("longest iteration", of_latency=True, unit="ms"),
-    "throughput": Bound("inferences per second", is_least=True, of_latency=True, unit="per s"),
-    "gpu_memory_mib": Bound("peak GPU memory of the process", unit="MiB"),
-    "host_memory_mib": Bound("peak resident memory of the case alone", unit="MiB"),
-    "nodes_on_ep_percent": Bound("share of nodes on the provider asked for", is_least=True, unit="%"),
-    "session_creation_s": Bound("creation of the first session", unit="s"),
-    "second_session_creation_s": Bound("creation of the second session", unit="s"),
-    "first_run_s": Bound("first run", unit="s"),
+BOUNDS: Mapping[str, LimitBound] = {
+    "p50_ms": LimitBound("median latency", of_latency=True, unit="ms"),
+    "p90_ms": LimitBound("90th percentile of latency", of_latency=True, unit="ms"),
+    "p95_ms": LimitBound("95th percentile of latency", of_latency=True, unit="ms"),
+    "p99_ms": LimitBound("99th percentile of latency", of_latency=True, unit="ms"),
+    "mean_ms": LimitBound("mean latency", of_latency=True, unit="ms"),
+    "max_ms": LimitBound("longest iteration", of_latency=True, unit="ms"),
+    "throughput": LimitBound("inferences per second", is_least=True, of_latency=True, unit="per s"),
+    "gpu_memory_mib": LimitBound("peak GPU memory of the process", unit="MiB"),
+    "host_memory_mib": LimitBound("peak resident memory of the case alone", unit="MiB"),
+    "nodes_on_ep_percent": LimitBound("share of nodes on the provider asked for", is_least=True, unit="%"),
+    "session_creation_s": LimitBound("creation of the first session", unit="s"),
+    "second_session_creation_s": LimitBound("creation of the second session", unit="s"),
+    "first_run_s": LimitBound("first run", unit="s"),
 }
 """Every limit by its key in `expect`."""
 

@@ -13,8 +13,8 @@ from typing import Any
 from pytest_ortperf.cases.directory import read_directory
 from pytest_ortperf.cases.entry import DEFAULT_KEYS, EntryReader, entry_label
 from pytest_ortperf.cases.issues import Issues, Place, shown_path, shown_value
+from pytest_ortperf.cases.json_values import Reader, read_object
 from pytest_ortperf.cases.model import Model
-from pytest_ortperf.cases.values import Reader, read_object
 
 SCHEMA_FILE = "model_list.schema.json"
 _EXAMPLE = '{"name": "resnet50", "path": "resnet50.onnx"}'

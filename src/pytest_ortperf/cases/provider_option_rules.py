@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_ortperf.cases.issues import Place, unknown
+from pytest_ortperf.cases.json_values import as_number, read_text
 from pytest_ortperf.cases.provider_options import check_option, installed_onnxruntime
 from pytest_ortperf.cases.providers import PROVIDERS, find_provider
-from pytest_ortperf.cases.values import as_number, read_text
 from pytest_ortperf.errors import SettingsError
 
 

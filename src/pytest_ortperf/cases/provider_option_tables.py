@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["bool", "int", "size", "enum", "text", "path", "shapes", "pointer", "absent"]
+ValueKind = Literal["bool", "int", "size", "enum", "text", "path", "shapes", "pointer", "absent"]
 
 # `absent` is for C and C++ alone: Python's parser refuses it whatever its value
 TABLE_VERSION = (1, 31)
@@ -29,7 +29,7 @@ class ProviderOption:
     """One option of one execution provider."""
 
     key: str
-    kind: Kind
+    kind: ValueKind
     default: str
     note: str = ""
     first: tuple[int, int] | None = None

@@ -7,6 +7,21 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from pytest_ortperf.cases.issues import Place
+from pytest_ortperf.cases.json_values import (
+    Reader,
+    choice_reader,
+    is_integer,
+    list_reader,
+    one_or_more,
+    read_count,
+    read_flag,
+    read_number,
+    read_object,
+    read_percent,
+    read_text,
+    read_texts,
+    read_zero_or_more,
+)
 from pytest_ortperf.cases.matrix import MODES
 from pytest_ortperf.cases.model import (
     Condition,
@@ -22,21 +37,6 @@ from pytest_ortperf.cases.model import (
 )
 from pytest_ortperf.cases.names import tag_issue
 from pytest_ortperf.cases.provider_option_rules import read_options, read_provider
-from pytest_ortperf.cases.values import (
-    Reader,
-    choice_reader,
-    is_integer,
-    list_reader,
-    one_or_more,
-    read_count,
-    read_flag,
-    read_number,
-    read_object,
-    read_percent,
-    read_text,
-    read_texts,
-    read_zero_or_more,
-)
 
 _PRECISION = re.compile(r"[a-z][a-z0-9_]*")
 _SLICE = r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(:\s*(-?0*[1-9]\d*)?\s*)?"

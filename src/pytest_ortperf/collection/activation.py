@@ -26,7 +26,7 @@ def prepare(config: pytest.Config) -> None:
     """
     if is_worker(config):
         _collect_model_lists(config)
-        options.take_over(config)
+        options.receive(config)
         return
     _require_one_onnxruntime()
     _check_isolation(config)
@@ -60,7 +60,7 @@ def _require_one_onnxruntime() -> None:
 def _choose_keep_folder(config: pytest.Config) -> None:
     stamp = datetime.now(UTC).astimezone().strftime("%Y%m%d-%H%M%S")
     results = options.absolute(options.given(config, "results") or "result", config)
-    options.hand_on(config, "keep_folder", str(results / f"kept_{stamp}"))
+    options.share_with_workers(config, "keep_folder", str(results / f"kept_{stamp}"))
 
 
 def _check_isolation(config: pytest.Config) -> None:

@@ -145,7 +145,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _measure(
     arguments: argparse.Namespace, specs: tuple[SideSpec, SideSpec], file: PairsFile, floor: NoiseFloor | None
 ) -> None:
-    from pytest_ortperf.pairing.lead import Lead, fresh_sides
+    from pytest_ortperf.pairing.coordinator import Coordinator, fresh_sides
     from pytest_ortperf.pairing.plan import header_of, matches_of
     from pytest_ortperf.records.pairs_file import read_pairs
     from pytest_ortperf.reports.comparison.paired import DECIDING_PAIRS, Noise, require_floor, sorter
@@ -163,7 +163,7 @@ def _measure(
         _require_the_same(known.header, header)
     cases = "1 case" if len(matches) == 1 else f"{len(matches)} cases"
     _tell(f"{cases} on both sides; pairs go to {file.path}")
-    Lead(
+    Coordinator(
         plan=plan,
         specs=specs,
         matches=matches,

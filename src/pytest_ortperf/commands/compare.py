@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_ortperf.errors import ResultsFileError, SettingsError
 
 if TYPE_CHECKING:
-    from pytest_ortperf.reports.comparison.comparison import Comparison
     from pytest_ortperf.reports.comparison.explain import Explanation
+    from pytest_ortperf.reports.comparison.run_comparison import Comparison
 
 FAILED = 1
 
@@ -83,9 +83,9 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         OrtPerfError: If an argument or file cannot be used.
     """
-    from pytest_ortperf.reports.comparison.comparison import compare
     from pytest_ortperf.reports.comparison.explain import explain
-    from pytest_ortperf.reports.comparison.sources import read_side
+    from pytest_ortperf.reports.comparison.run_comparison import compare
+    from pytest_ortperf.reports.comparison.side_sources import read_side
 
     check = status_of(arguments)
     root = Path.cwd()
@@ -103,7 +103,7 @@ def status_of(arguments: argparse.Namespace) -> Callable[[Comparison], int]:
     Raises:
         SettingsError: If one cannot be used.
     """
-    from pytest_ortperf.reports.comparison.comparison import failing, read_fail_on
+    from pytest_ortperf.reports.comparison.run_comparison import failing, read_fail_on
 
     fail_on = read_fail_on(arguments.fail_on)
     _check_outputs(arguments.output)
@@ -123,7 +123,7 @@ def write_outputs(arguments: argparse.Namespace, comparison: Comparison, explana
     Raises:
         ResultsFileError: If one cannot be written.
     """
-    from pytest_ortperf.reports.comparison.comparison import read_fail_on
+    from pytest_ortperf.reports.comparison.run_comparison import read_fail_on
 
     for path in arguments.output:
         _write(path, WRITERS[path.suffix](comparison, explanations, read_fail_on(arguments.fail_on)))
@@ -137,8 +137,8 @@ def _check_outputs(paths: Sequence[Path]) -> None:
 
 def print_comparison(comparison: Comparison, explanations: Sequence[Explanation], *, everything: bool) -> None:
     """Print a comparison as wide as the terminal is."""
+    from pytest_ortperf.reports.comparison.comparison_text import comparison_lines
     from pytest_ortperf.reports.comparison.explain import explanation_lines
-    from pytest_ortperf.reports.comparison.text import comparison_lines
 
     width = shutil.get_terminal_size().columns
     lines = [text for text, _ in comparison_lines(comparison, width=width, everything=everything)]
@@ -156,25 +156,25 @@ def _write(path: Path, text: str) -> None:
 
 
 def _csv(comparison: Comparison, _: Sequence[Explanation], __: Sequence[str]) -> str:
-    from pytest_ortperf.reports.comparison.tables import csv_text
+    from pytest_ortperf.reports.comparison.change_tables import csv_text
 
     return csv_text(comparison)
 
 
 def _markdown(comparison: Comparison, _: Sequence[Explanation], __: Sequence[str]) -> str:
-    from pytest_ortperf.reports.comparison.tables import markdown_text
+    from pytest_ortperf.reports.comparison.change_tables import markdown_text
 
     return markdown_text(comparison)
 
 
 def _json(comparison: Comparison, _: Sequence[Explanation], fail_on: Sequence[str]) -> str:
-    from pytest_ortperf.reports.comparison.tables import json_text
+    from pytest_ortperf.reports.comparison.change_tables import json_text
 
     return json_text(comparison, fail_on)
 
 
 def _html(comparison: Comparison, explanations: Sequence[Explanation], _: Sequence[str]) -> str:
-    from pytest_ortperf.reports.comparison.html import page
+    from pytest_ortperf.reports.comparison.comparison_page import page
 
     return page(comparison, explanations)
 

@@ -17,22 +17,22 @@ from pytest_ortperf.execution.inputs.case_data import CaseData
 from pytest_ortperf.execution.machine.machine_state import refuse_machine
 from pytest_ortperf.execution.machine.nvml import NoGpu
 from pytest_ortperf.execution.machine.resource_meter import ResourceMeter
-from pytest_ortperf.execution.measure import Bench, measure
+from pytest_ortperf.execution.measure import BenchmarkContext, measure
 from pytest_ortperf.execution.model.precision import PreparedModel, prepare_model, second_try
 from pytest_ortperf.execution.profile.operator_profile import note_operators
-from pytest_ortperf.execution.record_builder import Facts
+from pytest_ortperf.execution.record_builder import RecordBuilder
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.execution.session.engine_cache import engines_of
 from pytest_ortperf.execution.session.inspection import keep_files
 from pytest_ortperf.execution.session.verified_session import open_session
-from pytest_ortperf.execution.validate import Comparison, Validation
+from pytest_ortperf.execution.validate import OutputComparison, Validation
 from pytest_ortperf.records.record import SessionFact
 
 
 class Execution:
     """One case on its way; what becomes known goes to its facts at once."""
 
-    def __init__(self, case: Case, settings: ExecutionSettings, facts: Facts, hooks: SessionHooks) -> None:
+    def __init__(self, case: Case, settings: ExecutionSettings, facts: RecordBuilder, hooks: SessionHooks) -> None:
         self.case = case
         self.settings = settings
         self.facts = facts
@@ -71,7 +71,7 @@ class Execution:
         del session
         measure(self._bench(creation_ns, engines))
 
-    def _bench(self, creation_ns: int, engines: str | None) -> Bench:
+    def _bench(self, creation_ns: int, engines: str | None) -> BenchmarkContext:
         """Return what `measure` needs; it opens the sessions itself, so that it can let go of them."""
 
         def reopen() -> onnxruntime.InferenceSession:
@@ -82,8 +82,8 @@ class Execution:
 
         return self._bench_of(reopen)
 
-    def _bench_of(self, opens: Callable[[], onnxruntime.InferenceSession]) -> Bench:
-        return Bench(
+    def _bench_of(self, opens: Callable[[], onnxruntime.InferenceSession]) -> BenchmarkContext:
+        return BenchmarkContext(
             case=self.case,
             settings=self.settings,
             facts=self.facts,
@@ -93,7 +93,7 @@ class Execution:
             source=lambda: self._require_prepared().source,
         )
 
-    def bench(self) -> Bench:
+    def bench(self) -> BenchmarkContext:
         """Return what measuring needs, for who measures otherwise; one session is made, when it is asked for."""
         self._prepare()
         return self._bench_of(self._open)
@@ -152,8 +152,8 @@ class Execution:
         self._comparison.run(data_sets, compute)
 
     @property
-    def _comparison(self) -> Comparison:
-        return Comparison(
+    def _comparison(self) -> OutputComparison:
+        return OutputComparison(
             case=self.case,
             settings=self.settings,
             facts=self.facts,

@@ -13,10 +13,10 @@ from pytest_ortperf.cases.model import Tolerance
 from pytest_ortperf.execution.accuracy.output_accuracy import compare
 from pytest_ortperf.execution.case_flow import Execution
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.inputs.tensor_values import Runner
+from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 from pytest_ortperf.execution.machine.lease import lease
 from pytest_ortperf.execution.machine.resource_meter import resource_meter
-from pytest_ortperf.execution.record_builder import Facts
+from pytest_ortperf.execution.record_builder import RecordBuilder
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.execution.session.placement import has_assignment_info, read_placement, record_placement
 from pytest_ortperf.execution.session.probe import tiny_model
@@ -25,7 +25,7 @@ from pytest_ortperf.execution.session.probe import tiny_model
 def execute(
     case: Case,
     settings: ExecutionSettings,
-    facts: Facts,
+    facts: RecordBuilder,
     hooks: SessionHooks,
     *,
     validate_first: bool = False,
@@ -91,6 +91,6 @@ def warm_process() -> None:
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     if has_assignment_info():
         read_placement(session)
-    runner = Runner(session, None, {"x": np.ones((1, 3, 8, 8), np.float32)})
+    runner = ModelRunner(session, None, {"x": np.ones((1, 3, 8, 8), np.float32)})
     outputs = dict(zip(runner.output_names, runner.run(), strict=True))
     compare(outputs, outputs, lambda _: Tolerance(rtol=1e-3, atol=1e-5, percent_mismatch=0.0))

@@ -16,12 +16,12 @@ from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import kind_of
 from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu, cuda_uuid, opened_gpu
 from pytest_ortperf.execution.machine.resource_meter import NVIDIA, device_number
-from pytest_ortperf.execution.measure import Bench, bound_graph, first_run
-from pytest_ortperf.execution.record_builder import Facts
+from pytest_ortperf.execution.measure import BenchmarkContext, bound_graph, first_run
+from pytest_ortperf.execution.record_builder import RecordBuilder
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.execution.session.run_errors import running
 from pytest_ortperf.execution.timing.io_binding import Bound, Call, CannotBind
-from pytest_ortperf.execution.timing.measured_session import Stand
+from pytest_ortperf.execution.timing.measured_session import MeasuredSession
 from pytest_ortperf.execution.timing.timing_loop import time_calls
 from pytest_ortperf.execution.timing.timing_modes import modes_of
 
@@ -45,10 +45,10 @@ class Opened:
     first_run_ns: int | None
 
 
-class TurnTaker:
+class InterleavedWorker:
     """A session of one case, kept open from turn to turn."""
 
-    def __init__(self, case: Case, settings: ExecutionSettings, facts: Facts, hooks: SessionHooks) -> None:
+    def __init__(self, case: Case, settings: ExecutionSettings, facts: RecordBuilder, hooks: SessionHooks) -> None:
         self._case = case
         self._settings = settings
         self._facts = facts
@@ -112,7 +112,7 @@ class TurnTaker:
         clock = self._gpu.sm_clock_mhz if isinstance(self._gpu, Gpu) else None
         return {"ns": samples, "sm_clock_mhz": clock}
 
-    def _call_of(self, timing: str, stand: Stand, bench: Bench) -> Call:
+    def _call_of(self, timing: str, stand: MeasuredSession, bench: BenchmarkContext) -> Call:
         if timing == "graph":
             stand.close()
             self._graph = bound_graph(stand, bench)

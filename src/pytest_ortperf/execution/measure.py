@@ -17,14 +17,14 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import batch_of, case_data, tensor_facts
-from pytest_ortperf.execution.inputs.tensor_values import Runner
+from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 from pytest_ortperf.execution.machine.machine_state import MachineWatch, refuse_state, unwatched, watched_machine
 from pytest_ortperf.execution.machine.resource_meter import ResourceMeter
-from pytest_ortperf.execution.record_builder import Facts
+from pytest_ortperf.execution.record_builder import RecordBuilder
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.execution.session.run_errors import running, wanted_outputs
 from pytest_ortperf.execution.timing.io_binding import Bound, Call, CannotBind
-from pytest_ortperf.execution.timing.measured_session import Stand
+from pytest_ortperf.execution.timing.measured_session import MeasuredSession
 from pytest_ortperf.execution.timing.sampling import Progress, sample
 from pytest_ortperf.execution.timing.timing_modes import captured, graph_session, modes_of
 from pytest_ortperf.execution.timing.warm_up import WarmUp, warm_up
@@ -32,12 +32,12 @@ from pytest_ortperf.records.latency import Latency
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
+class BenchmarkContext:
     """A case that is to be measured: what it is, how, and where what is found goes."""
 
     case: Case
     settings: ExecutionSettings
-    facts: Facts
+    facts: RecordBuilder
     hooks: SessionHooks
     meter: ResourceMeter
     open: Callable[[], onnxruntime.InferenceSession]
@@ -50,7 +50,7 @@ class Bench:
     """Reads the machine around each timed part."""
 
 
-def measure(bench: Bench) -> None:
+def measure(bench: BenchmarkContext) -> None:
     """Measure a case on its first data set; everything found goes to its facts.
 
     Raises:
@@ -64,7 +64,7 @@ def measure(bench: Bench) -> None:
     refuse_state(bench.facts.machine, bench.settings)
 
 
-def _measure(bench: Bench) -> None:
+def _measure(bench: BenchmarkContext) -> None:
     facts, settings = bench.facts, bench.settings
     modes = modes_of(bench.case.provider, settings.timing)
     stand = first_run(bench)
@@ -81,14 +81,14 @@ def _measure(bench: Bench) -> None:
     _require_measured(bench)
 
 
-def first_run(bench: Bench) -> Stand:
+def first_run(bench: BenchmarkContext) -> MeasuredSession:
     """Return a new session with its inputs, after its first run, which is timed."""
     facts = bench.facts
     session = bench.open()
     with facts.entering("inputs"):
         data = next(iter(case_data(session, bench.case, bench.settings)))
         facts.inputs = tensor_facts(data)
-        runner = Runner(session, wanted_outputs(session, bench.case), data.inputs)
+        runner = ModelRunner(session, wanted_outputs(session, bench.case), data.inputs)
     with facts.entering("first_run"):
         bench.hooks.before_first_run(session)
         with running(facts):
@@ -97,7 +97,7 @@ def first_run(bench: Bench) -> Stand:
         facts.session = dataclasses.replace(facts.session, first_run_ns=first_run_ns)
     with facts.entering("resources"), running(facts):
         bench.meter.first_runs(runner.call)
-    return Stand(
+    return MeasuredSession(
         session=session,
         runner=runner,
         feeds=data.inputs,
@@ -108,7 +108,7 @@ def first_run(bench: Bench) -> Stand:
     )
 
 
-def _measured(timing: str, stand: Stand, bench: Bench) -> Latency | None:
+def _measured(timing: str, stand: MeasuredSession, bench: BenchmarkContext) -> Latency | None:
     """Return the latency in one timing mode; `None` if the case cannot be measured so, for a reason in its facts."""
     try:
         with bench.facts.entering("warm_up"):
@@ -123,7 +123,7 @@ def _measured(timing: str, stand: Stand, bench: Bench) -> Latency | None:
     return latency
 
 
-def _watch(stand: Stand, bench: Bench) -> None:
+def _watch(stand: MeasuredSession, bench: BenchmarkContext) -> None:
     """Take what iterations need besides time, in the first mode that was measured; nobody times them."""
     timing = next((latency.timing for latency in bench.facts.latencies), "host")
     with bench.facts.entering("resources"), running(bench.facts):
@@ -134,7 +134,7 @@ def _watch(stand: Stand, bench: Bench) -> None:
         bench.watch.note_clocks(found.clocks or found.absent.get("clocks", "it was not looked at"))
 
 
-def _measured_graph(stand: Stand, bench: Bench) -> Latency | None:
+def _measured_graph(stand: MeasuredSession, bench: BenchmarkContext) -> Latency | None:
     """Return the latency of a replayed CUDA graph, in a session made for it; `None` as `_measured`."""
     try:
         bound = bound_graph(stand, bench)
@@ -144,7 +144,7 @@ def _measured_graph(stand: Stand, bench: Bench) -> Latency | None:
     return latency_of("graph", bound.run_call(), bench, stand.batch)
 
 
-def bound_graph(stand: Stand, bench: Bench) -> Bound:
+def bound_graph(stand: MeasuredSession, bench: BenchmarkContext) -> Bound:
     """Return a session that has captured its kernels as a CUDA graph; that of the stand is to be closed before.
 
     Raises:
@@ -157,7 +157,7 @@ def bound_graph(stand: Stand, bench: Bench) -> Bound:
         return captured(session, stand.shapes, stand.feeds, stand.memory(session))
 
 
-def latency_of(timing: str, call: Call, bench: Bench, batch: int | None) -> Latency:
+def latency_of(timing: str, call: Call, bench: BenchmarkContext, batch: int | None) -> Latency:
     """Return warm-up and samples of one timing mode."""
     facts, settings = bench.facts, bench.settings
     with facts.entering("warm_up"), running(facts):
@@ -176,13 +176,13 @@ def latency_of(timing: str, call: Call, bench: Bench, batch: int | None) -> Late
     return sampled.latency(timing, warm, batch, keep_samples=settings.keep_samples)
 
 
-def _tell(facts: Facts, timing: str, new: Sequence[int], progress: Progress, warm: WarmUp) -> None:
+def _tell(facts: RecordBuilder, timing: str, new: Sequence[int], progress: Progress, warm: WarmUp) -> None:
     facts.sampled(timing, new, warmup_iterations=warm.iterations)
     # after the samples, which are long: who shows it reads the end of the journal alone
     facts.journal.note(progress={"timing": timing, **dataclasses.asdict(progress)})
 
 
-def _require_measured(bench: Bench) -> None:
+def _require_measured(bench: BenchmarkContext) -> None:
     """Fail a case in which none of the modes that the user asked for could be measured."""
     refused: Mapping[str, str] = bench.facts.refused_timings
     asked = bench.settings.timing

@@ -164,7 +164,7 @@ def _appending(file: IO[bytes]) -> IO[bytes]:
 
 
 @dataclass(kw_only=True)
-class Facts:
+class RecordBuilder:
     """The parts of a record as they come in; what did not happen stays absent."""
 
     journal: Journal

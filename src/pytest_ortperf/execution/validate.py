@@ -24,10 +24,10 @@ from pytest_ortperf.execution.accuracy.references import cpu_reference
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import CaseData, case_data, tensor_facts
 from pytest_ortperf.execution.inputs.tensor_types import Value
-from pytest_ortperf.execution.inputs.tensor_values import Runner
+from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims
 from pytest_ortperf.execution.model.precision import PreparedModel
-from pytest_ortperf.execution.record_builder import Facts
+from pytest_ortperf.execution.record_builder import RecordBuilder
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.execution.session.run_errors import running, wanted_outputs
 from pytest_ortperf.records.record import ConsistencyCheck, DataSetAccuracy
@@ -36,12 +36,12 @@ _GLOB = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class OutputComparison:
     """Whatever computes the outputs; all that becomes known goes to the case's facts."""
 
     case: Case
     settings: ExecutionSettings
-    facts: Facts
+    facts: RecordBuilder
     hooks: SessionHooks
     prepared: PreparedModel
 
@@ -167,7 +167,7 @@ class Validation:
     """One session whose outputs are compared."""
 
     session: onnxruntime.InferenceSession
-    comparison: Comparison
+    comparison: OutputComparison
 
     def run(self) -> None:
         """Compare the outputs of every data set with their references, and those of the first with each other.
@@ -178,7 +178,7 @@ class Validation:
         self.comparison.run(self._data_sets(), self._outputs)
 
     @property
-    def _facts(self) -> Facts:
+    def _facts(self) -> RecordBuilder:
         return self.comparison.facts
 
     @property
@@ -210,7 +210,7 @@ class Validation:
                 self._facts.checks = tuple(self._checks(data, outputs, runner))
         return outputs
 
-    def _checks(self, data: CaseData, outputs: Mapping[str, Value], runner: Runner) -> Iterator[ConsistencyCheck]:
+    def _checks(self, data: CaseData, outputs: Mapping[str, Value], runner: ModelRunner) -> Iterator[ConsistencyCheck]:
         if "repeat" in self._settings.checks:
             yield check_repeat(outputs, self._run(runner), self.comparison.tolerance)
         if "batch" in self._settings.checks:
@@ -236,11 +236,11 @@ class Validation:
     def _compute(self, inputs: Mapping[str, Value]) -> dict[str, Value]:
         return self._run(self._runner(inputs))
 
-    def _runner(self, inputs: Mapping[str, Value]) -> Runner:
+    def _runner(self, inputs: Mapping[str, Value]) -> ModelRunner:
         wanted = wanted_outputs(self.session, self._case)
         with running(self._facts):
-            return Runner(self.session, wanted, inputs)
+            return ModelRunner(self.session, wanted, inputs)
 
-    def _run(self, runner: Runner) -> dict[str, Value]:
+    def _run(self, runner: ModelRunner) -> dict[str, Value]:
         with running(self._facts):
             return dict(zip(runner.output_names, runner.run(), strict=True))

@@ -17,10 +17,10 @@ from pytest_ortperf.settings import options
 from pytest_ortperf.settings.options import is_worker
 
 if TYPE_CHECKING:
-    from pytest_ortperf.pairing.lead import Lead
+    from pytest_ortperf.pairing.coordinator import Coordinator
     from pytest_ortperf.pairing.measure_pair import Match
     from pytest_ortperf.pairing.side_process import SideSpec
-    from pytest_ortperf.records.store import Run as StoredRun
+    from pytest_ortperf.records.store import StoredRun
     from pytest_ortperf.running.run import Run
 
 PAIRS = 6
@@ -112,8 +112,8 @@ class PairedGains:
         failed = {record.record.case_id for record in lead.records if record.record.failure}
         self._notes += [f"{case_id}: failed when it was measured in turns, see {file.path}" for case_id in failed]
 
-    def _lead(self, contest: _Contest, cases: Mapping[str, str], file: PairsFile) -> Lead:
-        from pytest_ortperf.pairing.lead import Lead, fresh_sides
+    def _lead(self, contest: _Contest, cases: Mapping[str, str], file: PairsFile) -> Coordinator:
+        from pytest_ortperf.pairing.coordinator import Coordinator, fresh_sides
         from pytest_ortperf.pairing.plan import PAIR_S, Plan, header_of, matches_of
 
         specs = (self._spec("base", contest.reference), self._spec("current", contest.provider))
@@ -122,7 +122,7 @@ class PairedGains:
         with fresh_sides(specs) as (base, current):
             matches = [it for it in matches_of(base, current) if cases.get(it.current_id) == it.base_id]
             file.append(header_of(file.path, plan, (base, current)))
-        return Lead(
+        return Coordinator(
             plan=plan,
             specs=specs,
             matches=matches,

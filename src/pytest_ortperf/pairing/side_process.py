@@ -87,7 +87,7 @@ class SideProcess:
         self._log = log
         request_read, request_write = os.pipe()
         answer_read, answer_write = os.pipe()
-        command = [spec.python, "-m", "pytest_ortperf.pairing.side", str(request_read), str(answer_write)]
+        command = [spec.python, "-m", "pytest_ortperf.pairing.side_worker", str(request_read), str(answer_write)]
         try:
             with log.open("ab") as output:
                 self._process = subprocess.Popen(  # noqa: S603 - the interpreter that the user names

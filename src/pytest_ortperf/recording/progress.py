@@ -232,7 +232,7 @@ class ProgressLine:
         self.open()
         if self._screen is not None and self._config.pluginmanager.hasplugin("dsession"):
             self._folder = Path(tempfile.mkdtemp(prefix="ortperf-progress-"))
-            options.hand_on(self._config, NOTES_FOLDER, str(self._folder))
+            options.share_with_workers(self._config, NOTES_FOLDER, str(self._folder))
             self._sources = Sources()
             self._start()
 

@@ -22,8 +22,7 @@ from pytest_ortperf.records.environment.labels import collect_labels
 from pytest_ortperf.records.environment.machine_checks import Canary, Finding
 from pytest_ortperf.records.environment.run_header import RunEnd, RunHeader
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.records.store import SCHEMA, RecordsFile, check_writable, new_run_id, records_path
-from pytest_ortperf.records.store import Run as StoredRun
+from pytest_ortperf.records.store import SCHEMA, RecordsFile, StoredRun, check_writable, new_run_id, records_path
 from pytest_ortperf.reports.junit import properties
 from pytest_ortperf.running.case_item import CaseItem
 from pytest_ortperf.running.outcome import is_case_id, record_of_lost_item
@@ -138,7 +137,7 @@ class Recorder:
 
     def _with_page(self, record: Record) -> Record:
         """Return the record with the path of its page of pictures, written now: a run may not come to its end."""
-        from pytest_ortperf.reports.pictures.page import write_failure_page
+        from pytest_ortperf.reports.pictures.picture_page import write_failure_page
 
         try:
             if self._file is None:

@@ -39,7 +39,7 @@ _NAMES_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class StoredRun:
     """One records file, read."""
 
     path: Path
@@ -59,7 +59,7 @@ def records_path(folder: Path, run: str) -> Path:
     return folder / f"records_{run}.jsonl"
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: Path) -> StoredRun:
     """Return a records file; damaged lines are left out and named in its notes.
 
     Raises:
@@ -71,7 +71,7 @@ def read_run(path: Path) -> Run:
     notes: list[str] = []
     lines = list(_read_lines(path, rest, notes))
     ends = [line for line in lines if isinstance(line, RunEnd)]
-    return Run(
+    return StoredRun(
         path=path,
         header=header,
         records=tuple(line for line in lines if isinstance(line, Record)),
@@ -183,7 +183,7 @@ def _decode(data: dict[str, Any]) -> Line:
 __all__ = [
     "SCHEMA",
     "RecordsFile",
-    "Run",
+    "StoredRun",
     "check_writable",
     "encode_line",
     "find_run",

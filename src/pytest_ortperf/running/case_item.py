@@ -16,7 +16,7 @@ from pytest_ortperf.running.outcome import error_text
 from pytest_ortperf.settings import options
 
 if TYPE_CHECKING:
-    from pytest_ortperf.execution.record_builder import Facts
+    from pytest_ortperf.execution.record_builder import RecordBuilder
     from pytest_ortperf.records.record import Record
     from pytest_ortperf.running.run import Run
 
@@ -43,7 +43,7 @@ BISECTED = frozenset({"result accuracy issue", "runtime error", "crash"})
 class CaseItem(pytest.Item):
     """One case."""
 
-    facts: Facts | None = None
+    facts: RecordBuilder | None = None
     """What is known of the case so far; set when it starts."""
 
     record: Record | None = None
@@ -87,9 +87,9 @@ class CaseItem(pytest.Item):
 
     def start(self) -> None:
         """Start the clock of this case, in the process that runs it."""
-        from pytest_ortperf.execution.record_builder import Facts
+        from pytest_ortperf.execution.record_builder import RecordBuilder
 
-        self.facts = Facts(journal=self.run.journal)
+        self.facts = RecordBuilder(journal=self.run.journal)
         self.record = None
 
     def setup(self) -> None:

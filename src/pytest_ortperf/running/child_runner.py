@@ -11,7 +11,7 @@ import pytest
 from pytest_ortperf.execution.process.child import Child, ChildEnd
 from pytest_ortperf.execution.record_builder import waited_s
 from pytest_ortperf.running.case_item import CaseItem
-from pytest_ortperf.running.item_runner import Runner, end_programs
+from pytest_ortperf.running.item_runner import ItemRunner, end_programs
 from pytest_ortperf.running.outcome import crash_of
 from pytest_ortperf.running.run import Run
 from pytest_ortperf.running.test_reports import RECORD, crash_reports
@@ -31,7 +31,7 @@ _BETWEEN = (
 """Hooks of the parent from one item's work to the next one's: what they change, a child forked before lacks."""
 
 
-class ChildRunner(Runner):
+class ChildRunner(ItemRunner):
     """A child takes one item, or with `pool` validations until one goes wrong.
 
     What is done ahead costs no time on a second core. While a child validates, the one for the next validation is

@@ -14,7 +14,7 @@ import pytest
 from pytest_ortperf.execution.process.child import ChildEnd, Watchdog, die_with_parent
 from pytest_ortperf.running.case_item import CaseItem
 from pytest_ortperf.running.child_runner import ChildRunner
-from pytest_ortperf.running.item_runner import InProcessRunner, Runner, end_programs
+from pytest_ortperf.running.item_runner import InProcessRunner, ItemRunner, end_programs
 from pytest_ortperf.running.outcome import crash_of
 from pytest_ortperf.running.run import Run, plain_report
 from pytest_ortperf.running.test_reports import crash_reports
@@ -23,7 +23,7 @@ _FORKED_EXIT = "forked test item"
 """How the message starts that pytest-forked ends the run with, where a child exits with status 4."""
 
 
-def runner_for(run: Run) -> Runner:
+def runner_for(run: Run) -> ItemRunner:
     """Return the plugin that runs the items of a run in this process or its children."""
     kinds = {"pytest-forked": PytestForkedRunner, "none": InProcessRunner}
     return kinds.get(run.runner, ChildRunner)(run)

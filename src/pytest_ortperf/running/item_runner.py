@@ -20,7 +20,7 @@ from pytest_ortperf.running.test_reports import attach
 from pytest_ortperf.running.validations import Validations
 
 
-class Runner:
+class ItemRunner:
     """What every kind of isolation does around an item."""
 
     def __init__(self, run: Run) -> None:
@@ -34,7 +34,7 @@ class Runner:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         if isinstance(item, CaseItem):
-            settle(item, call, report)
+            finish_record(item, call, report)
             attach(item, report)
         return report
 
@@ -61,7 +61,7 @@ class Runner:
         item.start()
 
 
-class InProcessRunner(Runner):
+class InProcessRunner(ItemRunner):
     """`none`: pytest's own protocol in pytest's own process, for a debugger. No deadline."""
 
     @pytest.hookimpl(tryfirst=True)
@@ -85,7 +85,7 @@ def uses_cuda(run: Run) -> bool:
     return any("CUDAExecutionProvider" in (row.full_name, *row.companions) for row in rows)
 
 
-def settle(item: CaseItem, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+def finish_record(item: CaseItem, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Keep the record of an item up to date with one phase's report, and apply an expected failure."""
     if report.when == "call" and report.outcome != "skipped":
         expected = expected_failure(item)

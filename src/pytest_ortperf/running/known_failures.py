@@ -166,9 +166,9 @@ def _content(case: Case) -> list[str]:
 
 def _libraries(case: Case, settings: ExecutionSettings) -> list[str]:
     """Return the state of the native code that computes: a build of one's own keeps its version."""
-    from pytest_ortperf.execution.session.session_config import knobs_of
+    from pytest_ortperf.execution.session.session_config import session_config_of
 
-    named = (*settings.plugins.values(), *knobs_of(case, settings).custom_op_libraries)
+    named = (*settings.plugins.values(), *session_config_of(case, settings).custom_op_libraries)
     return [*map(_state, map(Path, named)), *_runtime_libraries()]
 
 

@@ -13,7 +13,7 @@ from pytest_ortperf.cases.model import Condition
 from pytest_ortperf.cases.providers import PROVIDERS
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.process.child import ChildEnd
-from pytest_ortperf.execution.record_builder import Facts, Journal, last_lines
+from pytest_ortperf.execution.record_builder import Journal, RecordBuilder, last_lines
 from pytest_ortperf.execution.session.runtime_log import clean
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.record import Failure, Record
@@ -31,7 +31,7 @@ class Attempt(Protocol):
 
     case: Case
     run: Run
-    facts: Facts | None
+    facts: RecordBuilder | None
 
     @property
     def isolation(self) -> str:
@@ -95,7 +95,7 @@ def crash_of(item: Attempt, end: ChildEnd, journal: Journal) -> Record:
         exit_code=end.exit_code,
         log_tail=journal.log_tail(),
     )
-    item.facts = dataclasses.replace(item.facts or Facts(journal=journal), latencies=_journaled(journal))
+    item.facts = dataclasses.replace(item.facts or RecordBuilder(journal=journal), latencies=_journaled(journal))
     outcome = "timed_out" if end.timed_out else "crashed"
     if item.crash_expected:
         expected = expected_failure(item)
@@ -166,7 +166,7 @@ def _identity(item: Attempt) -> dict[str, Any]:
     }
 
 
-def _measured(facts: Facts | None) -> dict[str, Any]:
+def _measured(facts: RecordBuilder | None) -> dict[str, Any]:
     if facts is None:
         return {"started": datetime.now(UTC).isoformat(timespec="milliseconds")}
     return {

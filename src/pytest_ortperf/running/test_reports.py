@@ -16,7 +16,7 @@ RECORD = "ortperf_record"
 """Attribute of the last report of an item that carries its record, as builtins."""
 
 Phase = Literal["setup", "call", "teardown"]
-Verdict = Literal["passed", "failed", "skipped"]
+PhaseOutcome = Literal["passed", "failed", "skipped"]
 
 LOG_SECTION = "log of the case (standard output and error, native code's too)"
 
@@ -76,7 +76,9 @@ def crash_reports(item: CaseItem, record: Record) -> tuple[pytest.TestReport, py
     return call, teardown
 
 
-def _report(item: CaseItem, when: Phase, outcome: Verdict, text: str | None, duration: float = 0) -> pytest.TestReport:
+def _report(
+    item: CaseItem, when: Phase, outcome: PhaseOutcome, text: str | None, duration: float = 0
+) -> pytest.TestReport:
     return pytest.TestReport(
         nodeid=item.nodeid,
         location=item.location,

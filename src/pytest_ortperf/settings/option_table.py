@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["string", "bool", "args", "linelist"]
+OptionKind = Literal["string", "bool", "args", "linelist"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Option:
     name: str
     help: str
     metavar: str | None = None
-    kind: Kind = "string"
+    kind: OptionKind = "string"
     """`bool` is a flag, `args` may be repeated and its ini twin is split at spaces, `linelist` at lines."""
 
     choices: tuple[str, ...] = ()

@@ -88,12 +88,12 @@ def flags(config: pytest.Config, *, without: frozenset[str]) -> list[str]:
 
 
 def store(config: pytest.Config, name: str, value: Any) -> None:
-    """Replace an option's value by what the controller found; workers get it by `take_over`."""
+    """Replace an option's value by what the controller found; workers get it by `receive`."""
     setattr(config.option, _BY_NAME[name].ini, value)
-    hand_on(config, _BY_NAME[name].flag, value)
+    share_with_workers(config, _BY_NAME[name].flag, value)
 
 
-def take_over(config: pytest.Config) -> None:
+def receive(config: pytest.Config) -> None:
     """Replace in a worker the values of options that the controller replaced."""
     told = getattr(config, "workerinput", {}).get(_TOLD, {})
     for option in OPTIONS:
@@ -101,7 +101,7 @@ def take_over(config: pytest.Config) -> None:
             setattr(config.option, option.ini, told[option.flag])
 
 
-def hand_on(config: pytest.Config, name: str, value: Any) -> None:
+def share_with_workers(config: pytest.Config, name: str, value: Any) -> None:
     """Keep what the controller found where pytest-xdist's workers find it too; builtins only."""
     config.stash.setdefault(_handed_key, {})[name] = value
 

@@ -13,7 +13,7 @@ import pytest
 from pytest_ortperf.cases.providers import PROVIDERS, Provider, find_provider
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.execution.session.plugin_packages import PluginError, installed_plugins, plugin_library
-from pytest_ortperf.execution.session.probe import Question, Verdict, compiled_in, probe
+from pytest_ortperf.execution.session.probe import ProbeVerdict, Question, compiled_in, probe
 from pytest_ortperf.execution.trtexec.tool import NAME as TRTEXEC
 from pytest_ortperf.execution.trtexec.tool import ToolError, find_tool
 from pytest_ortperf.records.environment.distributions import onnxruntime_distributions
@@ -47,7 +47,7 @@ def settle_providers(config: pytest.Config) -> None:
     }
     problems = {row.name: verdicts[row.full_name].problem for row in asked if row.full_name in verdicts}
     problems |= settle_trtexec(config, asked)
-    options.hand_on(config, UNUSABLE, {name: problem for name, problem in problems.items() if problem})
+    options.share_with_workers(config, UNUSABLE, {name: problem for name, problem in problems.items() if problem})
 
 
 def settle_trtexec(config: pytest.Config, asked: Iterable[Provider]) -> dict[str, str]:
@@ -62,7 +62,7 @@ def settle_trtexec(config: pytest.Config, asked: Iterable[Provider]) -> dict[str
         )
     except ToolError as error:
         return {TRTEXEC: str(error)}
-    options.hand_on(config, TRTEXEC_TOOL, tool.as_builtins())
+    options.share_with_workers(config, TRTEXEC_TOOL, tool.as_builtins())
     return {}
 
 
@@ -124,5 +124,5 @@ def device_option(row: Provider, devices: Mapping[str, str], plugins: Mapping[st
     return {}
 
 
-def _usable(row: Provider, verdicts: Mapping[str, Verdict]) -> bool:
+def _usable(row: Provider, verdicts: Mapping[str, ProbeVerdict]) -> bool:
     return row.full_name not in verdicts or verdicts[row.full_name].usable

@@ -309,7 +309,7 @@ def run_cache_folder(config: pytest.Config) -> Path | None:
     if options.given(config, "trt-cache") not in {None, "run"}:
         return None
     token = options.handed_on(config, _RUN_CACHE, "") or secrets.token_hex(8)  # nobody else can have made it before
-    options.hand_on(config, _RUN_CACHE, token)
+    options.share_with_workers(config, _RUN_CACHE, token)
     return Path(tempfile.gettempdir()) / f"ortperf-tensorrt-{token}"
 
 

@@ -17,11 +17,11 @@ from pytest_ortperf.cases.model_list import read_models
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.accuracy.array_difference import Difference, array_difference
-from pytest_ortperf.execution.accuracy.error_ratio import multiple_of
+from pytest_ortperf.execution.accuracy.error_ratio import error_ratio
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute
 from pytest_ortperf.execution.model.fp16 import convert
-from pytest_ortperf.execution.record_builder import Facts, Journal
+from pytest_ortperf.execution.record_builder import Journal, RecordBuilder
 from pytest_ortperf.records.record import OutputAccuracy
 
 ROOT = Path(__file__).parents[3]
@@ -46,23 +46,23 @@ def difference(error: float, *, largest: float = 0.0) -> Difference:
 
 
 def test_the_larger_of_two_quotients_is_the_multiple() -> None:
-    assert multiple_of(difference(4e-3), difference(1e-3), "fp32") == pytest.approx(4)
-    assert multiple_of(difference(1e-3, largest=0.049), difference(1e-3), "fp32") == pytest.approx(0.3 * 50)
+    assert error_ratio(difference(4e-3), difference(1e-3), "fp32") == pytest.approx(4)
+    assert error_ratio(difference(1e-3, largest=0.049), difference(1e-3), "fp32") == pytest.approx(0.3 * 50)
 
 
 def test_beside_a_baseline_without_error_one_rounding_of_the_largest_value_is_the_unit() -> None:
-    assert multiple_of(difference(2 * 2**-22), difference(0.0), "fp32") == pytest.approx(2, rel=1e-3)
-    assert multiple_of(difference(2 * 2**-9), difference(0.0), "fp16") == pytest.approx(2, rel=1e-3)
+    assert error_ratio(difference(2 * 2**-22), difference(0.0), "fp32") == pytest.approx(2, rel=1e-3)
+    assert error_ratio(difference(2 * 2**-9), difference(0.0), "fp16") == pytest.approx(2, rel=1e-3)
     zeros = np.zeros(3)
     nothing, something = (array_difference(it, zeros, 0.0, 0.0) for it in (zeros, np.ones(3)))
-    assert multiple_of(nothing, nothing, "fp32") == 0.0
-    assert multiple_of(something, nothing, "fp32") == math.inf
+    assert error_ratio(nothing, nothing, "fp32") == 0.0
+    assert error_ratio(something, nothing, "fp32") == math.inf
 
 
 @pytest.fixture
-def facts() -> Iterator[Facts]:
+def facts() -> Iterator[RecordBuilder]:
     journal = Journal()
-    yield Facts(journal=journal)
+    yield RecordBuilder(journal=journal)
     journal.close()
 
 
@@ -87,7 +87,7 @@ def asking(folder: Path, factor: float) -> ExecutionSettings:
     return ExecutionSettings(cache=folder / "cache", tolerance=Tolerance(own_error=factor))
 
 
-def outputs_of(facts: Facts) -> list[OutputAccuracy]:
+def outputs_of(facts: RecordBuilder) -> list[OutputAccuracy]:
     return [output for data_set in facts.accuracy for output in data_set.outputs]
 
 
@@ -97,7 +97,7 @@ def outputs_of(facts: Facts) -> list[OutputAccuracy]:
     [("multi_io", None), ("multi_io", "fp16"), ("small_cnn", None), ("int8_qdq_cnn", None)],
 )
 def test_right_models_are_within_ten_times_their_precision_s_own_error(
-    facts: Facts, tmp_path: Path, name: str, precision: str | None
+    facts: RecordBuilder, tmp_path: Path, name: str, precision: str | None
 ) -> None:
     execute(bundled(name, precision=precision), asking(tmp_path, 10), facts, Hooks())
 
@@ -108,7 +108,7 @@ def test_right_models_are_within_ten_times_their_precision_s_own_error(
 
 
 @pytest.mark.parametrize("stored", [True, False], ids=["stored", "computed"])
-def test_a_fault_that_the_tolerance_has_room_for_is_found(facts: Facts, tmp_path: Path, stored: bool) -> None:  # noqa: FBT001 - a parameter
+def test_a_fault_that_the_tolerance_has_room_for_is_found(facts: RecordBuilder, tmp_path: Path, stored: bool) -> None:  # noqa: FBT001 - a parameter
     clean = bundled("multi_io")
     planted = with_a_weight_off(clean.model, "profile/projection/weight", 0.01, tmp_path)
     case = dataclasses.replace(clean, model=planted if stored else dataclasses.replace(planted, test_data=None))
@@ -128,7 +128,7 @@ def test_a_fault_that_the_tolerance_has_room_for_is_found(facts: Facts, tmp_path
     assert all(output.own_error is not None and output.own_error > 10 for output in wrong)
 
 
-def test_what_cannot_be_measured_fails_and_says_why(facts: Facts, tmp_path: Path) -> None:
+def test_what_cannot_be_measured_fails_and_says_why(facts: RecordBuilder, tmp_path: Path) -> None:
     clean = bundled("small_cnn")
     half = convert(onnx.shape_inference.infer_shapes(onnx.load(clean.model.path)), Fp16Rule())[0]
     onnx.save(half, tmp_path / "half.onnx")
@@ -141,7 +141,7 @@ def test_what_cannot_be_measured_fails_and_says_why(facts: Facts, tmp_path: Path
     assert {output.own_error for output in outputs_of(facts)} == {None}
 
 
-def test_integers_have_no_such_error(facts: Facts, tmp_path: Path) -> None:
+def test_integers_have_no_such_error(facts: RecordBuilder, tmp_path: Path) -> None:
     execute(bundled("detector_head"), asking(tmp_path, 10), facts, Hooks())
 
     asked = {output.dtype: output.own_error_allowed for output in outputs_of(facts)}

@@ -29,7 +29,7 @@ from pytest_ortperf.execution.execute import execute
 from pytest_ortperf.execution.inputs.case_data import CaseData
 from pytest_ortperf.execution.model.model_file import inspect_precision
 from pytest_ortperf.execution.model.precision import prepare_model
-from pytest_ortperf.execution.record_builder import Facts, Journal
+from pytest_ortperf.execution.record_builder import Journal, RecordBuilder
 
 
 class Hooks:
@@ -91,9 +91,9 @@ def test_a_baseline_that_is_far_off_explains_nothing() -> None:
 
 
 @pytest.fixture
-def facts() -> Iterator[Facts]:
+def facts() -> Iterator[RecordBuilder]:
     journal = Journal()
-    yield Facts(journal=journal)
+    yield RecordBuilder(journal=journal)
     journal.close()
 
 
@@ -118,7 +118,7 @@ def half_case(folder: Path, **entry: Any) -> Case:
     return Case(model=model, mode="validate", provider=find_provider("cpu"), precision="fp16")
 
 
-def test_an_fp16_case_passes_relative_with_both_errors_told(facts: Facts, tmp_path: Path) -> None:
+def test_an_fp16_case_passes_relative_with_both_errors_told(facts: RecordBuilder, tmp_path: Path) -> None:
     execute(half_case(tmp_path), ExecutionSettings(cache=tmp_path / "cache"), facts, Hooks())
 
     (output,) = facts.accuracy[0].outputs
@@ -129,7 +129,7 @@ def test_an_fp16_case_passes_relative_with_both_errors_told(facts: Facts, tmp_pa
     assert facts.reason.startswith("output 'y': pass-relative: root-mean-square error 0.0")
 
 
-def test_without_a_second_chance_it_fails(facts: Facts, tmp_path: Path) -> None:
+def test_without_a_second_chance_it_fails(facts: RecordBuilder, tmp_path: Path) -> None:
     strict = ExecutionSettings(cache=tmp_path / "cache", tolerance=Tolerance(second_chance=False))
     with pytest.raises(CaseError, match=r"output 'y': percent mismatch") as caught:
         execute(half_case(tmp_path), strict, facts, Hooks())
@@ -138,7 +138,7 @@ def test_without_a_second_chance_it_fails(facts: Facts, tmp_path: Path) -> None:
 
 
 def test_stored_outputs_that_the_model_does_not_give_in_fp32_are_no_matter_of_precision(
-    facts: Facts, tmp_path: Path
+    facts: RecordBuilder, tmp_path: Path
 ) -> None:
     data = tmp_path / "data" / "test_data_set_0"
     data.mkdir(parents=True)

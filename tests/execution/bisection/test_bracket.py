@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ortperf.execution.bisection.probing import Bracket, Verdict, narrow
+from pytest_ortperf.execution.bisection.probing import Bracket, CutVerdict, narrow
 
 
 @given(st.lists(st.integers(0, 5000), min_size=1, max_size=400, unique=True).map(sorted), st.data())
@@ -13,9 +13,9 @@ def test_the_first_wrong_place_is_found_by_halving(places: list[int], data: st.D
     wrong = data.draw(st.sampled_from(places))
     asked: list[int] = []
 
-    def probe(place: int) -> Verdict:
+    def probe(place: int) -> CutVerdict:
         asked.append(place)
-        return Verdict.WRONG if place >= wrong else Verdict.WELL
+        return CutVerdict.WRONG if place >= wrong else CutVerdict.WELL
 
     bracket = Bracket(places)
     narrow(bracket, probe, lambda: True)
@@ -27,7 +27,11 @@ def test_the_first_wrong_place_is_found_by_halving(places: list[int], data: st.D
 
 def test_places_of_which_nothing_can_be_said_are_left_out() -> None:
     bracket = Bracket(range(8))
-    narrow(bracket, lambda place: Verdict.UNKNOWN if place in (3, 4) else Verdict(("well", "wrong")[place > 4]), always)
+    narrow(
+        bracket,
+        lambda place: CutVerdict.UNKNOWN if place in (3, 4) else CutVerdict(("well", "wrong")[place > 4]),
+        always,
+    )
     assert (bracket.well, bracket.wrong, bracket.is_closed) == (2, 5, True)
 
 
@@ -39,7 +43,7 @@ def test_what_is_upcoming_holds_each_place_of_the_next_three_halvings() -> None:
     bracket = Bracket(range(300))
     upcoming = bracket.upcoming()
     assert len(upcoming) == 7
-    for verdict in (Verdict.WELL, Verdict.WRONG, Verdict.WELL):
+    for verdict in (CutVerdict.WELL, CutVerdict.WRONG, CutVerdict.WELL):
         assert bracket.next() in upcoming
         bracket.note(bracket.next(), verdict)
     assert bracket.next() not in upcoming
@@ -47,5 +51,5 @@ def test_what_is_upcoming_holds_each_place_of_the_next_three_halvings() -> None:
 
 def test_a_search_may_be_stopped() -> None:
     bracket, left = Bracket(range(100)), iter([True, False])
-    narrow(bracket, lambda _: Verdict.WRONG, lambda: next(left))
+    narrow(bracket, lambda _: CutVerdict.WRONG, lambda: next(left))
     assert (bracket.wrong, bracket.is_closed) == (49, False)

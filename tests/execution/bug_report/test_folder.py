@@ -21,7 +21,7 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.accuracy.output_accuracy import compare, effective
 from pytest_ortperf.execution.bisection.find import Search, bisect
 from pytest_ortperf.execution.bug_report import folder
-from pytest_ortperf.execution.bug_report import run as script
+from pytest_ortperf.execution.bug_report import repro_script as script
 from pytest_ortperf.execution.bug_report.folder import write_bug_report
 from pytest_ortperf.execution.case_settings import ExecutionSettings, GivenData
 

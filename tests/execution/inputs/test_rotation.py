@@ -14,7 +14,7 @@ from pytest_ortperf.execution.inputs.rotation import (
     last_cache_byte,
     rotating_call,
 )
-from pytest_ortperf.execution.inputs.tensor_values import Runner
+from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 
 MIB = 2**20
 
@@ -53,7 +53,7 @@ def test_calls_take_the_buffers_in_turn() -> None:
 
     session = onnxruntime.InferenceSession(add_relu(), providers=["CPUExecutionProvider"])
     buffers = [{"x": np.full((1, 3), value, np.float32)} for value in (0, 10)]
-    runner = Runner(session, None, buffers[0])
+    runner = ModelRunner(session, None, buffers[0])
     call = rotating_call(session, runner, buffers)
     assert [call()[0][0, 0] for _ in range(3)] == [1, 11, 1]
     assert rotating_call(session, runner, buffers[:1]) is runner.call

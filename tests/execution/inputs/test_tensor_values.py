@@ -22,7 +22,7 @@ from pytest_ortperf.execution.inputs.tensor_types import (
     parse_type,
     unpack,
 )
-from pytest_ortperf.execution.inputs.tensor_values import Runner, as_ort_value, run
+from pytest_ortperf.execution.inputs.tensor_values import ModelRunner, as_ort_value, run
 
 NUMBERS = (0.0, 1.0, -1.0, 2.0, 0.5, 3.0, -2.0)
 FLOATS = [1.0, 0.5, 2.0, 0.25, 1.0]
@@ -144,7 +144,7 @@ def test_quantize_linear_to_uint4_gives_the_expected_codes() -> None:
 def test_numpy_types_take_the_plain_path(element: str) -> None:
     x = np.array([1, 0, 1]).astype(DTYPES[element])
     session = session_of(cast_model(element, "float"))
-    runner = Runner(session, None, {"x": x})
+    runner = ModelRunner(session, None, {"x": x})
 
     (y,) = runner.run()
 
@@ -160,7 +160,9 @@ def test_a_foreign_byte_order_is_turned_round() -> None:
 
 
 def test_an_input_of_its_own_type_leaves_plain_outputs_on_the_plain_path() -> None:
-    runner = Runner(session_of(cast_model("bfloat16", "float")), None, {"x": np.array(NUMBERS, ml_dtypes.bfloat16)})
+    runner = ModelRunner(
+        session_of(cast_model("bfloat16", "float")), None, {"x": np.array(NUMBERS, ml_dtypes.bfloat16)}
+    )
 
     assert not runner.takes_ort_values
     assert runner.run()[0].tolist() == list(NUMBERS)

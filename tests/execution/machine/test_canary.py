@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 
 from pytest_ortperf.execution.machine import canary
-from pytest_ortperf.execution.machine.canary import judge_canary, sing, sing_in_child
+from pytest_ortperf.execution.machine.canary import judge_canary, run_canary, run_canary_in_child
 from pytest_ortperf.records.environment.machine_checks import Canary, CanaryPart
 
 PIECES = ["compute", "memory", "gemm"]
@@ -18,13 +18,13 @@ def of(**fast_ns: int) -> Canary:
 
 def test_each_piece_is_timed_at_least_five_times() -> None:
     ticks = count(step=100)
-    result = sing(0.0, clock=lambda: next(ticks))
+    result = run_canary(0.0, clock=lambda: next(ticks))
     found = {name: (part.fast_ns, part.median_ns, part.repeats) for name, part in result.parts.items()}
     assert found == dict.fromkeys(PIECES, (100, 100, 5))
 
 
 def test_a_canary_in_a_child_comes_back() -> None:
-    result = sing_in_child(0.01)
+    result = run_canary_in_child(0.01)
     assert isinstance(result, Canary)
     assert list(result.parts) == PIECES
     assert all(0 < part.fast_ns <= part.median_ns for part in result.parts.values())
@@ -32,7 +32,7 @@ def test_a_canary_in_a_child_comes_back() -> None:
 
 def test_a_child_that_dies_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(canary, "sing", lambda _: os._exit(3))
-    assert sing_in_child(0.01) == "its process died"
+    assert run_canary_in_child(0.01) == "its process died"
 
 
 def test_drift_is_told_with_its_sign() -> None:

@@ -10,7 +10,7 @@ from fake_nvml import MIB
 from gpu_answers import GTX770, V100, Nvml, counter
 from machine_trees import plant
 
-from pytest_ortperf.execution.machine.gpu_checks import Subject, gpu_findings, other_processes, own_family
+from pytest_ortperf.execution.machine.gpu_checks import GpuSubject, gpu_findings, other_processes, own_family
 from pytest_ortperf.execution.machine.gpu_reading import gpu_changes, is_spoiled, read_gpu, reason_words
 from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu
 from pytest_ortperf.records.environment.machine_checks import GpuReading
@@ -20,9 +20,9 @@ def gpu(answers: dict[str, Any]) -> Gpu:
     return Gpu(Nvml(answers), "0")
 
 
-def subject(answers: dict[str, Any], root: Path, **changes: Any) -> Subject:
+def subject(answers: dict[str, Any], root: Path, **changes: Any) -> GpuSubject:
     values: dict[str, Any] = {"driver": "580.126.09", "cores": frozenset({0, 1})}
-    return Subject(gpu=gpu(answers), label="GPU 0", root=root, **(values | changes))
+    return GpuSubject(gpu=gpu(answers), label="GPU 0", root=root, **(values | changes))
 
 
 def told(findings: Any) -> list[str]:

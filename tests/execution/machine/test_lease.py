@@ -18,7 +18,7 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.machine.lease import Claim, claims_of, device_of, holding, lease, lock_folder
 from pytest_ortperf.execution.process.child import Child, ChildEnd
-from pytest_ortperf.execution.record_builder import Facts, Journal, waited_s
+from pytest_ortperf.execution.record_builder import Journal, RecordBuilder, waited_s
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_a_benchmark_that_waits_is_not_overtaken_by_validations(journal: Journal
 
 def test_the_wait_is_a_stage_and_is_known_while_it_lasts(journal: Journal, tmp_path: Path) -> None:
     assert waited_s(journal) == 0.0
-    facts = Facts(journal=journal)
+    facts = RecordBuilder(journal=journal)
     folder = lock_folder()
     assert folder == tmp_path / f"pytest-ortperf-locks-{os.getuid()}"
     other = ExitStack()

@@ -17,7 +17,7 @@ from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu
 from pytest_ortperf.execution.machine.resource_meter import ResourceMeter, device_number, resource_meter
 from pytest_ortperf.execution.profile.operator_profile import arenas_of
-from pytest_ortperf.execution.record_builder import Facts, Journal
+from pytest_ortperf.execution.record_builder import Journal, RecordBuilder
 from pytest_ortperf.execution.session.engine_cache import engines_of
 from pytest_ortperf.execution.session.profile_events import Event
 from pytest_ortperf.records.record import SessionFact
@@ -25,9 +25,9 @@ from pytest_ortperf.records.resources import Arena, DeviceMemory, Resources
 
 
 @pytest.fixture
-def facts() -> Iterator[Facts]:
+def facts() -> Iterator[RecordBuilder]:
     journal = Journal()
-    yield Facts(journal=journal)
+    yield RecordBuilder(journal=journal)
     journal.close()
 
 
@@ -44,12 +44,12 @@ def working_gpu(looks: Iterator[int], watt: float = 300.0) -> Gpu:
     return Gpu(FakeNvml(answers), "0")
 
 
-def resources_of(facts: Facts) -> Resources:
+def resources_of(facts: RecordBuilder) -> Resources:
     assert facts.resources is not None
     return facts.resources
 
 
-def test_a_case_on_a_gpu_has_everything(facts: Facts) -> None:
+def test_a_case_on_a_gpu_has_everything(facts: RecordBuilder) -> None:
     looks = itertools.count(100)
     meter = ResourceMeter(facts, working_gpu(looks), on_gpu=True)
     with meter.creation():
@@ -87,7 +87,7 @@ def check_load(found: Resources) -> None:
     assert found.clocks.mean_sm_mhz == 1980
 
 
-def test_a_gpu_that_answers_nothing_says_so_for_each_part(facts: Facts) -> None:
+def test_a_gpu_that_answers_nothing_says_so_for_each_part(facts: RecordBuilder) -> None:
     meter = ResourceMeter(facts, Gpu(FakeNvml(), "0"), on_gpu=True)
     with meter.creation():
         pass
@@ -99,7 +99,7 @@ def test_a_gpu_that_answers_nothing_says_so_for_each_part(facts: Facts) -> None:
     assert found.absent == {"device_memory": refused, "energy": refused, "clocks": refused}
 
 
-def test_without_nvml_the_reason_is_told_once_and_nothing_more_is_run(facts: Facts) -> None:
+def test_without_nvml_the_reason_is_told_once_and_nothing_more_is_run(facts: RecordBuilder) -> None:
     meter = ResourceMeter(facts, NoGpu("Driver Not Loaded"), on_gpu=True)
     with meter.creation():
         pass
@@ -108,7 +108,7 @@ def test_without_nvml_the_reason_is_told_once_and_nothing_more_is_run(facts: Fac
     assert resources_of(facts).host_memory is not None
 
 
-def test_a_creation_that_failed_does_not_count_as_the_first(facts: Facts) -> None:
+def test_a_creation_that_failed_does_not_count_as_the_first(facts: RecordBuilder) -> None:
     meter = ResourceMeter(facts, NoGpu("none"))
     with pytest.raises(KeyError), meter.creation():
         raise KeyError
@@ -118,7 +118,7 @@ def test_a_creation_that_failed_does_not_count_as_the_first(facts: Facts) -> Non
     assert resources_of(facts).host_memory is not None
 
 
-def test_nothing_is_taken_where_that_is_asked(facts: Facts) -> None:
+def test_nothing_is_taken_where_that_is_asked(facts: RecordBuilder) -> None:
     case = Case(
         model=Model(name="m", path=Path("m.onnx"), origin="models.json"),
         provider=find_provider("cpu"),

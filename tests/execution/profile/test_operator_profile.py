@@ -19,7 +19,7 @@ from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute
 from pytest_ortperf.execution.profile import operator_profile
 from pytest_ortperf.execution.profile.operator_profile import MOST_RUNS, note_operators, profile_operators
-from pytest_ortperf.execution.record_builder import Facts, Journal
+from pytest_ortperf.execution.record_builder import Journal, RecordBuilder
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.operators import OperatorProfile
 from pytest_ortperf.records.record import Placement, SessionFact
@@ -30,10 +30,10 @@ QUICK = ExecutionSettings(iterations=5, warmup=2)
 
 
 @pytest.fixture
-def facts() -> Iterator[Facts]:
+def facts() -> Iterator[RecordBuilder]:
     """Return the empty facts of a case."""
     journal = Journal()
-    yield Facts(journal=journal)
+    yield RecordBuilder(journal=journal)
     journal.close()
 
 
@@ -140,7 +140,7 @@ def test_a_long_run_is_profiled_once_after_warm_up(model: Path, monkeypatch: pyt
     assert profile_operators(str(model), case(model), QUICK, NoHooks()).runs == 1
 
 
-def test_a_benchmark_knows_its_operators(model: Path, facts: Facts) -> None:
+def test_a_benchmark_knows_its_operators(model: Path, facts: RecordBuilder) -> None:
     execute(benchmark_of(model), QUICK, facts, NoHooks())
 
     assert facts.operators is not None
@@ -149,20 +149,20 @@ def test_a_benchmark_knows_its_operators(model: Path, facts: Facts) -> None:
     assert [*facts.stage_ns][-2:] == ["timing", "profile"]
 
 
-def test_a_validation_does_not_ask(model: Path, facts: Facts) -> None:
+def test_a_validation_does_not_ask(model: Path, facts: RecordBuilder) -> None:
     execute(case(model), QUICK, facts, NoHooks())
 
     assert (facts.operators, "profile" in facts.stage_ns) == (None, False)
 
 
-def test_switched_off_makes_no_session(model: Path, facts: Facts) -> None:
+def test_switched_off_makes_no_session(model: Path, facts: RecordBuilder) -> None:
     execute(benchmark_of(model), dataclasses.replace(QUICK, operators="off"), facts, NoHooks())
 
     assert (facts.operators, facts.reason, "profile" in facts.stage_ns) == (None, None, False)
     assert len(facts.latencies[0].samples_ns) == 5
 
 
-def test_the_profile_that_is_kept_is_that_of_the_operators(model: Path, tmp_path: Path, facts: Facts) -> None:
+def test_the_profile_that_is_kept_is_that_of_the_operators(model: Path, tmp_path: Path, facts: RecordBuilder) -> None:
     settings = dataclasses.replace(QUICK, keep=frozenset({"profile", "graph"}), keep_folder=tmp_path / "kept")
     execute(benchmark_of(model), settings, facts, NoHooks())
 
@@ -174,7 +174,7 @@ def test_the_profile_that_is_kept_is_that_of_the_operators(model: Path, tmp_path
     assert runs == facts.operators.runs + operator_profile.WARM_RUNS
 
 
-def test_a_profile_is_kept_where_operators_are_off(model: Path, tmp_path: Path, facts: Facts) -> None:
+def test_a_profile_is_kept_where_operators_are_off(model: Path, tmp_path: Path, facts: RecordBuilder) -> None:
     settings = dataclasses.replace(QUICK, operators="off", keep=frozenset({"profile"}), keep_folder=tmp_path / "kept")
     execute(benchmark_of(model), settings, facts, NoHooks())
 
@@ -191,7 +191,7 @@ def test_a_profile_is_kept_where_operators_are_off(model: Path, tmp_path: Path, 
     ],
 )
 def test_a_profile_that_fails_leaves_the_measurement(
-    error: Exception, told: str, model: Path, facts: Facts, monkeypatch: pytest.MonkeyPatch
+    error: Exception, told: str, model: Path, facts: RecordBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
         raise error
@@ -204,7 +204,9 @@ def test_a_profile_that_fails_leaves_the_measurement(
     assert facts.stage is None
 
 
-def test_a_profile_that_was_cut_off_gives_a_reason(model: Path, facts: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_profile_that_was_cut_off_gives_a_reason(
+    model: Path, facts: RecordBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def cut(source: Any, case: Case, settings: ExecutionSettings, hooks: Any, runs: Any) -> int:
         del source, case, settings
         hooks.profile.write_text("[\n", encoding="utf-8")
@@ -220,7 +222,7 @@ def test_a_profile_that_was_cut_off_gives_a_reason(model: Path, facts: Facts, mo
     )
 
 
-def long_facts(facts: Facts, *, creation_s: float, run_s: float) -> Facts:
+def long_facts(facts: RecordBuilder, *, creation_s: float, run_s: float) -> RecordBuilder:
     """Return the facts of a benchmark that took that long."""
     facts.session = SessionFact(
         requested_providers=(CPU,),
@@ -239,7 +241,7 @@ def long_facts(facts: Facts, *, creation_s: float, run_s: float) -> Facts:
     ("creation_s", "run_s", "expected_s"), [(11, 0.001, 11), (1, 4, 13), (9.5, 0.1, 11), (600, 0.01, 600)]
 )
 def test_what_takes_long_is_left_to_who_asks(
-    creation_s: float, run_s: float, expected_s: int, model: Path, facts: Facts
+    creation_s: float, run_s: float, expected_s: int, model: Path, facts: RecordBuilder
 ) -> None:
     long_facts(facts, creation_s=creation_s, run_s=run_s)
     note_operators(str(model), benchmark_of(model), QUICK, NoHooks(), facts)
@@ -254,7 +256,9 @@ def test_what_takes_long_is_left_to_who_asks(
 
 
 @pytest.mark.parametrize(("creation_s", "operators"), [(8.0, "auto"), (600.0, "on")])
-def test_what_is_short_or_asked_for_is_profiled(creation_s: float, operators: Any, model: Path, facts: Facts) -> None:
+def test_what_is_short_or_asked_for_is_profiled(
+    creation_s: float, operators: Any, model: Path, facts: RecordBuilder
+) -> None:
     long_facts(facts, creation_s=creation_s, run_s=1e-6)
     settings = dataclasses.replace(QUICK, operators=operators)
     note_operators(str(model), benchmark_of(model), settings, NoHooks(), facts)
@@ -267,7 +271,7 @@ def test_what_is_short_or_asked_for_is_profiled(creation_s: float, operators: An
     assert facts.reason is None
 
 
-def test_a_run_that_the_profile_hardly_slows_has_no_note(model: Path, facts: Facts) -> None:
+def test_a_run_that_the_profile_hardly_slows_has_no_note(model: Path, facts: RecordBuilder) -> None:
     long_facts(facts, creation_s=1, run_s=0.5)
     note_operators(str(model), benchmark_of(model), QUICK, NoHooks(), facts)
 
@@ -275,14 +279,14 @@ def test_a_run_that_the_profile_hardly_slows_has_no_note(model: Path, facts: Fac
     assert facts.operators.notes == ()
 
 
-def test_a_folded_graph_has_no_operators_and_needs_no_reason_for_it(facts: Facts) -> None:
+def test_a_folded_graph_has_no_operators_and_needs_no_reason_for_it(facts: RecordBuilder) -> None:
     facts.placement = Placement(nodes_by_provider={}, op_types_by_provider={}, source="assignment info")
     note_operators(folding(), benchmark_of("m.onnx"), QUICK, NoHooks(), facts)
 
     assert (facts.operators, facts.reason) == (None, None)
 
 
-def test_another_reason_stays(model: Path, facts: Facts) -> None:
+def test_another_reason_stays(model: Path, facts: RecordBuilder) -> None:
     long_facts(facts, creation_s=100, run_s=1).reason = "mine"
     note_operators(str(model), benchmark_of(model), QUICK, NoHooks(), facts)
 

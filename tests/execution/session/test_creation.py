@@ -18,7 +18,7 @@ from pytest_ortperf.execution.session.creation import (
     require_active,
     session_options,
 )
-from pytest_ortperf.execution.session.session_config import Knobs
+from pytest_ortperf.execution.session.session_config import SessionConfig
 
 CUDA = "CUDAExecutionProvider"
 MISSING = "libx.so.1: cannot open shared object file: No such file or directory"
@@ -37,7 +37,7 @@ def test_fact_of_a_session_tells_what_was_asked_for_and_made() -> None:
 
 def test_knobs_become_session_options() -> None:
     options = session_options(
-        Knobs(
+        SessionConfig(
             graph_optimization="extended",
             intra_op_threads=3,
             inter_op_threads=2,
@@ -132,7 +132,7 @@ def test_custom_op_library_that_is_none_is_named(tmp_path: Path) -> None:
     library.write_text("no library")
 
     with pytest.raises(CaseError) as raised:
-        session_options(Knobs(graph_optimization="all", custom_op_libraries=(str(library),)))
+        session_options(SessionConfig(graph_optimization="all", custom_op_libraries=(str(library),)))
 
     assert str(raised.value).startswith(f"custom-op library {library} could not be loaded: ")
     assert (raised.value.stage, raised.value.kind) == ("session", "session error")

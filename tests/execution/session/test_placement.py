@@ -21,7 +21,7 @@ from pytest_ortperf.execution.session.placement import (
     require_placement,
 )
 from pytest_ortperf.execution.session.profile_events import Event
-from pytest_ortperf.execution.session.session_config import Knobs
+from pytest_ortperf.execution.session.session_config import SessionConfig
 from pytest_ortperf.records.record import Placement
 
 CUDA = "CUDAExecutionProvider"
@@ -42,7 +42,7 @@ def placed(**op_types: Mapping[str, int]) -> Placement:
 def both_ways(name: str, graph_optimization: str, folder: Path) -> tuple[Placement, Placement]:
     """Run a bundled model once; return its placement as a profile tells it, and as the session does."""
     path = ROOT / "models" / name
-    options = session_options(Knobs(graph_optimization=graph_optimization))
+    options = session_options(SessionConfig(graph_optimization=graph_optimization))
     options.enable_profiling = True
     options.profile_file_prefix = str(folder / "profile")
     session = onnxruntime.InferenceSession(path / "model.onnx", options, providers=[CPU])
@@ -98,7 +98,9 @@ def test_profile_that_was_cut_off_is_not_read() -> None:
 
 
 def test_folded_graph_has_no_nodes_and_passes() -> None:
-    session = onnxruntime.InferenceSession(folding(), session_options(Knobs(graph_optimization="all")), providers=[CPU])
+    session = onnxruntime.InferenceSession(
+        folding(), session_options(SessionConfig(graph_optimization="all")), providers=[CPU]
+    )
     placement = read_placement(session)
 
     assert placement.total_nodes == 0

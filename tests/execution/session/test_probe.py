@@ -13,7 +13,7 @@ from ort_models import AZURE, CPU
 
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.execution.session import probe as probing
-from pytest_ortperf.execution.session.probe import Question, Verdict, compiled_in, probe, try_provider
+from pytest_ortperf.execution.session.probe import ProbeVerdict, Question, compiled_in, probe, try_provider
 
 NOTHING_TAKEN = "a session can be made, but a small model's nodes went to other providers"
 
@@ -25,19 +25,19 @@ def question(full_name: str, **options: str) -> Question:
 def test_provider_that_takes_the_node_is_usable() -> None:
     verdict = try_provider(question(CPU))
 
-    assert verdict == Verdict(problem=None, takes_nodes=True)
+    assert verdict == ProbeVerdict(problem=None, takes_nodes=True)
     assert verdict.usable
 
 
 def test_provider_that_takes_no_node_is_not_usable_though_a_session_is_made() -> None:
     verdict = try_provider(question(AZURE))
 
-    assert verdict == Verdict(problem=None, takes_nodes=False)
+    assert verdict == ProbeVerdict(problem=None, takes_nodes=False)
     assert (verdict.usable, verdict.reason) == (False, NOTHING_TAKEN)
 
 
 def test_error_that_was_printed_is_part_of_the_reason() -> None:
-    assert Verdict(problem=None, takes_nodes=False, logged="no backend").reason == f"{NOTHING_TAKEN}: no backend"
+    assert ProbeVerdict(problem=None, takes_nodes=False, logged="no backend").reason == f"{NOTHING_TAKEN}: no backend"
 
 
 def test_each_is_tried_in_a_process_of_its_own_and_told_by_name() -> None:
@@ -46,8 +46,8 @@ def test_each_is_tried_in_a_process_of_its_own_and_told_by_name() -> None:
     found = probe([question(CPU), question(missing)])
 
     assert found == {
-        CPU: Verdict(problem=None, takes_nodes=True),
-        missing: Verdict(
+        CPU: ProbeVerdict(problem=None, takes_nodes=True),
+        missing: ProbeVerdict(
             problem=(
                 f"{missing} is not part of this ONNX Runtime {onnxruntime.__version__}, which has "
                 f"{', '.join(onnxruntime.get_available_providers())}; install the distribution or plugin package that "

@@ -4,7 +4,7 @@ from ort_models import case
 
 from pytest_ortperf.cases.model import SessionRule
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.session.session_config import Knobs, knobs_of
+from pytest_ortperf.execution.session.session_config import SessionConfig, session_config_of
 
 RULES = (
     SessionRule(provider="cuda", intra_op_threads=3, config={"a": "cuda"}, custom_op_libraries=("/c.so",)),
@@ -21,11 +21,11 @@ RULES = (
 
 
 def test_nothing_given_is_onnx_runtime_s_own_choice() -> None:
-    assert knobs_of(case(), ExecutionSettings()) == Knobs(graph_optimization="all")
+    assert session_config_of(case(), ExecutionSettings()) == SessionConfig(graph_optimization="all")
 
 
 def test_first_rule_about_the_provider_that_gives_a_value_counts() -> None:
-    assert knobs_of(case(session=RULES), ExecutionSettings()) == Knobs(
+    assert session_config_of(case(session=RULES), ExecutionSettings()) == SessionConfig(
         graph_optimization="basic",
         intra_op_threads=5,
         inter_op_threads=2,
@@ -36,7 +36,7 @@ def test_first_rule_about_the_provider_that_gives_a_value_counts() -> None:
 
 
 def test_rule_of_another_provider_does_not_count() -> None:
-    found = knobs_of(case(provider="openvino", session=RULES), ExecutionSettings())
+    found = session_config_of(case(provider="openvino", session=RULES), ExecutionSettings())
 
     assert (found.intra_op_threads, found.config) == (7, {"b": "all", "c": "all"})
 
@@ -51,7 +51,7 @@ def test_command_line_wins_key_by_key() -> None:
         custom_op_libraries=("/z.so", "/y.so"),
     )
 
-    assert knobs_of(case(session=RULES), settings) == Knobs(
+    assert session_config_of(case(session=RULES), settings) == SessionConfig(
         graph_optimization="disable",
         intra_op_threads=1,
         inter_op_threads=4,

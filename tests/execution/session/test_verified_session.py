@@ -9,7 +9,7 @@ from ort_models import AZURE, CPU, NoHooks, add_relu, case, folding
 
 from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.record_builder import Facts, Journal
+from pytest_ortperf.execution.record_builder import Journal, RecordBuilder
 from pytest_ortperf.execution.session import verified_session as opening
 from pytest_ortperf.execution.session.creation import create_session
 from pytest_ortperf.execution.session.placement import FOLDED
@@ -20,10 +20,10 @@ SETTINGS = ExecutionSettings()
 
 
 @pytest.fixture
-def facts() -> Iterator[Facts]:
+def facts() -> Iterator[RecordBuilder]:
     """Return the empty facts of a case."""
     journal = Journal(captures=False)
-    yield Facts(journal=journal)
+    yield RecordBuilder(journal=journal)
     journal.close()
 
 
@@ -35,7 +35,7 @@ def model(tmp_path: Path) -> Path:
     return path
 
 
-def test_session_and_placement_become_known(model: Path, facts: Facts) -> None:
+def test_session_and_placement_become_known(model: Path, facts: RecordBuilder) -> None:
     session = open_session(str(model), case(model), SETTINGS, facts, NoHooks())
 
     assert session.get_providers() == [CPU]
@@ -47,14 +47,14 @@ def test_session_and_placement_become_known(model: Path, facts: Facts) -> None:
     assert [*facts.stage_ns] == ["session", "placement"]
 
 
-def test_graph_folded_to_constants_is_told_as_the_reason(facts: Facts) -> None:
+def test_graph_folded_to_constants_is_told_as_the_reason(facts: RecordBuilder) -> None:
     for _ in range(2):
         open_session(folding(), case(provider=AZURE), SETTINGS, facts, NoHooks())
 
     assert facts.reason == FOLDED
 
 
-def test_graph_folded_to_constants_gets_no_session_to_be_timed(facts: Facts) -> None:
+def test_graph_folded_to_constants_gets_no_session_to_be_timed(facts: RecordBuilder) -> None:
     benchmark = dataclasses.replace(case(provider=AZURE), mode="benchmark")
     open_session(folding(), benchmark, SETTINGS, facts, NoHooks())
 
@@ -76,7 +76,7 @@ def test_compute_precision_is_told_beside_other_notes_and_once(
     options: Mapping[str, str],
     note: str | None,
     told: tuple[str | None, str],
-    facts: Facts,
+    facts: RecordBuilder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     created = create_session(folding(), case(), SETTINGS, NoHooks())
@@ -92,7 +92,7 @@ def test_compute_precision_is_told_beside_other_notes_and_once(
     assert (facts.model_fact.compute_precision, facts.model_fact.note) == told
 
 
-def test_provider_without_nodes_fails_at_placement_with_the_session_known(model: Path, facts: Facts) -> None:
+def test_provider_without_nodes_fails_at_placement_with_the_session_known(model: Path, facts: RecordBuilder) -> None:
     with pytest.raises(CaseError) as raised:
         open_session(str(model), case(model, AZURE), SETTINGS, facts, NoHooks())
 
@@ -105,7 +105,7 @@ def test_provider_without_nodes_fails_at_placement_with_the_session_known(model:
     assert facts.session.active_providers == (AZURE, CPU)
 
 
-def test_provider_that_the_run_found_unusable_makes_no_session(model: Path, facts: Facts) -> None:
+def test_provider_that_the_run_found_unusable_makes_no_session(model: Path, facts: RecordBuilder) -> None:
     settings = ExecutionSettings(unusable={"cuda": "libcudart.so.13 is missing"})
 
     with pytest.raises(CaseError) as raised:
@@ -121,7 +121,7 @@ def test_provider_that_the_run_found_unusable_makes_no_session(model: Path, fact
 
 @pytest.mark.parametrize(("of_list", "of_run", "is_tried"), [({"a": "1"}, {}, True), ({"a": "1"}, {"a": "2"}, False)])
 def test_options_of_the_model_list_may_make_an_unusable_provider_usable(
-    model: Path, facts: Facts, of_list: dict[str, str], of_run: dict[str, str], *, is_tried: bool
+    model: Path, facts: RecordBuilder, of_list: dict[str, str], of_run: dict[str, str], *, is_tried: bool
 ) -> None:
     plain = case(model)
     pinned = dataclasses.replace(plain, model=dataclasses.replace(plain.model, ep_options={"cpu": of_list}))
@@ -135,7 +135,7 @@ def test_options_of_the_model_list_may_make_an_unusable_provider_usable(
 
 
 def test_older_runtime_tells_placement_by_a_profile_that_is_not_left_behind(
-    model: Path, facts: Facts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    model: Path, facts: RecordBuilder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(opening, "has_assignment_info", lambda: False)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -148,7 +148,9 @@ def test_older_runtime_tells_placement_by_a_profile_that_is_not_left_behind(
     assert list(tmp_path.iterdir()) == [model]
 
 
-def test_profile_catches_a_provider_without_nodes(model: Path, facts: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_profile_catches_a_provider_without_nodes(
+    model: Path, facts: RecordBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(opening, "has_assignment_info", lambda: False)
 
     with pytest.raises(CaseError) as raised:

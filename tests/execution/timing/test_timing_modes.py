@@ -20,7 +20,7 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution import measure
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute
-from pytest_ortperf.execution.record_builder import Facts, Journal
+from pytest_ortperf.execution.record_builder import Journal, RecordBuilder
 from pytest_ortperf.execution.timing.io_binding import HOST, CannotBind, Memory
 from pytest_ortperf.execution.timing.timing_modes import graph_session, memory_of, modes_of
 
@@ -29,9 +29,9 @@ NO_GRAPH = "CPUExecutionProvider has no CUDA graphs; cuda and tensorrt have"
 
 
 @pytest.fixture
-def facts() -> Iterator[Facts]:
+def facts() -> Iterator[RecordBuilder]:
     journal = Journal()
-    yield Facts(journal=journal)
+    yield RecordBuilder(journal=journal)
     journal.close()
 
 
@@ -94,7 +94,9 @@ def test_each_provider_with_graphs_has_memory_to_bind() -> None:
     assert [row.name for row in PROVIDERS if wrong(row)] == []
 
 
-def test_modes_are_measured_in_one_item_in_the_order_asked_for(case_of: Callable[..., Case], facts: Facts) -> None:
+def test_modes_are_measured_in_one_item_in_the_order_asked_for(
+    case_of: Callable[..., Case], facts: RecordBuilder
+) -> None:
     settings = dataclasses.replace(QUICK, timing=("bound+copies", "host", "bound"))
     execute(case_of(add_relu()), settings, facts, NoHooks())
     assert [latency.timing for latency in facts.latencies] == ["bound+copies", "host", "bound"]
@@ -106,7 +108,7 @@ def test_modes_are_measured_in_one_item_in_the_order_asked_for(case_of: Callable
 
 
 def test_a_mode_that_cannot_be_had_is_refused_with_the_reason_and_others_are_measured(
-    case_of: Callable[..., Case], facts: Facts
+    case_of: Callable[..., Case], facts: RecordBuilder
 ) -> None:
     settings = dataclasses.replace(QUICK, timing=("graph", "bound", "host"))
     execute(case_of(words()), settings, facts, NoHooks())
@@ -117,7 +119,7 @@ def test_a_mode_that_cannot_be_had_is_refused_with_the_reason_and_others_are_mea
     }
 
 
-def test_a_case_none_of_whose_modes_can_be_had_fails(case_of: Callable[..., Case], facts: Facts) -> None:
+def test_a_case_none_of_whose_modes_can_be_had_fails(case_of: Callable[..., Case], facts: RecordBuilder) -> None:
     with pytest.raises(CaseError) as caught:
         execute(case_of(add_relu()), dataclasses.replace(QUICK, timing=("graph",)), facts, NoHooks())
     assert str(caught.value) == f"--ortperf-timing=graph cannot be measured: {NO_GRAPH}"
@@ -137,7 +139,7 @@ def test_a_graph_that_onnx_runtime_refuses_is_told_in_its_words(case_of: Callabl
 
 @pytest.mark.parametrize(("timing", "expected"), [((), "host"), (("host", "bound"), "bound")])
 def test_threads_on_one_session_are_measured_apart(
-    case_of: Callable[..., Case], facts: Facts, timing: tuple[str, ...], expected: str
+    case_of: Callable[..., Case], facts: RecordBuilder, timing: tuple[str, ...], expected: str
 ) -> None:
     settings = dataclasses.replace(QUICK, timing=timing, concurrency=3, min_time_s=0.05)
     execute(case_of(add_relu()), settings, facts, NoHooks())
@@ -150,7 +152,9 @@ def test_threads_on_one_session_are_measured_apart(
     assert "concurrency" in facts.stage_ns
 
 
-def test_inputs_rotate_where_the_user_asks_and_the_record_says_so(case_of: Callable[..., Case], facts: Facts) -> None:
+def test_inputs_rotate_where_the_user_asks_and_the_record_says_so(
+    case_of: Callable[..., Case], facts: RecordBuilder
+) -> None:
     settings = dataclasses.replace(QUICK, timing=("host", "bound+copies"), rotate_inputs=4)
     execute(case_of(add_relu()), settings, facts, NoHooks())
     assert facts.timing_notes == {
@@ -161,7 +165,7 @@ def test_inputs_rotate_where_the_user_asks_and_the_record_says_so(case_of: Calla
 
 @pytest.mark.slow
 def test_the_session_that_was_measured_is_gone_before_the_one_of_the_graph_is_made(
-    case_of: Callable[..., Case], facts: Facts, monkeypatch: pytest.MonkeyPatch
+    case_of: Callable[..., Case], facts: RecordBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[weakref.ref[Any]] = []
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_ortperf.execution.trtexec.log import parse_log, parse_logs
-from pytest_ortperf.execution.trtexec.printed import Row, TrtexecLog
+from pytest_ortperf.execution.trtexec.printed import PrintedRow, TrtexecLog
 from pytest_ortperf.execution.trtexec.versions import version_of
 
 DATA = [Path(__file__).parents[2] / "data" / name for name in ("trtexec", "trtexec_more")]
@@ -80,7 +80,7 @@ def truths(name: str) -> list[Mapping[str, Any]]:
     return found if isinstance(found, list) else [found]
 
 
-def row_as_printed(row: Row | None) -> Mapping[str, float]:
+def row_as_printed(row: PrintedRow | None) -> Mapping[str, float]:
     if row is None:
         return {}
     plain = {key: getattr(row, key) for key in ("min", "max", "mean", "median")}
@@ -197,7 +197,7 @@ def test_what_the_option_section_tells() -> None:
 
 def test_numbers_may_have_an_exponent() -> None:
     line = "[01/01/2026-00:00:00] [I] GPU Compute Time: min = 1e-05 ms, percentile(99.9%) = 3E-5 ms"
-    assert parse_log(line).rows["gpu_compute"] == Row(min=1e-05, percentiles={99.9: 3e-05})
+    assert parse_log(line).rows["gpu_compute"] == PrintedRow(min=1e-05, percentiles={99.9: 3e-05})
 
 
 def test_a_text_without_anything_of_trtexec_is_an_empty_log() -> None:
@@ -257,8 +257,8 @@ def test_the_safe_runtime_has_rows_of_its_own() -> None:
     )
     assert (log.status, log.version, log.throughput_qps) == ("PASSED", (10, 13, 3), 812.5)
     assert log.rows == {
-        "host": Row(min=1.25, max=1.5, mean=1.3, median=1.28, percentiles={99.0: 1.49}),
-        "gpu_compute": Row(min=1.2, max=1.4, mean=1.25, median=1.22, percentiles={99.0: 1.39}),
+        "host": PrintedRow(min=1.25, max=1.5, mean=1.3, median=1.28, percentiles={99.0: 1.49}),
+        "gpu_compute": PrintedRow(min=1.2, max=1.4, mean=1.25, median=1.22, percentiles={99.0: 1.39}),
     }
 
 
@@ -280,7 +280,7 @@ def test_a_row_that_has_no_known_name_is_nobodys() -> None:
     log = parse_log(
         "[I] GPU Compute Time: min = 1 ms, max = 2 ms Other Latency: min = 5 ms, mean = 6 ms, median = 7 ms"
     )
-    assert log.rows == {"gpu_compute": Row(min=1.0, max=2.0)}
+    assert log.rows == {"gpu_compute": PrintedRow(min=1.0, max=2.0)}
     assert parse_log("[I] Other Latency: min = 5 ms, mean = 6 ms, median = 7 ms").rows == {}
 
 
@@ -300,7 +300,7 @@ def test_what_is_no_number_is_none(value: str) -> None:
         f"[11/28/2026-10:00:00] [I] Latency: min = {value} ms, max = 2 ms, mean = {value} ms, median = {value} ms\n"
         f"[11/28/2026-10:00:00] [I] Total Host Walltime: {value} s"
     )
-    assert (log.throughput_qps, log.walltime_s, log.rows["latency"]) == (None, None, Row(max=2.0))
+    assert (log.throughput_qps, log.walltime_s, log.rows["latency"]) == (None, None, PrintedRow(max=2.0))
     assert not log.measured
 
 
@@ -476,7 +476,7 @@ def test_a_broken_row_that_is_cut_gives_fewer_numbers_never_wrong_ones(width: in
 def test_a_line_that_is_no_part_of_a_row_does_not_go_on_with_it() -> None:
     row = "[11/28/2026-10:00:00] [I] Latency: min = 5 ms, max = 1"
     for line in ("2 layers took 7 ms", "x = 4 ms", "max = 9 ms: layer 3", "7.5"):
-        assert parse_log(f"{row}\n{line}\n[11/28/2026-10:00:00] [I] ").rows == {"latency": Row(min=5.0)}
+        assert parse_log(f"{row}\n{line}\n[11/28/2026-10:00:00] [I] ").rows == {"latency": PrintedRow(min=5.0)}
 
 
 OF_THE_LAST = {"v84_two_summaries_without_banners_cut.txt", "v110000_three_stream_counts_grepped.txt"}

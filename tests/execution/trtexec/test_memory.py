@@ -8,7 +8,7 @@ import pytest
 
 from execution.fake_nvml import MIB, FakeNvml
 from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu
-from pytest_ortperf.execution.record_builder import Facts, Journal
+from pytest_ortperf.execution.record_builder import Journal, RecordBuilder
 from pytest_ortperf.execution.trtexec.memory import NOT_TAKEN, ProgramMemory
 from pytest_ortperf.execution.trtexec.started import Started
 from pytest_ortperf.records.resources import DeviceMemory
@@ -18,16 +18,16 @@ ABSENT = dict.fromkeys(("host_memory", "energy", "clocks"), NOT_TAKEN)
 
 
 @pytest.fixture
-def facts() -> Iterator[Facts]:
+def facts() -> Iterator[RecordBuilder]:
     journal = Journal()
-    yield Facts(journal=journal)
+    yield RecordBuilder(journal=journal)
     journal.close()
 
 
 class Machine:
     """A GPU on which a program holds memory while it runs."""
 
-    def __init__(self, facts: Facts, *, lists_processes: bool) -> None:
+    def __init__(self, facts: RecordBuilder, *, lists_processes: bool) -> None:
         self.held = 0
         answers = {"MemoryInfo": lambda: SimpleNamespace(used=(500 + self.held) * MIB, total=80_000 * MIB)}
         if lists_processes:
@@ -44,7 +44,7 @@ class Machine:
 
 
 @pytest.mark.parametrize(("lists", "source"), [(True, "process"), (False, "device")])
-def test_both_parts_are_told_over_what_was_there(facts: Facts, lists: bool, source: str) -> None:  # noqa: FBT001
+def test_both_parts_are_told_over_what_was_there(facts: RecordBuilder, lists: bool, source: str) -> None:  # noqa: FBT001
     machine = Machine(facts, lists_processes=lists)
     with machine.memory.building():
         machine.use(900)
@@ -60,7 +60,7 @@ def test_both_parts_are_told_over_what_was_there(facts: Facts, lists: bool, sour
     assert facts.resources.absent == ABSENT
 
 
-def test_without_a_gpu_there_is_a_reason(facts: Facts) -> None:
+def test_without_a_gpu_there_is_a_reason(facts: RecordBuilder) -> None:
     memory = ProgramMemory(facts, NoGpu("NVML Shared Library Not Found"), Started(facts, Path()))
     with memory.building():
         pass

@@ -13,7 +13,7 @@ from execution.ort_models import NoHooks, add_relu, case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute
-from pytest_ortperf.execution.record_builder import Facts, Journal
+from pytest_ortperf.execution.record_builder import Journal, RecordBuilder
 from pytest_ortperf.execution.trtexec.log import parse_log
 from pytest_ortperf.execution.trtexec.tool import ask_tool
 from standin import install_standin
@@ -27,7 +27,7 @@ QUICK_FAILURES = {
 }
 """An abort, a defect of the installation, and one of the rest: what the causes of all are is test_log's."""
 
-Run = Callable[..., Facts]
+Run = Callable[..., RecordBuilder]
 
 
 @pytest.fixture
@@ -37,12 +37,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     path.write_bytes(add_relu())
     journal = Journal()
 
-    def benchmark(fail: str = "", version: str = "10.16.1", **settings: Any) -> Facts:
+    def benchmark(fail: str = "", version: str = "10.16.1", **settings: Any) -> RecordBuilder:
         tool = ask_tool(install_standin(tmp_path / version, version))
         monkeypatch.setenv("STANDIN_FAIL", fail)
         monkeypatch.setenv("STANDIN_TRACE", str(tmp_path / "trace.jsonl"))
         chosen = {"environment": "off", "timing": ("bound",), "min_time_s": 0.1, "trtexec_tool": tool, **settings}
-        facts = Facts(journal=journal)
+        facts = RecordBuilder(journal=journal)
         asked = case(path, "trtexec", dims={"batch": (2,)})
         benchmarked = type(asked)(
             model=asked.model, mode="benchmark", provider=asked.provider, precision=None, dims=(("batch", 2),)

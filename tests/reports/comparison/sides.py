@@ -9,7 +9,7 @@ from typing import Any
 from pytest_ortperf.records.environment.machine_checks import MachineState
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.reports.comparison.side import Side, side_of
+from pytest_ortperf.reports.comparison.compared_side import Side, side_of
 from record_examples import make_environment, make_header, make_record, make_run
 
 QUIET = MachineState(spans=())

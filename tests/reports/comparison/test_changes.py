@@ -10,8 +10,8 @@ import pytest
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.records.record import Placement, Record
 from pytest_ortperf.records.resources import DeviceMemory, HostMemory, Resources
-from pytest_ortperf.reports.comparison.comparison import compare, failing, read_fail_on
-from pytest_ortperf.reports.comparison.side import Side
+from pytest_ortperf.reports.comparison.compared_side import Side
+from pytest_ortperf.reports.comparison.run_comparison import compare, failing, read_fail_on
 from record_examples import (
     make_accuracy,
     make_failure,

@@ -20,7 +20,7 @@ from pair_examples import (
 )
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.records.pairs import CONFIRM, MORE, PAIRS_SCHEMA, SCREEN, FloorOfCase, NoiseFloor, Pair
-from pytest_ortperf.reports.comparison.comparison import failing
+from pytest_ortperf.reports.comparison.comparison_text import comparison_lines
 from pytest_ortperf.reports.comparison.paired import (
     QUIET,
     Judged,
@@ -33,7 +33,7 @@ from pytest_ortperf.reports.comparison.paired import (
     require_floor,
     sorter,
 )
-from pytest_ortperf.reports.comparison.text import comparison_lines
+from pytest_ortperf.reports.comparison.run_comparison import failing
 from record_examples import make_failure
 
 BERT = "bert::benchmark[cpu]"

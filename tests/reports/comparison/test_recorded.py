@@ -16,16 +16,16 @@ import pytest
 
 from pytest_ortperf.records.environment.machine_checks import MachineState
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.records.store import Run, read_run
-from pytest_ortperf.reports.comparison.comparison import Comparison, compare, failing
-from pytest_ortperf.reports.comparison.side import side_of
+from pytest_ortperf.records.store import StoredRun, read_run
+from pytest_ortperf.reports.comparison.compared_side import side_of
+from pytest_ortperf.reports.comparison.run_comparison import Comparison, compare, failing
 
 DATA = Path(__file__).parents[2] / "data" / "comparison"
 EVERYTHING = ("latency", "failures", "accuracy", "placement", "memory", "creation", "missing")
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[StoredRun]:
     folder = tmp_path_factory.mktemp("recorded")
     found = []
     for packed in sorted(DATA.glob("*.jsonl.gz")):
@@ -36,18 +36,18 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     return found
 
 
-def compared(base: list[Run], current: list[Run]) -> Comparison:
+def compared(base: list[StoredRun], current: list[StoredRun]) -> Comparison:
     return compare(side_of("base", base), side_of("current", current))
 
 
-def test_no_run_is_slower_or_faster_than_itself_made_again(runs: list[Run]) -> None:
+def test_no_run_is_slower_or_faster_than_itself_made_again(runs: list[StoredRun]) -> None:
     for base, current in itertools.permutations(runs, 2):
         comparison = compared([base], [current])
         assert set(comparison.counts) <= {"SAME", "UNSURE"}
         assert failing(comparison, ("latency", "failures", "accuracy", "placement", "missing")) == []
 
 
-def test_nor_are_three_runs_than_three_others(runs: list[Run]) -> None:
+def test_nor_are_three_runs_than_three_others(runs: list[StoredRun]) -> None:
     for base in itertools.combinations(runs, 3):
         comparison = compared(list(base), [run for run in runs if run not in base])
         assert set(comparison.counts) <= {"SAME", "UNSURE"}
@@ -75,12 +75,12 @@ def unnoticed(record: Record) -> Record:
     return dataclasses.replace(record, latencies=latencies, machine=MachineState(spans=()))
 
 
-def changed(runs: list[Run], change: Callable[[Record], Record]) -> list[Run]:
+def changed(runs: list[StoredRun], change: Callable[[Record], Record]) -> list[StoredRun]:
     return [dataclasses.replace(run, records=tuple(map(change, run.records))) for run in runs]
 
 
 def test_what_is_planted_is_found_where_nobody_saw_a_disturbance_and_doubted_where_somebody_did(
-    runs: list[Run],
+    runs: list[StoredRun],
 ) -> None:
     slow = changed(runs[3:], functools.partial(times, 4, "tiny_bert"))
     found = compared(changed(runs[:3], unnoticed), changed(slow, unnoticed))

@@ -12,14 +12,14 @@ import pytest
 
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.reports.comparison.comparison import Comparison, compare
+from pytest_ortperf.reports.comparison.change_tables import COLUMNS, csv_text, json_text, markdown_text
+from pytest_ortperf.reports.comparison.comparison_page import overlay_svg, page, section
+from pytest_ortperf.reports.comparison.comparison_text import comparison_lines
 from pytest_ortperf.reports.comparison.explain import explain, explanation_lines, overlay, overlay_lines
-from pytest_ortperf.reports.comparison.html import overlay_svg, page, section
-from pytest_ortperf.reports.comparison.tables import COLUMNS, csv_text, json_text, markdown_text
-from pytest_ortperf.reports.comparison.text import comparison_lines
+from pytest_ortperf.reports.comparison.run_comparison import Comparison, compare
 from record_examples import make_failure, make_operators, make_record
 from reports.comparison.sides import fleet, side, timed
-from reports.comparison.test_latency import LOADED, at_clock
+from reports.comparison.test_latency_changes import LOADED, at_clock
 
 
 def example() -> Comparison:

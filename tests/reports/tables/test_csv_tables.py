@@ -15,7 +15,7 @@ from pytest_ortperf.records.environment.run_header import GpuFact
 from pytest_ortperf.records.program import ProgramFact
 from pytest_ortperf.records.record import Concurrent, Copies, Placement
 from pytest_ortperf.records.resources import Clocks, DeviceMemory, Energy, HostMemory, Resources
-from pytest_ortperf.records.store import RecordsFile, Run
+from pytest_ortperf.records.store import RecordsFile, StoredRun
 from pytest_ortperf.reports.tables.csv_tables import write_tables
 from record_examples import (
     make_environment,
@@ -32,7 +32,7 @@ from record_examples import (
 NAMES = ("fail", "success", "latency", "metrics", "op_metrics", "status", "session", "accuracy", "system_info")
 
 
-def tables(run: Run, folder: Path) -> dict[str, list[list[str]]]:
+def tables(run: StoredRun, folder: Path) -> dict[str, list[list[str]]]:
     read = {}
     for name, path in zip(NAMES, write_tables(run, folder), strict=True):
         assert path == folder / f"benchmark_{name}_20261123-210146.csv"
@@ -44,7 +44,7 @@ def tables(run: Run, folder: Path) -> dict[str, list[list[str]]]:
 MIB = 2**20
 
 
-def table(name: str, run: Run, folder: Path) -> list[list[str]]:
+def table(name: str, run: StoredRun, folder: Path) -> list[list[str]]:
     return tables(run, folder)[name]
 
 

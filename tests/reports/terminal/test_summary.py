@@ -7,7 +7,7 @@ import pytest
 
 from pytest_ortperf.records.environment.run_header import GpuFact
 from pytest_ortperf.records.record import Copies, ModelFact
-from pytest_ortperf.records.store import Run
+from pytest_ortperf.records.store import StoredRun
 from pytest_ortperf.reports.terminal.summary import Line, summary_lines
 from record_examples import (
     make_accuracy,
@@ -25,11 +25,11 @@ from record_examples import (
 FP16 = ModelFact(path="m", byte=1, precision="fp16", note="fp16 storage, fp32 compute")
 
 
-def lines(run: Run, width: int = 120, files: tuple[Path, ...] = ()) -> list[Line]:
+def lines(run: StoredRun, width: int = 120, files: tuple[Path, ...] = ()) -> list[Line]:
     return summary_lines(run, width=width, files=files, results=Path("result"))
 
 
-def texts(run: Run, width: int = 120) -> list[str]:
+def texts(run: StoredRun, width: int = 120) -> list[str]:
     return [text for text, _ in lines(run, width)]
 
 

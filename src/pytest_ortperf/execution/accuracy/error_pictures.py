@@ -28,7 +28,7 @@ _DIGITS = 7
 
 
 @dataclass(frozen=True, slots=True)
-class _Errors:
+class _PictureErrors:
     """In a picture's measure, per element in the output's shape; infinite where only one side is finite."""
 
     ratio: Array
@@ -97,7 +97,7 @@ def more_pictures(
     return tuple(found)
 
 
-def _errors(output: Array, reference: Array, limits: tuple[float, float]) -> _Errors:
+def _errors(output: Array, reference: Array, limits: tuple[float, float]) -> _PictureErrors:
     rtol, atol = limits
     out, ref = output.astype(np.float64), reference.astype(np.float64)
     with np.errstate(all="ignore"):
@@ -110,7 +110,7 @@ def _errors(output: Array, reference: Array, limits: tuple[float, float]) -> _Er
             # where nothing is allowed, as for a reference of 0 without atol
             measure, ratio = OF_ALLOWED, error / np.where(allowed > 0, allowed, np.finfo(np.float64).tiny)
     finite = np.isfinite(out) & np.isfinite(ref)
-    return _Errors(np.where(same, 0.0, np.where(finite, ratio, np.inf)), measure)
+    return _PictureErrors(np.where(same, 0.0, np.where(finite, ratio, np.inf)), measure)
 
 
 def _worst_first(ratio: Array) -> Array:

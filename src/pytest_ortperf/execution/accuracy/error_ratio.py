@@ -91,7 +91,7 @@ def _judged(accuracy: OutputAccuracy, factor: float, unit: Difference, compared:
         return _unknown(accuracy, factor, f"{text}: {unit.structure or unit.worst}")
     tolerance = compared.tolerances(accuracy.name)
     own = difference_of(accuracy.name, compared.outputs, compared.references, tolerance, any_float=True)
-    multiple = multiple_of(own, unit, compared.precision)
+    multiple = error_ratio(own, unit, compared.precision)
     found = dataclasses.replace(accuracy, own_error=multiple, own_error_allowed=factor)
     if multiple <= factor:
         return found
@@ -107,7 +107,7 @@ def _unknown(accuracy: OutputAccuracy, factor: float, why: str) -> OutputAccurac
     return dataclasses.replace(accuracy, within_tolerance=False, message=message, own_error_allowed=factor)
 
 
-def multiple_of(own: Difference, unit: Difference, precision: str | None) -> float:
+def error_ratio(own: Difference, unit: Difference, precision: str | None) -> float:
     """Return an error in multiples of its precision's own.
 
     Args:

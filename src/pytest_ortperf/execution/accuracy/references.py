@@ -21,14 +21,14 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import CaseData, cast_floats
 from pytest_ortperf.execution.inputs.tensor_types import Value
-from pytest_ortperf.execution.inputs.tensor_values import Runner, ValueWriter, read_value, values_hash
+from pytest_ortperf.execution.inputs.tensor_values import ModelRunner, ValueWriter, read_value, values_hash
 from pytest_ortperf.execution.model.artifact_cache import Artifact
 from pytest_ortperf.execution.model.fp64 import fp64_model
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims
 from pytest_ortperf.execution.model.model_hash import content_key
 from pytest_ortperf.execution.model.precision import cache_of
 from pytest_ortperf.execution.session.creation import SessionHooks, create_session
-from pytest_ortperf.execution.session.session_config import knobs_of
+from pytest_ortperf.execution.session.session_config import session_config_of
 from pytest_ortperf.records.environment.libraries import read_text
 
 Width = Literal["own", "fp64"]
@@ -147,7 +147,7 @@ def _computed(asked: OnCpu) -> dict[str, Value]:
 def _run(source: str | bytes, asked: OnCpu) -> dict[str, Value]:
     session = create_session(source, asked.plain_case, asked.plain_settings, asked.hooks).session
     inputs = cast_floats(asked.data.inputs, session.get_inputs())
-    runner = Runner(session, list(asked.case.model.outputs) or None, inputs)
+    runner = ModelRunner(session, list(asked.case.model.outputs) or None, inputs)
     return dict(zip(runner.output_names, runner.run(), strict=True))
 
 
@@ -161,13 +161,13 @@ def _source(asked: OnCpu) -> str | bytes:
 
 
 def _is_changed_by_users(asked: OnCpu) -> bool:
-    libraries = knobs_of(asked.plain_case, asked.settings).custom_op_libraries
+    libraries = session_config_of(asked.plain_case, asked.settings).custom_op_libraries
     return bool(libraries) or bool(getattr(asked.hooks, "changes_sessions", False))
 
 
 def _key(asked: OnCpu) -> dict[str, Any]:
     case, settings = asked.plain_case, asked.plain_settings
-    knobs = knobs_of(case, settings)
+    knobs = session_config_of(case, settings)
     try:
         content = content_key(asked.path, cache_of(settings))
     except DecodeError:  # an ORT format file, say: what runs it knows

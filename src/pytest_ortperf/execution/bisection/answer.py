@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.execution.accuracy.error_pictures import error_picture
 from pytest_ortperf.execution.bisection.judgement import Ending, Judgement, value_fact, wrong_outputs
+from pytest_ortperf.execution.bisection.node_values import GraphValues
 from pytest_ortperf.execution.bisection.smallest import Part, Smallest, Suspicion
-from pytest_ortperf.execution.bisection.values import GraphValues
 from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.records.bisection import Bisection, GrowthPoint, NodeFact, ValueFact
 from pytest_ortperf.records.pictures import ErrorPicture

@@ -24,10 +24,10 @@ from pytest_ortperf.execution.bisection.judgement import (
     ending_of,
     wrong_outputs,
 )
-from pytest_ortperf.execution.bisection.probing import Bracket, Probes, Verdict, narrow
+from pytest_ortperf.execution.bisection.node_values import GraphValues
+from pytest_ortperf.execution.bisection.probing import Bracket, CutVerdict, Probes, narrow
 from pytest_ortperf.execution.bisection.sessions import Answer, Computed, Sessions
 from pytest_ortperf.execution.bisection.smallest import Part, PartTrial, Smallest, Suspicion, suspicion, write_data
-from pytest_ortperf.execution.bisection.values import GraphValues
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.model.precision import prepare_model
 from pytest_ortperf.execution.session.creation import SessionHooks
@@ -96,15 +96,15 @@ class Origin:
             bracket.note(place, self._verdict(place, limit))
         return bracket
 
-    def _probe(self, bracket: Bracket, place: int, limit: float) -> Verdict:
+    def _probe(self, bracket: Bracket, place: int, limit: float) -> CutVerdict:
         seen = self.probes.probe(bracket, place)
-        return seen if seen is Verdict.UNKNOWN else self._verdict(place, limit)
+        return seen if seen is CutVerdict.UNKNOWN else self._verdict(place, limit)
 
-    def _verdict(self, place: int, limit: float) -> Verdict:
+    def _verdict(self, place: int, limit: float) -> CutVerdict:
         judged = self.probes.judged.get(place)
         if judged is None:
-            return Verdict.UNKNOWN
-        return Verdict.WRONG if any(it.size > limit for it in judged) else Verdict.WELL
+            return CutVerdict.UNKNOWN
+        return CutVerdict.WRONG if any(it.size > limit for it in judged) else CutVerdict.WELL
 
 
 def _silent(_: str) -> None:
@@ -199,7 +199,7 @@ class _Finder:
         """Return the answer."""
         places = self._places()
         bracket = Bracket(places)
-        if self._probes.end(places) is Verdict.WELL:
+        if self._probes.end(places) is CutVerdict.WELL:
             return bisection_of(self._findings()), None
         narrow(bracket, lambda place: self._probes.probe(bracket, place), lambda: self._left() > 1)
         suspected = suspicion(bracket, self._values, self._probes.judged.get(bracket.wrong))

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 
 from pytest_ortperf.execution.bisection.judgement import Ending, Judge, Judgement
+from pytest_ortperf.execution.bisection.node_values import GraphValues
 from pytest_ortperf.execution.bisection.sessions import Broken
-from pytest_ortperf.execution.bisection.values import GraphValues
 from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.records.bisection import GrowthPoint
 
@@ -18,7 +18,7 @@ AHEAD = 3
 """Halvings whose reference values one session computes together."""
 
 
-class Verdict(Enum):
+class CutVerdict(Enum):
     """What was seen at a place."""
 
     WELL = "well"
@@ -59,26 +59,26 @@ class Bracket:
             parts = [half for part, middle in middles for half in (part[:middle], part[middle + 1 :])]
         return sorted(found)
 
-    def note(self, place: int, verdict: Verdict) -> None:
+    def note(self, place: int, verdict: CutVerdict) -> None:
         """Take what was seen at a place."""
-        if verdict is Verdict.WELL:
+        if verdict is CutVerdict.WELL:
             self.well = place
             self._open = [other for other in self._open if other > place]
-        elif verdict is Verdict.WRONG:
+        elif verdict is CutVerdict.WRONG:
             self.wrong = place
             self._open = [other for other in self._open if other < place]
         elif place in self._open:
             self._open.remove(place)
 
 
-def narrow(bracket: Bracket, probe: Callable[[int], Verdict], may_go_on: Callable[[], bool]) -> None:
+def narrow(bracket: Bracket, probe: Callable[[int], CutVerdict], may_go_on: Callable[[], bool]) -> None:
     """Halve until nothing is between, or no more may be asked."""
     while not bracket.is_closed and may_go_on():
         place = bracket.next()
         bracket.note(place, probe(place))
 
 
-_WORDS = {Verdict.WELL: "good", Verdict.WRONG: "bad", Verdict.UNKNOWN: "cannot be computed"}
+_WORDS = {CutVerdict.WELL: "good", CutVerdict.WRONG: "bad", CutVerdict.UNKNOWN: "cannot be computed"}
 
 
 class Probes:
@@ -112,7 +112,7 @@ class Probes:
         self.broken: dict[int, Broken] = {}
         self.pinned: tuple[str, ...] = ()
 
-    def end(self, places: list[int]) -> Verdict:
+    def end(self, places: list[int]) -> CutVerdict:
         """Judge the model's own outputs, and compute the reference of the first cuts beside theirs."""
         last = places[-1]
         if self._ending.broken is not None:
@@ -122,7 +122,7 @@ class Probes:
         self._values.references([*wanted, *ahead])
         return self._note(last, {name: self._ending.outputs[name] for name in wanted})
 
-    def probe(self, bracket: Bracket, place: int) -> Verdict:
+    def probe(self, bracket: Bracket, place: int) -> CutVerdict:
         """Look at one cut, and compute the reference of those that a search may ask for next."""
         names = self._values.cut(place)
         answer = self._values.compute(names)
@@ -137,7 +137,7 @@ class Probes:
         self._tell(self._step(place, verdict))
         return verdict
 
-    def _step(self, place: int, verdict: Verdict) -> str:
+    def _step(self, place: int, verdict: CutVerdict) -> str:
         point = self.points[place]
         found = _WORDS[verdict]
         error = "" if point.error is None else f", error {point.error:.2g}"
@@ -150,7 +150,7 @@ class Probes:
         self._values.forget(but=[*kept, *ahead, *self.pinned, *self._graph.outputs])
         self._values.references(ahead)
 
-    def _note(self, place: int, outputs: Mapping[str, Value]) -> Verdict:
+    def _note(self, place: int, outputs: Mapping[str, Value]) -> CutVerdict:
         references = self._values.references(outputs)
         judged = [self._judge.judge(name, value, references[name]) for name, value in outputs.items()]
         worst = max(judged, key=lambda it: (not it.is_within, it.size), default=None)
@@ -163,16 +163,16 @@ class Probes:
             max_abs_error=worst.max_abs_error if worst else None,
             is_within=within,
         )
-        return Verdict.WELL if within else Verdict.WRONG
+        return CutVerdict.WELL if within else CutVerdict.WRONG
 
-    def _note_computed(self, place: int, outputs: Mapping[str, Value]) -> Verdict:
+    def _note_computed(self, place: int, outputs: Mapping[str, Value]) -> CutVerdict:
         self.computed[place] = outputs
         self.points[place] = GrowthPoint(
             node=self._graph.fact(place), tensor=None, error=None, max_abs_error=None, is_within=True
         )
-        return Verdict.WELL
+        return CutVerdict.WELL
 
-    def _note_broken(self, place: int, broken: Broken) -> Verdict:
+    def _note_broken(self, place: int, broken: Broken) -> CutVerdict:
         self.broken[place] = broken
         self.points[place] = GrowthPoint(
             node=self._graph.fact(place),
@@ -183,4 +183,4 @@ class Probes:
             problem=broken.text,
         )
         # where values are wrong, a part that breaks says nothing of them
-        return Verdict.WRONG if self._ending.broken is not None else Verdict.UNKNOWN
+        return CutVerdict.WRONG if self._ending.broken is not None else CutVerdict.UNKNOWN

@@ -17,7 +17,7 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import CaseData, case_data, cast_floats
 from pytest_ortperf.execution.inputs.tensor_types import Value
-from pytest_ortperf.execution.inputs.tensor_values import Runner
+from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 from pytest_ortperf.execution.process.child import Child, ChildEnd
 from pytest_ortperf.execution.record_builder import Journal
 from pytest_ortperf.execution.session.creation import SessionHooks, create_session
@@ -137,7 +137,7 @@ class Sessions:
             known = {meta.name for meta in (*metas, *session.get_overridable_initializers())}
             inputs = cast_floats({name: value for name, value in feeds.items() if name in known}, metas)
             self._hooks.before_first_run(session)
-            runner = Runner(session, list(outputs), inputs)
+            runner = ModelRunner(session, list(outputs), inputs)
             return Computed(outputs=dict(zip(runner.output_names, runner.run(), strict=True)))
 
         answer: Answer = self._ask(run)
@@ -192,7 +192,7 @@ def reference_error(broken: Broken) -> CaseError:
 
 def _run_once(session: onnxruntime.InferenceSession, wanted: list[str] | None, data: CaseData) -> Answer:
     try:
-        runner = Runner(session, wanted, data.inputs)
+        runner = ModelRunner(session, wanted, data.inputs)
         return Computed(outputs=dict(zip(runner.output_names, runner.run(), strict=True)))
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's have no common base
         return _broken_run(error)

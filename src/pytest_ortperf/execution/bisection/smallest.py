@@ -21,9 +21,9 @@ from onnx import numpy_helper
 from pytest_ortperf.cases.model import Tolerance
 from pytest_ortperf.execution.bisection.graph import save
 from pytest_ortperf.execution.bisection.judgement import Judge, Judgement, wrong_outputs
+from pytest_ortperf.execution.bisection.node_values import GraphValues
 from pytest_ortperf.execution.bisection.probing import Bracket
 from pytest_ortperf.execution.bisection.sessions import Answer, Broken, Sessions
-from pytest_ortperf.execution.bisection.values import GraphValues
 from pytest_ortperf.execution.inputs.tensor_types import FLOATS, Value, element_name
 
 

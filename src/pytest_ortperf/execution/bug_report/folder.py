@@ -32,7 +32,7 @@ from pytest_ortperf.execution.model.model_dimensions import fixes_dims
 from pytest_ortperf.execution.model.model_hash import external_files
 from pytest_ortperf.execution.model.precision import PreparedModel, prepare_model
 from pytest_ortperf.execution.session.creation import requested_providers
-from pytest_ortperf.execution.session.session_config import knobs_of
+from pytest_ortperf.execution.session.session_config import session_config_of
 from pytest_ortperf.records.environment.host import collect_environment
 from pytest_ortperf.records.environment.run_header import Environment
 
@@ -240,12 +240,12 @@ def _write_data(search: Search, content: _Content, prepared: PreparedModel) -> N
         "tolerances": {name: _limits(given) for name, given in content.tolerances.items()},
     }
     (search.folder / "case.json").write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
-    shutil.copyfile(Path(__file__).with_name("run.py"), search.folder / "run.py")
+    shutil.copyfile(Path(__file__).with_name("repro_script.py"), search.folder / "run.py")
 
 
 def _session(search: Search, prepared: PreparedModel) -> dict[str, Any]:
     case, settings = search.case, search.settings
-    knobs = knobs_of(case, settings)
+    knobs = session_config_of(case, settings)
     wanted = requested_providers(prepared.source, case, settings)
     return {
         "providers": [[name, dict(given)] for name, given in wanted],

@@ -12,10 +12,10 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.inputs.tensor_types import Kind, TypeInfo, Value
+from pytest_ortperf.execution.inputs.tensor_types import TensorKind, TypeInfo, Value
 
 _LFS_POINTER = b"version https://git-lfs"
-_PROTOS: dict[Kind, Any] = {
+_PROTOS: dict[TensorKind, Any] = {
     "tensor": onnx.TensorProto,
     "sequence": onnx.SequenceProto,
     "optional": onnx.OptionalProto,
@@ -86,7 +86,7 @@ def read_value(file: ProtoFile, info: TypeInfo) -> Value:
         _fail_to_parse(file, info, error)
 
 
-def _to_value(proto: Any, kind: Kind, folder: Path) -> Value:
+def _to_value(proto: Any, kind: TensorKind, folder: Path) -> Value:
     if kind == "tensor":
         return numpy_helper.to_array(proto, base_dir=str(folder))
     if kind == "sequence" and proto.elem_type == onnx.SequenceProto.TENSOR:
@@ -99,7 +99,7 @@ def _to_value(proto: Any, kind: Kind, folder: Path) -> Value:
     return value
 
 
-def _parsed(content: bytes, kind: Kind) -> Any:
+def _parsed(content: bytes, kind: TensorKind) -> Any:
     """Return the message, or the error that says why there is none."""
     proto = _PROTOS[kind]()
     try:
@@ -109,7 +109,7 @@ def _parsed(content: bytes, kind: Kind) -> Any:
     return proto
 
 
-def _kinds(types: Iterable[TypeInfo]) -> set[Kind]:
+def _kinds(types: Iterable[TypeInfo]) -> set[TensorKind]:
     return {info.kind for info in types if info.kind in _PROTOS}
 
 

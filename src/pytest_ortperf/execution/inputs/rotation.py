@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 
 from pytest_ortperf.execution.inputs.tensor_types import Value
-from pytest_ortperf.execution.inputs.tensor_values import Runner
+from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 UNKNOWN_CACHE_BYTE = 32 * 2**20
@@ -54,7 +54,7 @@ def buffers_of(feeds: Mapping[str, Value], count: int) -> list[Mapping[str, Valu
 
 
 def rotating_call(
-    session: onnxruntime.InferenceSession, runner: Runner, buffers: list[Mapping[str, Value]]
+    session: onnxruntime.InferenceSession, runner: ModelRunner, buffers: list[Mapping[str, Value]]
 ) -> Callable[[], object]:
     """Return the runner's call, or one that does the same with each of the buffers in turn.
 
@@ -62,7 +62,7 @@ def rotating_call(
     """
     if len(buffers) == 1:
         return runner.call
-    calls = [runner.call, *(Runner(session, runner.output_names, each).call for each in buffers[1:])]
+    calls = [runner.call, *(ModelRunner(session, runner.output_names, each).call for each in buffers[1:])]
     following = itertools.cycle(calls).__next__
 
     def call() -> object:

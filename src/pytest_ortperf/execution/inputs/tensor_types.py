@@ -71,9 +71,9 @@ Array: TypeAlias = npt.NDArray[Any]
 Value: TypeAlias = Array | list[Any] | dict[Any, Any] | None
 """A tensor, a sequence, a map, or an optional without a value."""
 
-Kind = Literal["tensor", "sequence", "optional", "map", "other"]
+TensorKind = Literal["tensor", "sequence", "optional", "map", "other"]
 
-_PREFIXES: dict[str, Kind] = {
+_PREFIXES: dict[str, TensorKind] = {
     "tensor": "tensor",
     "seq": "sequence",
     "optional": "optional",
@@ -154,7 +154,7 @@ class TypeInfo:
     text: str
     """As ONNX Runtime writes it: `seq(tensor(float))`."""
 
-    kind: Kind
+    kind: TensorKind
     element: str | None = None
     """Of tensors, and of what holds only one type of tensor: `float`, `bfloat16`."""
 

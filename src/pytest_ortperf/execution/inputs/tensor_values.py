@@ -113,7 +113,7 @@ def _update(digest: Any, value: Value) -> None:
 __all__ = [
     "Array",
     "Meta",
-    "Runner",
+    "ModelRunner",
     "TypeInfo",
     "Value",
     "as_ort_value",
@@ -125,7 +125,7 @@ __all__ = [
 _ML_BY_NUMBER = {onnx_element_type(element): element for element in ML_DTYPES}
 
 
-class Runner:
+class ModelRunner:
     """A session with its inputs, prepared once for any number of iterations.
 
     Attributes:
@@ -186,8 +186,8 @@ class Runner:
 def run(
     session: onnxruntime.InferenceSession, output_names: Sequence[str] | None, feeds: Mapping[str, Value]
 ) -> list[Value]:
-    """Return the outputs of one iteration; see `Runner`."""
-    return Runner(session, output_names, feeds).run()
+    """Return the outputs of one iteration; see `ModelRunner`."""
+    return ModelRunner(session, output_names, feeds).run()
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:

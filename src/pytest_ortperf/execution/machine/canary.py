@@ -22,7 +22,7 @@ DEADLINE_S = 30.0
 FEWEST = 5
 
 
-def sing(seconds: float = CANARY_S, clock: Callable[[], int] = time.perf_counter_ns) -> Canary:
+def run_canary(seconds: float = CANARY_S, clock: Callable[[], int] = time.perf_counter_ns) -> Canary:
     """Return the times of each piece of work, measured in this process.
 
     Args:
@@ -34,9 +34,9 @@ def sing(seconds: float = CANARY_S, clock: Callable[[], int] = time.perf_counter
     return Canary(parts={name: _timed(work, budget, clock) for name, work in pieces.items()})
 
 
-def sing_in_child(seconds: float = CANARY_S) -> Canary | str:
+def run_canary_in_child(seconds: float = CANARY_S) -> Canary | str:
     """Return the times, measured in a child, so that this process starts no threads; else why there are none."""
-    child = Child(sing)
+    child = Child(run_canary)
     try:
         answer = child.ask(seconds, DEADLINE_S)
     finally:

@@ -20,7 +20,7 @@ _LINUX_COMM = "proc/{}/comm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class GpuSubject:
     """One GPU to look at."""
 
     gpu: Gpu
@@ -37,20 +37,20 @@ class Subject:
     root: Path = ROOT
 
 
-def gpu_findings(subject: Subject | NoGpu) -> tuple[Finding, ...]:
+def gpu_findings(subject: GpuSubject | NoGpu) -> tuple[Finding, ...]:
     """Return one finding of each check; one alone where NVML opens no GPU."""
     if isinstance(subject, NoGpu):
         return (finding("gpu-driver", "unknown", f"NVML tells nothing: {subject.reason}"),)
     return tuple(check(subject) for check in GPU_CHECKS)
 
 
-def driver(subject: Subject) -> Finding:
+def driver(subject: GpuSubject) -> Finding:
     """Name the driver."""
     level: Level = "ok" if subject.driver else "unknown"
     return finding("gpu-driver", level, f"{subject.label}: driver {subject.driver or 'of unknown version'}")
 
 
-def ecc(subject: Subject) -> Finding:
+def ecc(subject: GpuSubject) -> Finding:
     """Check for uncorrected memory errors."""
     mode = subject.gpu.ask("GetEccMode")
     if mode is None:
@@ -65,7 +65,7 @@ def ecc(subject: Subject) -> Finding:
     return finding("gpu-ecc", "reject" if errors else "ok", text)
 
 
-def mig(subject: Subject) -> Finding:
+def mig(subject: GpuSubject) -> Finding:
     """Check multi-instance mode."""
     mode = subject.gpu.ask("GetMigMode")
     if mode is None:
@@ -74,7 +74,7 @@ def mig(subject: Subject) -> Finding:
     return finding("gpu-mig", "advice" if on else "ok", f"{subject.label}: MIG is {'on' if on else 'off'}")
 
 
-def persistence(subject: Subject) -> Finding:
+def persistence(subject: GpuSubject) -> Finding:
     """Check persistence mode."""
     mode = subject.gpu.ask("GetPersistenceMode")
     if mode is None:
@@ -84,7 +84,7 @@ def persistence(subject: Subject) -> Finding:
     return finding("gpu-persistence", level, f"{subject.label}: persistence mode is {'on' if on else 'off'}")
 
 
-def power_limit(subject: Subject) -> Finding:
+def power_limit(subject: GpuSubject) -> Finding:
     """Check the power limit that was set against the one in force and the board's own."""
     names = ("GetPowerManagementLimit", "GetEnforcedPowerLimit", "GetPowerManagementDefaultLimit")
     requested, in_force, default = (subject.gpu.ask(name) for name in names)
@@ -96,7 +96,7 @@ def power_limit(subject: Subject) -> Finding:
     return finding("gpu-power-limit", "warning" if lower else "ok", f"{subject.label}: {watts}")
 
 
-def numa(subject: Subject) -> Finding:
+def numa(subject: GpuSubject) -> Finding:
     """Check whether this process may run far from the GPU."""
     info = subject.gpu.ask("GetPciInfo")
     if info is None:
@@ -117,7 +117,7 @@ def numa(subject: Subject) -> Finding:
     return finding("gpu-numa", "advice", f"{text}, this process may use {cores_text(far)} too", advice=advice)
 
 
-def processes(subject: Subject) -> Finding:
+def processes(subject: GpuSubject) -> Finding:
     """Check for other processes on the GPU."""
     others = other_processes(subject.gpu, subject.own, subject.root)
     return judge_processes(subject.label, others)
@@ -185,7 +185,7 @@ def _pci_folder(bus_id: str) -> str:
     return f"{domain[-4:]}:{rest}"
 
 
-def _refused(check: str, subject: Subject, question: str) -> Finding:
+def _refused(check: str, subject: GpuSubject, question: str) -> Finding:
     reason = subject.gpu.refusals.get(question, "no answer")
     return finding(check, "unknown", f"{subject.label}: NVML does not tell: {reason}")
 
@@ -199,7 +199,7 @@ def own_processes() -> frozenset[int]:
     return own_family(os.getpid())
 
 
-GPU_CHECKS: tuple[Callable[[Subject], Finding], ...] = (
+GPU_CHECKS: tuple[Callable[[GpuSubject], Finding], ...] = (
     driver,
     ecc,
     mig,

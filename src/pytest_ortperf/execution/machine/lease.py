@@ -23,7 +23,7 @@ from pytest_ortperf.cases.providers import Provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.machine.nvml import NoGpu, cuda_uuid, opened_gpu
-from pytest_ortperf.execution.record_builder import Facts, Journal
+from pytest_ortperf.execution.record_builder import Journal, RecordBuilder
 
 CPU = "cpu"
 
@@ -44,7 +44,7 @@ class Claim:
 
 
 @contextmanager
-def lease(case: Case, settings: ExecutionSettings, facts: Facts) -> Iterator[None]:
+def lease(case: Case, settings: ExecutionSettings, facts: RecordBuilder) -> Iterator[None]:
     """Hold the hardware that a case uses; the stage `lease` is the wait for it.
 
     Raises:

@@ -18,7 +18,7 @@ from pytest_ortperf.cases.providers import Provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.machine.devices import nvml_gpus
-from pytest_ortperf.execution.machine.gpu_checks import Subject, gpu_findings, own_processes
+from pytest_ortperf.execution.machine.gpu_checks import GpuSubject, gpu_findings, own_processes
 from pytest_ortperf.execution.machine.gpu_reading import gpu_changes, is_spoiled, judge_spread, read_gpu
 from pytest_ortperf.execution.machine.host_checks import LOAD_WARNING, ROOT, Host, host_findings, own_cores, read_load
 from pytest_ortperf.execution.machine.host_reading import host_changes, read_host
@@ -57,7 +57,7 @@ def _gpu_findings(device: int, host: Host) -> tuple[Finding, ...]:
             return gpu_findings(gpu)
         label = f"GPU {device}"
         own = own_processes()
-        return gpu_findings(Subject(gpu=gpu, label=label, driver=driver, cores=host.cores, own=own, root=host.root))
+        return gpu_findings(GpuSubject(gpu=gpu, label=label, driver=driver, cores=host.cores, own=own, root=host.root))
 
 
 def wait_for_quiet(

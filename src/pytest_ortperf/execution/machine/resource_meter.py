@@ -29,7 +29,7 @@ from pytest_ortperf.execution.machine.device_monitor import (
 from pytest_ortperf.execution.machine.host_memory import HostMemoryMeter, give_back_free_memory
 from pytest_ortperf.execution.machine.lease import device_of
 from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu, cuda_uuid, opened_gpu
-from pytest_ortperf.execution.record_builder import Facts
+from pytest_ortperf.execution.record_builder import RecordBuilder
 from pytest_ortperf.records.resources import Clocks, Energy, Resources
 
 POWERCAP = Path("/sys/class/powercap")
@@ -37,11 +37,11 @@ POWERCAP = Path("/sys/class/powercap")
 MIN_UPDATES = 5
 MIN_SPAN_NS = 300_000_000
 
-Reading = tuple[int, float]
+ResourceReading = tuple[int, float]
 """Time in ns, and energy since whenever in mJ."""
 
 
-def energy_of(source: str, readings: Iterable[Reading], *, window_ns: int, iterations: int) -> Energy | str:
+def energy_of(source: str, readings: Iterable[ResourceReading], *, window_ns: int, iterations: int) -> Energy | str:
     """Return the energy of iterations that filled a window, or why it is not known.
 
     A counter moves in steps, NVML's some tens of milliseconds apart. Power is taken between the first and the last
@@ -71,7 +71,7 @@ def energy_of(source: str, readings: Iterable[Reading], *, window_ns: int, itera
     )
 
 
-def _steps(readings: Sequence[Reading]) -> list[Reading]:
+def _steps(readings: Sequence[ResourceReading]) -> list[ResourceReading]:
     return [now for before, now in itertools.pairwise(readings) if now[1] != before[1]]
 
 
@@ -133,7 +133,7 @@ Call = Callable[[], object]
 
 
 @contextmanager
-def resource_meter(case: Case, settings: ExecutionSettings, facts: Facts) -> Iterator[ResourceMeter]:
+def resource_meter(case: Case, settings: ExecutionSettings, facts: RecordBuilder) -> Iterator[ResourceMeter]:
     """Open what a case's resources are read from, for as long as it lasts.
 
     Args:
@@ -164,7 +164,7 @@ class ResourceMeter:
         on_gpu: Whether it runs on a GPU that NVML may answer for.
     """
 
-    def __init__(self, facts: Facts, gpu: Gpu | NoGpu, *, takes: bool = True, on_gpu: bool = False) -> None:
+    def __init__(self, facts: RecordBuilder, gpu: Gpu | NoGpu, *, takes: bool = True, on_gpu: bool = False) -> None:
         self._facts = facts
         self._gpu = gpu
         self._takes = takes

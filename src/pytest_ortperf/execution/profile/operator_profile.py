@@ -18,7 +18,7 @@ from pathlib import Path
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.profile.profiled_runs import NodeKey, ProfiledRun, profiled_runs
-from pytest_ortperf.execution.record_builder import Facts
+from pytest_ortperf.execution.record_builder import RecordBuilder
 from pytest_ortperf.execution.session.creation import CPU, SessionHooks
 from pytest_ortperf.execution.session.inspection import InspectionHooks, case_folder, inspect
 from pytest_ortperf.execution.session.profile_events import Event, read_events, unreadable
@@ -174,7 +174,7 @@ AUTO_LIMIT_S = 10.0
 
 
 def note_operators(
-    source: str | bytes, case: Case, settings: ExecutionSettings, hooks: SessionHooks, facts: Facts
+    source: str | bytes, case: Case, settings: ExecutionSettings, hooks: SessionHooks, facts: RecordBuilder
 ) -> None:
     """Add the operators of a benchmark that has been measured to its facts.
 
@@ -197,7 +197,7 @@ def note_operators(
         facts.reason = f"operators not profiled: {refused}"
 
 
-def _why_not(settings: ExecutionSettings, facts: Facts) -> str | None:
+def _why_not(settings: ExecutionSettings, facts: RecordBuilder) -> str | None:
     """Return why there is nothing to do; empty if nobody needs to know."""
     if settings.operators == "off" or (facts.placement is not None and facts.placement.total_nodes == 0):
         return ""
@@ -212,7 +212,7 @@ def _why_not(settings: ExecutionSettings, facts: Facts) -> str | None:
     )
 
 
-def _with_slowdown(profile: OperatorProfile, facts: Facts) -> OperatorProfile:
+def _with_slowdown(profile: OperatorProfile, facts: RecordBuilder) -> OperatorProfile:
     """Return the profile with a note if a run took much longer in it: its cost is in each operator and between them."""
     host = next((latency for latency in facts.latencies if latency.timing == "host"), None)
     if host is None:
@@ -224,7 +224,7 @@ def _with_slowdown(profile: OperatorProfile, facts: Facts) -> OperatorProfile:
     return dataclasses.replace(profile, notes=(*profile.notes, note))
 
 
-def _expected_s(facts: Facts) -> float:
+def _expected_s(facts: RecordBuilder) -> float:
     """Return what profiling takes, from what the last session and its runs took."""
     creation_ns, run_ns = 0, 0.0
     if facts.session is not None:

@@ -20,7 +20,7 @@ from pytest_ortperf.execution.session.ep_registry import providers_argument
 from pytest_ortperf.execution.session.placement import record_placement, require_recorded
 from pytest_ortperf.execution.session.resolved_options import provider_options
 from pytest_ortperf.execution.session.runtime_log import loader_reason, reason, shortened
-from pytest_ortperf.execution.session.session_config import Knobs, knobs_of
+from pytest_ortperf.execution.session.session_config import SessionConfig, session_config_of
 from pytest_ortperf.records.record import SessionFact
 
 CPU = "CPUExecutionProvider"
@@ -85,7 +85,7 @@ def create_session(
         CaseError: Stage `session`; kind `provider unavailable` if the provider is not there or could not load,
             `session error` in ONNX Runtime's own words for everything else.
     """
-    knobs = knobs_of(case, settings)
+    knobs = session_config_of(case, settings)
     if case.mode == "validate":
         knobs = dataclasses.replace(knobs, config={**_THREADS_SLEEP, **knobs.config})
     options = session_options(knobs)
@@ -111,7 +111,7 @@ def create_session(
     return Created(session=session, fact=fact)
 
 
-def session_options(knobs: Knobs) -> onnxruntime.SessionOptions:
+def session_options(knobs: SessionConfig) -> onnxruntime.SessionOptions:
     """Return the options that the knobs ask for; node placement is recorded."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = _LEVELS[knobs.graph_optimization]

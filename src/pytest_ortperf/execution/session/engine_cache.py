@@ -23,7 +23,7 @@ from pytest_ortperf.execution.model.artifact_cache import Artifact, ArtifactCach
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims
 from pytest_ortperf.execution.model.model_hash import content_key
 from pytest_ortperf.execution.model.precision import cache_of
-from pytest_ortperf.execution.session.session_config import knobs_of
+from pytest_ortperf.execution.session.session_config import session_config_of
 from pytest_ortperf.records.environment.host import collect_environment
 from pytest_ortperf.records.record import SessionFact
 
@@ -177,7 +177,11 @@ def model_key(source: str | bytes, case: Case, settings: ExecutionSettings) -> d
     else:
         content = content_key(Path(source), cache_of(settings))
     fixed = dict(case.dims) if fixes_dims(case, settings) else {}
-    return {**content, "graph optimisation": knobs_of(case, settings).graph_optimization, "fixed dimensions": fixed}
+    return {
+        **content,
+        "graph optimisation": session_config_of(case, settings).graph_optimization,
+        "fixed dimensions": fixed,
+    }
 
 
 @functools.cache

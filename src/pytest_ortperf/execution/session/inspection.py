@@ -15,7 +15,7 @@ import onnxruntime
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import case_data
-from pytest_ortperf.execution.inputs.tensor_values import Runner
+from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 from pytest_ortperf.execution.record_builder import Journal
 from pytest_ortperf.execution.session.creation import SessionHooks, create_session
 
@@ -110,7 +110,7 @@ def inspect(
     """
     session = create_session(source, case, settings, hooks).session
     data = next(iter(case_data(session, case, settings)))
-    runner = Runner(session, list(case.model.outputs) or None, data.inputs)
+    runner = ModelRunner(session, list(case.model.outputs) or None, data.inputs)
     done = 0
     for _ in runs:
         runner.call()

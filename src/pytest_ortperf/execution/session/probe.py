@@ -38,7 +38,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class ProbeVerdict:
     """What a tiny session with a provider showed."""
 
     problem: str | None
@@ -83,19 +83,19 @@ def import_problem(error: ImportError) -> str:
     return f"ONNX Runtime cannot be imported: {type(error).__name__}: {error}; {_SEE}"
 
 
-def probe(questions: Sequence[Question]) -> dict[str, Verdict]:
+def probe(questions: Sequence[Question]) -> dict[str, ProbeVerdict]:
     """Return the verdict of each provider by its full name; each is tried in a process of its own."""
     return {question.full_name: _probe(question) for question in questions}
 
 
-def _probe(question: Question) -> Verdict:
+def _probe(question: Question) -> ProbeVerdict:
     answer = _in_child(try_provider, question)
     if not isinstance(answer, ChildEnd):
-        verdict: Verdict = answer
+        verdict: ProbeVerdict = answer
         return verdict
     if answer.timed_out:
-        return Verdict(problem=f"no session within {TIMEOUT_S:g} s", takes_nodes=False)
-    return Verdict(problem=f"making a session ended its process ({_how(answer)})", takes_nodes=False)
+        return ProbeVerdict(problem=f"no session within {TIMEOUT_S:g} s", takes_nodes=False)
+    return ProbeVerdict(problem=f"making a session ended its process ({_how(answer)})", takes_nodes=False)
 
 
 def _how(end: ChildEnd) -> str:
@@ -121,7 +121,7 @@ def _list_providers(_: str) -> list[str] | str:
     return list(onnxruntime.get_available_providers())
 
 
-def try_provider(question: Question) -> Verdict:
+def try_provider(question: Question) -> ProbeVerdict:
     """Make a tiny session with a provider in this process; see where its nodes land."""
     from pytest_ortperf.errors import CaseError
     from pytest_ortperf.execution.record_builder import Journal
@@ -131,11 +131,11 @@ def try_provider(question: Question) -> Verdict:
     try:
         with journal.capture_output():
             landed = _landed(question, journal)
-        return Verdict(problem=None, takes_nodes=landed, logged=reason(journal.log_tail()))
+        return ProbeVerdict(problem=None, takes_nodes=landed, logged=reason(journal.log_tail()))
     except CaseError as error:
-        return Verdict(problem=str(error), takes_nodes=False)
+        return ProbeVerdict(problem=str(error), takes_nodes=False)
     except ImportError as error:
-        return Verdict(problem=import_problem(error), takes_nodes=False)
+        return ProbeVerdict(problem=import_problem(error), takes_nodes=False)
     finally:
         journal.close()
 

@@ -9,11 +9,11 @@ import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.record_builder import Facts
+from pytest_ortperf.execution.record_builder import RecordBuilder
 
 
 @contextmanager
-def running(facts: Facts) -> Iterator[None]:
+def running(facts: RecordBuilder) -> Iterator[None]:
     """Around calls into ONNX Runtime alone: it raises classes without a common base.
 
     Raises:

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Knobs:
+class SessionConfig:
     """What a session's options are made of."""
 
     graph_optimization: str
@@ -29,7 +29,7 @@ class Knobs:
     custom_op_libraries: tuple[str, ...] = ()
 
 
-def knobs_of(case: Case, settings: ExecutionSettings) -> Knobs:
+def session_config_of(case: Case, settings: ExecutionSettings) -> SessionConfig:
     """Return the knobs of a case.
 
     A value of the command line counts first, then that of the first rule of the model list that is about the case's
@@ -40,7 +40,7 @@ def knobs_of(case: Case, settings: ExecutionSettings) -> Knobs:
     for rule in reversed(rules):
         config.update(rule.config)
     libraries = [library for rule in rules for library in rule.custom_op_libraries]
-    return Knobs(
+    return SessionConfig(
         graph_optimization=_first(settings.graph_optimization, rules, "graph_optimization") or "all",
         intra_op_threads=_first(settings.threads, rules, "intra_op_threads"),
         inter_op_threads=_first(settings.inter_op_threads, rules, "inter_op_threads"),

@@ -13,7 +13,7 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.model.precision import noted
-from pytest_ortperf.execution.record_builder import Facts
+from pytest_ortperf.execution.record_builder import RecordBuilder
 from pytest_ortperf.execution.session.creation import SessionHooks, create_session
 from pytest_ortperf.execution.session.inspection import InspectionHooks, inspect
 from pytest_ortperf.execution.session.placement import (
@@ -28,7 +28,7 @@ from pytest_ortperf.records.record import Placement, SessionFact
 
 
 def open_session(
-    source: str | bytes, case: Case, settings: ExecutionSettings, facts: Facts, hooks: SessionHooks
+    source: str | bytes, case: Case, settings: ExecutionSettings, facts: RecordBuilder, hooks: SessionHooks
 ) -> onnxruntime.InferenceSession:
     """Return the session of a case; what it is and where its nodes are goes to the facts.
 
@@ -54,7 +54,7 @@ def open_session(
     return created.session
 
 
-def _note_precision(case: Case, facts: Facts, session: SessionFact) -> None:
+def _note_precision(case: Case, facts: RecordBuilder, session: SessionFact) -> None:
     model = facts.model_fact
     if model is None or model.compute_precision is not None:
         return

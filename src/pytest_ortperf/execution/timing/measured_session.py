@@ -18,7 +18,7 @@ from pytest_ortperf.execution.inputs.rotation import (
     rotating_call,
 )
 from pytest_ortperf.execution.inputs.tensor_types import Value
-from pytest_ortperf.execution.inputs.tensor_values import Runner
+from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 from pytest_ortperf.execution.timing.concurrency import run_concurrently
 from pytest_ortperf.execution.timing.io_binding import Bound, Call, CannotBind, Memory
 from pytest_ortperf.execution.timing.timing_modes import memory_of, note_of
@@ -30,7 +30,7 @@ COPY_RUNS = 50
 COPY_S = 0.5
 
 
-class Stand:
+class MeasuredSession:
     """A session that has run once.
 
     Attributes:
@@ -43,7 +43,7 @@ class Stand:
         self,
         *,
         session: onnxruntime.InferenceSession,
-        runner: Runner,
+        runner: ModelRunner,
         feeds: Mapping[str, Value],
         shapes: Mapping[str, tuple[int, ...] | None],
         batch: int | None,
@@ -54,7 +54,7 @@ class Stand:
         self.shapes = shapes
         self.batch = batch
         self._session: onnxruntime.InferenceSession | None = session
-        self._runner: Runner | None = runner
+        self._runner: ModelRunner | None = runner
         self._provider = provider
         self._rotate = rotate
         self._bound: Bound | None = None
@@ -96,7 +96,7 @@ class Stand:
         buffers = buffers_of(self.feeds, threads)
         if self._bound is None:
             names = self._open_runner.output_names
-            calls: list[Call] = [Runner(self._open_session, names, each).call for each in buffers]
+            calls: list[Call] = [ModelRunner(self._open_session, names, each).call for each in buffers]
         else:
             calls = [self._new_bound([each]).run_call() for each in buffers]
         timing = "host" if self._bound is None else "bound"
@@ -121,7 +121,7 @@ class Stand:
         return self._session
 
     @property
-    def _open_runner(self) -> Runner:
+    def _open_runner(self) -> ModelRunner:
         if self._runner is None:
             raise RuntimeError("the session is closed")
         return self._runner

@@ -37,7 +37,7 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shop:
+class EngineBuild:
     """Where an engine is built: by whom, for whom, and where it stays."""
 
     tool: Tool
@@ -47,7 +47,7 @@ class Shop:
     """Flags that users gave for the build."""
 
 
-def engine_of(shop: Shop, plan: BuildPlan, started: Started) -> Engine:
+def engine_of(shop: EngineBuild, plan: BuildPlan, started: Started) -> Engine:
     """Return the engine of a case, built now if it is not kept anywhere.
 
     Raises:
@@ -63,7 +63,7 @@ def engine_of(shop: Shop, plan: BuildPlan, started: Started) -> Engine:
     return _built(shop, plan, started, path, timings / TIMINGS if timings else None)
 
 
-def _built(shop: Shop, plan: BuildPlan, started: Started, path: Path, timings: Path | None) -> Engine:
+def _built(shop: EngineBuild, plan: BuildPlan, started: Started, path: Path, timings: Path | None) -> Engine:
     with _unfinished(path) as work:
         command = build_command(shop.tool, plan, work, timings, shop.extra)
         ended = started.run(command)
@@ -88,7 +88,7 @@ def _unfinished(path: Path) -> Iterator[Path]:
         work.unlink(missing_ok=True)
 
 
-def _options(shop: Shop, plan: BuildPlan) -> dict[str, str]:
+def _options(shop: EngineBuild, plan: BuildPlan) -> dict[str, str]:
     """Return what the engine depends on besides its model and builder."""
     profile = {name: str([list(size) for size in sizes]) for name, sizes in plan.profile.items()}
     return {"program": "trtexec", "fp16": str(plan.half), "flags": shlex.join(shop.extra), **profile}

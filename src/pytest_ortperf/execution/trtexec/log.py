@@ -13,8 +13,8 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from pytest_ortperf.execution.trtexec.causes import find_cause, is_error
-from pytest_ortperf.execution.trtexec.messages import Line, lines_of, messages_of, runs_of
-from pytest_ortperf.execution.trtexec.printed import Row, TrtexecLog
+from pytest_ortperf.execution.trtexec.messages import LogLine, lines_of, messages_of, runs_of
+from pytest_ortperf.execution.trtexec.printed import PrintedRow, TrtexecLog
 from pytest_ortperf.execution.trtexec.versions import version_in_words
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -120,7 +120,7 @@ class _Parser:
         self.least = 0
         self.cell: str | None = None
 
-    def parse(self, run: Sequence[Line]) -> TrtexecLog:
+    def parse(self, run: Sequence[LogLine]) -> TrtexecLog:
         """Return what the lines of a run say."""
         for banner in (line.banner for line in run if line.banner):
             self._banner(banner)
@@ -240,8 +240,8 @@ class _Parser:
         elif not key.startswith("percentile"):  # without its percent, cut, it says nothing
             cells[key] = value
 
-    def _row(self, name: str) -> Row:
-        return Row(percentiles=self.percentiles[name], **self.rows[name])
+    def _row(self, name: str) -> PrintedRow:
+        return PrintedRow(percentiles=self.percentiles[name], **self.rows[name])
 
     def _fact(self, message: str) -> None:
         for name, pattern in _FACTS.items():

@@ -10,7 +10,7 @@ from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.machine.device_monitor import DeviceMemoryMeter, MemorySample, Poller, sample_memory
 from pytest_ortperf.execution.machine.lease import device_of
 from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu, cuda_uuid, opened_gpu
-from pytest_ortperf.execution.record_builder import Facts
+from pytest_ortperf.execution.record_builder import RecordBuilder
 from pytest_ortperf.execution.trtexec.started import Started
 from pytest_ortperf.records.resources import Resources
 
@@ -29,7 +29,7 @@ class ProgramMemory:
         started: Says which process runs.
     """
 
-    def __init__(self, facts: Facts, gpu: Gpu | NoGpu, started: Started) -> None:
+    def __init__(self, facts: RecordBuilder, gpu: Gpu | NoGpu, started: Started) -> None:
         self._facts = facts
         self._gpu = gpu
         self._started = started
@@ -75,7 +75,7 @@ class ProgramMemory:
 
 @contextmanager
 def program_memory(
-    case: Case, settings: ExecutionSettings, facts: Facts, started: Started
+    case: Case, settings: ExecutionSettings, facts: RecordBuilder, started: Started
 ) -> Iterator[ProgramMemory | None]:
     """Open what memory is read from; `None` where nobody wants it."""
     if not settings.track_memory:

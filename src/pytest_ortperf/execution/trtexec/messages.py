@@ -35,7 +35,7 @@ _ROW_WORDS = "min max mean median percentile ms"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LogLine:
     """A line of a log and what is in it."""
 
     text: str
@@ -46,7 +46,7 @@ class Line:
     """Level and text of each; two writers can have glued theirs together."""
 
 
-def lines_of(text: str) -> list[Line]:
+def lines_of(text: str) -> list[LogLine]:
     """Return the lines of a log without colours, whatever ends them; a banner has one of its own."""
     lines = (line.rstrip("\r") for line in _ESCAPE.sub("", text).split("\n"))
     parts = (part for line in lines for part in (parts_of(line) if _may_hold_banner(line) else [line]))
@@ -67,9 +67,9 @@ def parts_of(line: str) -> list[str]:
     return [line[start:end] for start, end in itertools.pairwise(ends)]
 
 
-def runs_of(lines: Iterable[Line]) -> Iterator[list[Line]]:
+def runs_of(lines: Iterable[LogLine]) -> Iterator[list[LogLine]]:
     """Yield the lines of each run, at least one: a run starts at its banner, or after the end of the one before."""
-    run: list[Line] = []
+    run: list[LogLine] = []
     told = False  # more than errors, which can come before the banner of their run: they are not held back
     end, after = 0, False
     for line in lines:
@@ -89,7 +89,7 @@ def runs_of(lines: Iterable[Line]) -> Iterator[list[Line]]:
     yield run
 
 
-def messages_of(run: Sequence[Line]) -> Iterator[tuple[str, str]]:
+def messages_of(run: Sequence[LogLine]) -> Iterator[tuple[str, str]]:
     """Yield level and text of each message of a run; where no line has a tag, each is taken for information."""
     if any(line.messages for line in run):
         yield from _tagged_messages(run)
@@ -98,7 +98,7 @@ def messages_of(run: Sequence[Line]) -> Iterator[tuple[str, str]]:
             yield "I", _cleaned(plain(line.text))
 
 
-def _tagged_messages(run: Iterable[Line]) -> Iterator[tuple[str, str]]:
+def _tagged_messages(run: Iterable[LogLine]) -> Iterator[tuple[str, str]]:
     """Yield the messages of lines with tags; a row goes on over the lines that a terminal broke it into."""
     rest: list[tuple[str, str]] = []  # a row that may go on
     for line in run:
@@ -117,11 +117,11 @@ def _goes_on(text: str) -> bool:
     return bool(_IN_ROW.match(text)) and all(word in _ROW_WORDS for word in re.findall(r"[a-z]+", text))
 
 
-def _line(text: str) -> Line:
+def _line(text: str) -> LogLine:
     banner = _BANNER.search(text) if _may_hold_banner(text) else None
     said = text[: banner.start()] if banner else text
     said = _TORN.sub("[", said)
-    return Line(text, banner, tuple(_tagged(said)))
+    return LogLine(text, banner, tuple(_tagged(said)))
 
 
 def _may_hold_banner(line: str) -> bool:

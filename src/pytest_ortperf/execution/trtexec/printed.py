@@ -10,7 +10,7 @@ Status = Literal["PASSED", "FAILED"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class PrintedRow:
     """One row of a performance summary, in ms; what was not printed is absent."""
 
     min: float | None = None
@@ -42,7 +42,7 @@ class TrtexecLog:
     warnings: tuple[str, ...] = ()
     """Texts of warnings, without their tags."""
 
-    rows: Mapping[str, Row] = field(default_factory=dict)
+    rows: Mapping[str, PrintedRow] = field(default_factory=dict)
     """`latency`, `gpu_compute`, `h2d`, `d2h`, `enqueue`, `end_to_end` -> numbers of the last summary printed."""
 
     throughput_qps: float | None = None
@@ -69,4 +69,4 @@ class TrtexecLog:
     @property
     def measured(self) -> bool:
         """Whether the log holds a latency or a compute time."""
-        return any(self.rows.get(name, Row()).median is not None for name in ("latency", "gpu_compute"))
+        return any(self.rows.get(name, PrintedRow()).median is not None for name in ("latency", "gpu_compute"))

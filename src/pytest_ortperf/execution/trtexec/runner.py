@@ -24,7 +24,7 @@ from pytest_ortperf.execution.session.resolved_options import lower_precisions, 
 from pytest_ortperf.execution.session.run_errors import wanted_outputs
 from pytest_ortperf.execution.trtexec.advice import graph_refusal
 from pytest_ortperf.execution.trtexec.chosen import chosen_tool
-from pytest_ortperf.execution.trtexec.engine import Engine, Shop, engine_of
+from pytest_ortperf.execution.trtexec.engine import Engine, EngineBuild, engine_of
 from pytest_ortperf.execution.trtexec.flags import (
     BUILD_SECTIONS,
     RUN_SECTIONS,
@@ -137,7 +137,7 @@ class TrtexecExecution(Execution):
             plan = BuildPlan(
                 model=str(Path(self._require_prepared().source).absolute()), profile=profile, half=self._half
             )
-            shop = Shop(tool=self._tool, case=self.case, settings=self.settings, extra=extra)
+            shop = EngineBuild(tool=self._tool, case=self.case, settings=self.settings, extra=extra)
             engine = engine_of(shop, plan, started)
         self._profile = profile
         self.facts.program = with_engine(self._program, engine)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.process.external_program import Ended, Program
-from pytest_ortperf.execution.record_builder import Facts
+from pytest_ortperf.execution.record_builder import RecordBuilder
 
 
 class Started:
@@ -18,7 +18,7 @@ class Started:
         pid: Of the run that lasts; `None` between two.
     """
 
-    def __init__(self, facts: Facts, folder: Path) -> None:
+    def __init__(self, facts: RecordBuilder, folder: Path) -> None:
         self.folder = folder
         self.pid: int | None = None
         self._facts = facts

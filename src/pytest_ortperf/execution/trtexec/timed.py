@@ -15,7 +15,7 @@ from pytest_ortperf.execution.timing.stop_rule import MIN_SLOW_RUNS, Goal, StopR
 from pytest_ortperf.execution.timing.warm_up import MIN_S
 from pytest_ortperf.execution.trtexec.flags import run_command, timing_flags
 from pytest_ortperf.execution.trtexec.log import parse_log
-from pytest_ortperf.execution.trtexec.printed import Row, TrtexecLog
+from pytest_ortperf.execution.trtexec.printed import PrintedRow, TrtexecLog
 from pytest_ortperf.execution.trtexec.started import Started
 from pytest_ortperf.execution.trtexec.times import Times, parse_times
 from pytest_ortperf.execution.trtexec.verdict import require_success
@@ -214,7 +214,7 @@ def _of_summary(timing: str, task: Task, log: TrtexecLog) -> Latency:
     )
 
 
-def _percentile(row: Row, log: TrtexecLog, percent: int) -> float | None:
+def _percentile(row: PrintedRow, log: TrtexecLog, percent: int) -> float | None:
     """Return a percentile as printed, if it is of as many queries as any other case needs for it."""
     supported = log.queries is not None and log.queries >= SAMPLES_NEEDED[percent]
     return _ns(row.percentiles.get(percent)) if supported else None

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.environment.machine_checks import OFF
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.reports.comparison.comparison import Comparison, pair_text
-from pytest_ortperf.reports.comparison.latency import LatencyPair
-from pytest_ortperf.reports.comparison.side import Side
+from pytest_ortperf.reports.comparison.compared_side import Side
+from pytest_ortperf.reports.comparison.latency_changes import LatencyPair
+from pytest_ortperf.reports.comparison.run_comparison import Comparison, pair_text
 
 _HALF = 24
 """Characters for the longest bar."""

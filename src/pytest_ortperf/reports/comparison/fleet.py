@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from pytest_ortperf.records.environment.run_header import Environment, RunEnd
 from pytest_ortperf.records.intervals import median_interval
-from pytest_ortperf.reports.comparison.side import RunSide, Side
+from pytest_ortperf.reports.comparison.compared_side import RunSide, Side
 
 _APART = ("packages", "environment_variables", "gpus", "fingerprint", "gpu_reason")
 _OF_THE_RUN = frozenset({"results", "baseline", "fail-on", "label", "progress", "mode"})
@@ -24,7 +24,7 @@ _OF_THE_RUN = frozenset({"results", "baseline", "fail-on", "label", "progress", 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class FleetDifference:
     """One thing that is not the same."""
 
     name: str
@@ -42,12 +42,12 @@ def same_machine(base: Side, current: Side) -> str | None:
     return None
 
 
-def differences(base: Side, current: Side) -> tuple[Difference, ...]:
+def differences(base: Side, current: Side) -> tuple[FleetDifference, ...]:
     """Return in what environment and options differ, of the last run on each side."""
     facts = [dict(_facts(side.runs[-1])) for side in (base, current)]
     names = dict.fromkeys([*facts[0], *facts[1]])
     return tuple(
-        Difference(name=name, base=facts[0].get(name, "absent"), current=facts[1].get(name, "absent"))
+        FleetDifference(name=name, base=facts[0].get(name, "absent"), current=facts[1].get(name, "absent"))
         for name in names
         if facts[0].get(name) != facts[1].get(name)
     )

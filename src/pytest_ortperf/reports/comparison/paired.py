@@ -30,12 +30,12 @@ from pytest_ortperf.records.pairs import (
 )
 from pytest_ortperf.records.pairs_file import StoredPairs
 from pytest_ortperf.records.statistics import percentile
-from pytest_ortperf.reports.comparison.comparison import Comparison, compare
+from pytest_ortperf.reports.comparison.compared_side import RunSide, Side, cases_of
 from pytest_ortperf.reports.comparison.evidence import Evidence, of_pairs
-from pytest_ortperf.reports.comparison.failures import collected_changes
-from pytest_ortperf.reports.comparison.latency import LatencyPair, clock_doubt
-from pytest_ortperf.reports.comparison.side import RunSide, Side, cases_of
-from pytest_ortperf.reports.comparison.verdict import LEAST_DELTA, UNSURE, Decision, adjusted, decide, delta_of
+from pytest_ortperf.reports.comparison.failure_changes import collected_changes
+from pytest_ortperf.reports.comparison.latency_changes import LatencyPair, clock_doubt
+from pytest_ortperf.reports.comparison.run_comparison import Comparison, compare
+from pytest_ortperf.reports.comparison.verdicts import LEAST_DELTA, UNSURE, Decision, adjusted, decide, delta_of
 from pytest_ortperf.reports.terminal.text_table import TextColumn, table_lines
 
 

@@ -18,7 +18,7 @@ from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.record import Failure, Record, SessionFact
 from pytest_ortperf.records.resources import DeviceMemory, Resources
-from pytest_ortperf.reports.comparison.side import CaseResult, Observation, RunSide, Side
+from pytest_ortperf.reports.comparison.compared_side import CaseResult, Observation, RunSide, Side
 
 _NO_TIME = "1970-01-01T00:00:00+00:00"
 

@@ -18,14 +18,14 @@ def growth_svg(found: Bisection) -> str:
     exponents = [math.log10(point.error) for point in known if point.error]
     low = math.floor(min(exponents, default=-8.0)) - 1
     high = max(math.ceil(max(exponents, default=0.0)), low + 2)
-    drawn = _Axes(found, low, high)
+    drawn = _GrowthAxes(found, low, high)
     parts = [*drawn.axes(), *drawn.curve(known), *(mark for point in found.points for mark in drawn.mark(point))]
     parts += drawn.suspect()
     label = f"Error along the graph of {found.case_id}: {len(found.points)} cuts"
     return picture((WIDTH, HEIGHT), label, parts)
 
 
-class _Axes:
+class _GrowthAxes:
     def __init__(self, found: Bisection, low: int, high: int) -> None:
         self._found = found
         self._low, self._high = low, high

@@ -15,7 +15,7 @@ _EXACT_ROOM = 46
 
 def histogram_svg(shown: ErrorPicture) -> str:
     """Return the histogram of one output's errors, the tolerance drawn where the measure has one."""
-    drawn = _Axes(shown.histogram)
+    drawn = _HistogramAxes(shown.histogram)
     label = (
         f"Histogram of {shown.measure} of output {shown.output}: {shown.outside} of {shown.elements} elements outside"
     )
@@ -26,7 +26,7 @@ def histogram_svg(shown: ErrorPicture) -> str:
     return picture((WIDTH, HEIGHT), label, parts)
 
 
-class _Axes:
+class _HistogramAxes:
     def __init__(self, histogram: Histogram) -> None:
         self._histogram = histogram
         self._inner = WIDTH - _LEFT - _RIGHT - 2 * _EXACT_ROOM

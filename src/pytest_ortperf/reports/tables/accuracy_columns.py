@@ -10,7 +10,7 @@ from pytest_ortperf.reports.tables.columns import IDENTITY, Cell, Column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class OutputComparisonRow:
     """A row."""
 
     record: Record
@@ -19,56 +19,56 @@ class Compared:
     check: ConsistencyCheck | None = None
 
 
-def compared_rows(records: Iterable[Record]) -> Iterator[Compared]:
+def compared_rows(records: Iterable[Record]) -> Iterator[OutputComparisonRow]:
     """Yield the outputs of each record in their order, then its checks."""
     for record in records:
         for data_set in record.accuracy:
             for output in data_set.outputs:
-                yield Compared(record=record, data_set=data_set, output=output)
+                yield OutputComparisonRow(record=record, data_set=data_set, output=output)
         for check in record.checks:
-            yield Compared(record=record, check=check)
+            yield OutputComparisonRow(record=record, check=check)
 
 
-def _of(name: str) -> Column[Compared]:
+def _of(name: str) -> Column[OutputComparisonRow]:
     """Return the column of an output's field of that name."""
     return Column(name, lambda row: getattr(row.output, name) if row.output else None)
 
 
-def _identity(column: Column[Record]) -> Column[Compared]:
+def _identity(column: Column[Record]) -> Column[OutputComparisonRow]:
     return Column(column.name, lambda row: column.get(row.record))
 
 
-def _relative(row: Compared) -> RelativeError | None:
+def _relative(row: OutputComparisonRow) -> RelativeError | None:
     return row.output.relative if row.output else None
 
 
-def _verdict(row: Compared) -> Cell:
+def _verdict(row: OutputComparisonRow) -> Cell:
     return row.output.verdict if row.output else row.check.outcome if row.check else None
 
 
-def _shape(row: Compared) -> Cell:
+def _shape(row: OutputComparisonRow) -> Cell:
     if row.output is None or row.output.shape is None:
         return None
     return ",".join(map(str, row.output.shape)) or "scalar"
 
 
-def _index(row: Compared) -> Cell:
+def _index(row: OutputComparisonRow) -> Cell:
     if row.output is None or row.output.worst_index is None:
         return None
     return ",".join(map(str, row.output.worst_index)) or "scalar"
 
 
-def _error(row: Compared) -> Cell:
+def _error(row: OutputComparisonRow) -> Cell:
     return row.output.max_abs_error if row.output else row.check.max_abs_error if row.check else None
 
 
-def _note(row: Compared) -> Cell:
+def _note(row: OutputComparisonRow) -> Cell:
     if row.output is not None:
         return row.output.message
     return row.check.note if row.check else None
 
 
-ACCURACY: tuple[Column[Compared], ...] = (
+ACCURACY: tuple[Column[OutputComparisonRow], ...] = (
     *map(_identity, IDENTITY),
     Column("data_set", lambda row: row.data_set.data_set if row.data_set else None),
     Column("reference", lambda row: row.data_set.reference if row.data_set else None),

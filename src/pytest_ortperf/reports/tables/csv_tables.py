@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.records.store import Run
+from pytest_ortperf.records.store import StoredRun
 from pytest_ortperf.reports.tables.accuracy_columns import ACCURACY, compared_rows
 from pytest_ortperf.reports.tables.columns import (
     FAIL,
@@ -41,7 +41,7 @@ Table = tuple[Sequence[str], list[Row]]
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n")
 
 
-def write_tables(run: Run, folder: Path) -> list[Path]:
+def write_tables(run: StoredRun, folder: Path) -> list[Path]:
     """Write `benchmark_<table>_<run>.csv` for each table, over files of that name; return them in order.
 
     Raises:
@@ -189,7 +189,7 @@ def _status(records: Sequence[Record]) -> str | None:
     return None
 
 
-def _specs(run: Run) -> Iterator[tuple[str, Cell]]:
+def _specs(run: StoredRun) -> Iterator[tuple[str, Cell]]:
     header, environment = run.header, run.header.environment
     yield "run", header.run
     yield "started", header.started
@@ -209,7 +209,7 @@ def _specs(run: Run) -> Iterator[tuple[str, Cell]]:
         yield from ((f"{title}_{name}", _text(value)) for name, value in sorted(mapping(run).items()))
 
 
-_MAPPINGS: tuple[tuple[str, Callable[[Run], Mapping[str, object]]], ...] = (
+_MAPPINGS: tuple[tuple[str, Callable[[StoredRun], Mapping[str, object]]], ...] = (
     ("unusable", lambda run: run.header.unusable_providers),
     ("package", lambda run: run.header.environment.packages),
     ("label", lambda run: run.header.labels),

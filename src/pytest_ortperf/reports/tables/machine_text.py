@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pytest_ortperf.records.environment.machine_checks import LEVELS, OFF, Finding, MachineState, merged
-from pytest_ortperf.records.store import Run
+from pytest_ortperf.records.store import StoredRun
 
 MOST_KINDS = 6
 
@@ -19,7 +19,7 @@ class MachineLine:
     rejects: bool = False
 
 
-def machine_lines(run: Run) -> list[MachineLine]:
+def machine_lines(run: StoredRun) -> list[MachineLine]:
     """Return what was off, the worst first, what matters for the same reason together; nothing for a quiet machine."""
     states = [record.machine for record in run.records if record.machine]
     of_records = [finding for state in states for finding in state.findings]

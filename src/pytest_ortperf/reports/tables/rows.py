@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.statistics import summarize
-from pytest_ortperf.records.store import Run
+from pytest_ortperf.records.store import StoredRun
 from pytest_ortperf.reports.tables.columns import Measured, Placed
 from pytest_ortperf.reports.tables.gains import Gains, counts, list_of
 
@@ -24,7 +24,7 @@ Subject = tuple[str, str, tuple[tuple[str, int], ...]]
 class Rows:
     """A run, sorted: by model, dimensions, provider in the order asked for, precision, mode."""
 
-    run: Run
+    run: StoredRun
     records: tuple[Record, ...]
     groups: tuple[Group, ...]
 
@@ -83,7 +83,7 @@ class Rows:
         return {subject: tuple(records) for subject, records in found.items()}
 
 
-def sorted_rows(run: Run) -> Rows:
+def sorted_rows(run: StoredRun) -> Rows:
     """Return the run in table order."""
     order = {name: number for number, name in enumerate(run.header.providers)}
 

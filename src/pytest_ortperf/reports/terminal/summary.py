@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pytest_ortperf.records.record import OUTCOMES, Record
-from pytest_ortperf.records.store import Run
+from pytest_ortperf.records.store import StoredRun
 from pytest_ortperf.reports.tables.columns import runtime_version
 from pytest_ortperf.reports.tables.gains import list_of
 from pytest_ortperf.reports.tables.machine_text import machine_lines
@@ -37,7 +37,9 @@ _NARROWEST = 60
 _WORDS = {"timed_out": "timed out"}
 
 
-def summary_lines(run: Run, *, width: int, files: Sequence[Path], results: Path, verbose: bool = False) -> list[Line]:
+def summary_lines(
+    run: StoredRun, *, width: int, files: Sequence[Path], results: Path, verbose: bool = False
+) -> list[Line]:
     """Return the summary of a run.
 
     Args:
@@ -109,7 +111,7 @@ def _reasons(rows: Rows, width: int) -> list[Line]:
     return lines
 
 
-def _machine(run: Run, width: int) -> list[Line]:
+def _machine(run: StoredRun, width: int) -> list[Line]:
     return [
         (text, RED if line.rejects else YELLOW)
         for line in machine_lines(run)
@@ -117,7 +119,7 @@ def _machine(run: Run, width: int) -> list[Line]:
     ]
 
 
-def _totals(run: Run, width: int) -> list[Line]:
+def _totals(run: StoredRun, width: int) -> list[Line]:
     counts = Counter(record.outcome for record in run.records)
     outcomes = ", ".join(f"{counts[name]} {_WORDS.get(name, name)}" for name in OUTCOMES if counts[name])
     models = len({record.model for record in run.records})
@@ -129,17 +131,17 @@ def _totals(run: Run, width: int) -> list[Line]:
     ]
 
 
-def _not_run(run: Run) -> str:
+def _not_run(run: StoredRun) -> str:
     if run.end is None or run.end.collected is None or run.end.collected <= len(run.records):
         return ""
     return f", {run.end.collected - len(run.records)} not run"
 
 
-def _duration(run: Run) -> str:
+def _duration(run: StoredRun) -> str:
     return f" in {run.end.duration_ns / 1e9:.1f} s" if run.end else "; the run did not come to its end"
 
 
-def _where(run: Run) -> str:
+def _where(run: StoredRun) -> str:
     environment = run.header.environment
     version = runtime_version(environment)
     gpus = Counter(gpu.name for gpu in environment.gpus)

@@ -11,7 +11,7 @@ from pytest_ortperf.records.environment.run_header import Environment, RunEnd
 from pytest_ortperf.records.latency import UNSTABLE, Latency
 from pytest_ortperf.records.record import Concurrent, Record
 from pytest_ortperf.records.statistics import summarize
-from pytest_ortperf.records.store import Run
+from pytest_ortperf.records.store import StoredRun
 from pytest_ortperf.reports.tables.gains import counts
 
 _DOUBTFUL = ("warning", "reject")
@@ -82,13 +82,13 @@ class Side:
         return [run.cases[key].record for run in self.runs if key in run.cases]
 
 
-def side_of(name: str, runs: Iterable[Run]) -> Side:
+def side_of(name: str, runs: Iterable[StoredRun]) -> Side:
     """Return a side made of runs that were read."""
     found = tuple(runs)
     return Side(name=name, runs=tuple(map(run_side, found)), notes=tuple(note for run in found for note in run.notes))
 
 
-def run_side(run: Run) -> RunSide:
+def run_side(run: StoredRun) -> RunSide:
     """Return one run as a side knows it."""
     header = run.header
     return RunSide(

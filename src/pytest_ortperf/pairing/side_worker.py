@@ -1,6 +1,6 @@
 """One side of all pairs of a round, in its own interpreter: collects its cases with pytest, and measures when told.
 
-    python -m pytest_ortperf.pairing.side READ WRITE [options of pytest ...]
+    python -m pytest_ortperf.pairing.side_worker READ WRITE [options of pytest ...]
 
 READ and WRITE are descriptors of pipes. Each case is measured in a fresh child of this process, which holds no
 session itself. Between two turns the child is stopped: no thread of an idle session spins on the cores that the other
@@ -21,12 +21,12 @@ from pytest_ortperf.cases.matrix import applies
 from pytest_ortperf.collection.one_case import with_cases
 from pytest_ortperf.errors import CaseError, CaseSkipped, OrtPerfError
 from pytest_ortperf.execution.execute import prepare_process
-from pytest_ortperf.execution.interleaved import TurnTaker
+from pytest_ortperf.execution.interleaved import InterleavedWorker
 from pytest_ortperf.execution.machine.devices import nvml_gpus
 from pytest_ortperf.execution.machine.lease import Busy, claims_of, holding, lock_folder
 from pytest_ortperf.execution.process.child import Child, ChildEnd, die_with_parent
 from pytest_ortperf.execution.record_builder import waited_s
-from pytest_ortperf.execution.session.session_config import knobs_of
+from pytest_ortperf.execution.session.session_config import session_config_of
 from pytest_ortperf.execution.timing.timing_modes import modes_of
 from pytest_ortperf.pairing.channel import Channel, Message, Silent
 from pytest_ortperf.records.codec import as_dict
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     channel = Channel(int(read), int(write))
 
     def work(items: Sequence[CaseItem], errors: Sequence[str]) -> int:
-        Side(channel, items, errors).serve()
+        SideWorker(channel, items, errors).serve()
         return 0
 
     try:
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE_ERROR
 
 
-class Side:
+class SideWorker:
     """The cases of a side, and the child that has one of them open."""
 
     def __init__(self, channel: Channel, items: Sequence[CaseItem], errors: Sequence[str]) -> None:
@@ -129,7 +129,7 @@ def _described(item: CaseItem) -> Message:
         "dims": dict(case.dims),
         "timings": list(modes_of(case.provider, item.run.settings.execution.timing)),
         "on_device": case.provider.memory is not None,
-        "threads": knobs_of(case, item.run.settings.execution).intra_op_threads,
+        "threads": session_config_of(case, item.run.settings.execution).intra_op_threads,
         "skip": _skip_reason(item),
     }
 
@@ -150,7 +150,7 @@ class _OpenCase:
         journal = item.run.journal
         journal.reset()
         item.start()
-        self._taker: TurnTaker | None = None
+        self._taker: InterleavedWorker | None = None
         self._leases = ExitStack()
         self._child = Child(self._serve, lambda: waited_s(journal))
 
@@ -200,7 +200,7 @@ class _OpenCase:
         claims = self._claim(settings)
         if self._cores:
             os.sched_setaffinity(0, self._cores)
-        self._taker = TurnTaker(item.case, settings, item.facts, item.hooks)
+        self._taker = InterleavedWorker(item.case, settings, item.facts, item.hooks)
         opened = self._taker.open()
         return {"opened": dataclasses.asdict(opened), "held": claims, "record": as_dict(record_of(item, "passed"))}
 

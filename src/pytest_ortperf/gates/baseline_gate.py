@@ -17,10 +17,10 @@ from pytest_ortperf.settings import options
 
 if TYPE_CHECKING:
     from pytest_ortperf.gates.run_failures import RunFailure
-    from pytest_ortperf.records.store import Run
+    from pytest_ortperf.records.store import StoredRun
     from pytest_ortperf.reports.comparison.change import Change
-    from pytest_ortperf.reports.comparison.comparison import Comparison
-    from pytest_ortperf.reports.comparison.side import Side
+    from pytest_ortperf.reports.comparison.compared_side import Side
+    from pytest_ortperf.reports.comparison.run_comparison import Comparison
 
 NAME = "ortperf-baseline"
 
@@ -53,8 +53,8 @@ class BaselineGate:
     # before anything is measured: a baseline that is not there must not cost a run
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        from pytest_ortperf.reports.comparison.comparison import read_fail_on
-        from pytest_ortperf.reports.comparison.sources import read_side
+        from pytest_ortperf.reports.comparison.run_comparison import read_fail_on
+        from pytest_ortperf.reports.comparison.side_sources import read_side
 
         config = self._config
         results = options.absolute(options.given(config, "results") or "result", config)
@@ -72,7 +72,7 @@ class BaselineGate:
         result = yield
         self._stopped = False
         recorder: Any = self._config.pluginmanager.getplugin("ortperf-recorder")
-        run: Run | None = recorder.stored if recorder is not None else None
+        run: StoredRun | None = recorder.stored if recorder is not None else None
         if run is not None and self._baseline is not None:
             self._compare(self._baseline, run, session)
         return result
@@ -80,7 +80,7 @@ class BaselineGate:
     # after the summary of the run itself
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        from pytest_ortperf.reports.comparison.text import comparison_lines
+        from pytest_ortperf.reports.comparison.comparison_text import comparison_lines
 
         if self._comparison is None:
             if self._baseline is not None and self._stopped:
@@ -94,10 +94,10 @@ class BaselineGate:
         if self._not_run:
             terminalreporter.line(f"of the baseline, {_cases(self._not_run)} not run")
 
-    def _compare(self, baseline: Side, run: Run, session: pytest.Session) -> None:
-        from pytest_ortperf.reports.comparison.comparison import compare, failing
-        from pytest_ortperf.reports.comparison.failures import MISSING, MISSING_MODEL
-        from pytest_ortperf.reports.comparison.side import side_of
+    def _compare(self, baseline: Side, run: StoredRun, session: pytest.Session) -> None:
+        from pytest_ortperf.reports.comparison.compared_side import side_of
+        from pytest_ortperf.reports.comparison.failure_changes import MISSING, MISSING_MODEL
+        from pytest_ortperf.reports.comparison.run_comparison import compare, failing
 
         comparison = compare(baseline, side_of("this run", [run]))
         if "missing" not in self._fail_on:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from pytest_ortperf.reports.comparison.change import BETTER, WORSE, Change
-from pytest_ortperf.reports.comparison.comparison import Comparison, health_notes, interval_text, verdict_text
+from pytest_ortperf.reports.comparison.comparison_text import TITLES, fleet_text, side_text, sorted_pairs
 from pytest_ortperf.reports.comparison.explain import Explanation, Overlay, explanation_lines
-from pytest_ortperf.reports.comparison.latency import LatencyPair
-from pytest_ortperf.reports.comparison.text import TITLES, fleet_text, side_text, sorted_pairs
+from pytest_ortperf.reports.comparison.latency_changes import LatencyPair
+from pytest_ortperf.reports.comparison.run_comparison import Comparison, health_notes, interval_text, verdict_text
 
 _WIDTH, _HEIGHT, _MARGIN = 640, 180, 36
 _COLOURS = {"base": "#4878a8", "current": "#d9803a"}

@@ -24,7 +24,7 @@ Sort = Callable[[Sequence[Pair], Sequence[Match]], tuple[list[Match], list[Match
 
 
 @dataclass(kw_only=True)
-class Lead:
+class Coordinator:
     """One run of pairs.
 
     Args:

@@ -10,11 +10,11 @@ import pytest
 from pytest_ortperf.records.environment.machine_checks import Canary, CanaryPart, Finding, MachineState
 from pytest_ortperf.records.record import Concurrent, Record
 from pytest_ortperf.records.resources import Clocks, Resources
-from pytest_ortperf.reports.comparison.comparison import compare, failing, health_notes
+from pytest_ortperf.reports.comparison.compared_side import Side
 from pytest_ortperf.reports.comparison.evidence import Evidence, of_pairs, of_runs, of_single_runs
-from pytest_ortperf.reports.comparison.latency import LatencyPair, compare_latencies
-from pytest_ortperf.reports.comparison.side import Side
-from pytest_ortperf.reports.comparison.verdict import decide, delta_of
+from pytest_ortperf.reports.comparison.latency_changes import LatencyPair, compare_latencies
+from pytest_ortperf.reports.comparison.run_comparison import compare, failing, health_notes
+from pytest_ortperf.reports.comparison.verdicts import decide, delta_of
 from record_examples import make_end, make_latency, make_record
 from reports.comparison.sides import fleet, side, timed, verdicts
 

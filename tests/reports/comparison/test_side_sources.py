@@ -11,8 +11,8 @@ import pytest
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.store import RecordsFile
-from pytest_ortperf.reports.comparison.comparison import compare, failing
-from pytest_ortperf.reports.comparison.sources import read_side
+from pytest_ortperf.reports.comparison.run_comparison import compare, failing
+from pytest_ortperf.reports.comparison.side_sources import read_side
 from record_examples import make_end, make_environment, make_header
 from reports.comparison.sides import PRINT, fleet, side, timed
 

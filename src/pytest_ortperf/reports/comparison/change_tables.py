@@ -9,10 +9,16 @@ import json
 from collections.abc import Iterable, Mapping
 
 from pytest_ortperf.reports.comparison.change import Change
-from pytest_ortperf.reports.comparison.comparison import Comparison, failing, health_notes, interval_text, verdict_text
-from pytest_ortperf.reports.comparison.latency import LatencyPair
-from pytest_ortperf.reports.comparison.text import TITLES, fleet_text, side_text, sorted_pairs
-from pytest_ortperf.reports.comparison.verdict import SAME
+from pytest_ortperf.reports.comparison.comparison_text import TITLES, fleet_text, side_text, sorted_pairs
+from pytest_ortperf.reports.comparison.latency_changes import LatencyPair
+from pytest_ortperf.reports.comparison.run_comparison import (
+    Comparison,
+    failing,
+    health_notes,
+    interval_text,
+    verdict_text,
+)
+from pytest_ortperf.reports.comparison.verdicts import SAME
 from pytest_ortperf.reports.tables.columns import Cell
 from pytest_ortperf.reports.tables.csv_tables import FORMULA_STARTS
 

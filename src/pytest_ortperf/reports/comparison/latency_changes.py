@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_ortperf.reports.comparison.compared_side import CaseResult, Observation, Side, log_latency
 from pytest_ortperf.reports.comparison.evidence import (
     MIN_RUNS,
     MIN_STORED_RUNS,
@@ -24,8 +25,7 @@ from pytest_ortperf.reports.comparison.fleet import (
     same_machine,
     shift_line,
 )
-from pytest_ortperf.reports.comparison.side import CaseResult, Observation, Side, log_latency
-from pytest_ortperf.reports.comparison.verdict import LEAST_DELTA, UNSURE, Decision, adjusted, decide, delta_of
+from pytest_ortperf.reports.comparison.verdicts import LEAST_DELTA, UNSURE, Decision, adjusted, decide, delta_of
 
 _CLOCK_SPREAD = 0.01
 

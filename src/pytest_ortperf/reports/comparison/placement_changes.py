@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from pytest_ortperf.records.record import Placement, Record
 from pytest_ortperf.reports.comparison.change import BETTER, OTHER, WORSE, Change, once
-from pytest_ortperf.reports.comparison.side import Side
+from pytest_ortperf.reports.comparison.compared_side import Side
 
 MOVED_OFF, MOVED_ON, OTHER_GRAPH = "moved off", "moved on", "another graph"
 

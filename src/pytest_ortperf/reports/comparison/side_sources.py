@@ -8,14 +8,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pytest_ortperf.errors import ResultsFileError
-from pytest_ortperf.records.store import Run, find_run, read_run, records_path
+from pytest_ortperf.records.store import StoredRun, find_run, read_run, records_path
+from pytest_ortperf.reports.comparison.compared_side import Side, side_of
 from pytest_ortperf.reports.comparison.script_tables import (
     is_pytest_benchmark,
     is_script_folder,
     read_pytest_benchmark,
     read_script_folder,
 )
-from pytest_ortperf.reports.comparison.side import Side, side_of
 
 FORMS = (
     "a records file, a results folder (its newest run), a run id, a folder with the CSV files of the ONNX Runtime "
@@ -82,7 +82,7 @@ def _joined(text: str, sides: Sequence[Side]) -> Side:
     return Side(name=text, runs=runs, notes=tuple(note for side in sides for note in side.notes))
 
 
-def _readable(results: Path) -> Iterable[Run]:
+def _readable(results: Path) -> Iterable[StoredRun]:
     """Yield the runs of a folder, oldest first; what is damaged or of another version is no run to choose."""
     for path in sorted(results.glob("records_*.jsonl")) if results.is_dir() else ():
         try:

@@ -124,7 +124,7 @@ def _repro(arguments: argparse.Namespace) -> int:
 def write_bisection(found: Bisection, folder: Path) -> tuple[Path, Path]:
     """Write the page and the data of an answer; return both paths."""
     from pytest_ortperf.records.codec import as_dict
-    from pytest_ortperf.reports.pictures.page import bisection_page
+    from pytest_ortperf.reports.pictures.picture_page import bisection_page
 
     page, data = folder / "bisection.html", folder / "bisection.json"
     page.write_text(bisection_page(found), encoding="utf-8")

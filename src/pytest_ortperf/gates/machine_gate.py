@@ -38,7 +38,7 @@ class MachineGate:
             wait_for_quiet(self._tell)
         self._notes.findings = survey_machine(settings.execution, settings.axes.providers)
         unfit = [rejection_text(found) for found in self._notes.findings if found.level == "reject"]
-        options.hand_on(self._run.config, UNFIT, unfit)
+        options.share_with_workers(self._run.config, UNFIT, unfit)
         # ours were read before
         execution = dataclasses.replace(settings.execution, unfit=tuple(unfit))
         self._run.settings = dataclasses.replace(settings, execution=execution)
@@ -63,9 +63,9 @@ class MachineGate:
 
 
 def _sing() -> Canary | str:
-    from pytest_ortperf.execution.machine.canary import sing_in_child
+    from pytest_ortperf.execution.machine.canary import run_canary_in_child
 
-    return sing_in_child()
+    return run_canary_in_child()
 
 
 def _known(canary: Canary | str) -> Canary | None:

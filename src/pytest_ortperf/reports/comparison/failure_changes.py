@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pytest_ortperf.cases.case_id import CaseId
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.comparison.change import BETTER, OTHER, WORSE, Change
-from pytest_ortperf.reports.comparison.side import CaseResult, Side
+from pytest_ortperf.reports.comparison.compared_side import CaseResult, Side
 from pytest_ortperf.reports.tables.rows import FAILED
 
 NEW, FIXED, CHANGED = "new failure", "fixed failure", "another failure"

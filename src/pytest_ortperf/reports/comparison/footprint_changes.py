@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.resources import DeviceMemory, HostMemory
 from pytest_ortperf.reports.comparison.change import BETTER, OTHER, WORSE, Change, once
+from pytest_ortperf.reports.comparison.compared_side import Side
 from pytest_ortperf.reports.comparison.fleet import same_machine
-from pytest_ortperf.reports.comparison.side import Side
 from pytest_ortperf.reports.tables.gains import counts
 
 MEMORY_SHARE = 0.02

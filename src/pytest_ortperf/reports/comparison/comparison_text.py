@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from pytest_ortperf.reports.comparison.change import BETTER, TOPICS, WORSE, Change
-from pytest_ortperf.reports.comparison.comparison import Comparison, health_notes, interval_text, verdict_text
+from pytest_ortperf.reports.comparison.compared_side import RunSide, Side
 from pytest_ortperf.reports.comparison.fleet import FleetShift
-from pytest_ortperf.reports.comparison.latency import LatencyPair
-from pytest_ortperf.reports.comparison.side import RunSide, Side
-from pytest_ortperf.reports.comparison.verdict import FASTER, SAME, SLOWER, UNSURE, VERDICTS
+from pytest_ortperf.reports.comparison.latency_changes import LatencyPair
+from pytest_ortperf.reports.comparison.run_comparison import Comparison, health_notes, interval_text, verdict_text
+from pytest_ortperf.reports.comparison.verdicts import FASTER, SAME, SLOWER, UNSURE, VERDICTS
 from pytest_ortperf.reports.tables.columns import runtime_version
 from pytest_ortperf.reports.terminal.summary import BOLD, GREEN, PLAIN, RED, YELLOW, Line, Markup
 from pytest_ortperf.reports.terminal.text_table import TextColumn, cut, table_lines

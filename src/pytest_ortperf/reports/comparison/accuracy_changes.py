@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pytest_ortperf.records.record import OutputAccuracy, Record
 from pytest_ortperf.reports.comparison.change import BETTER, WORSE, Change, once
-from pytest_ortperf.reports.comparison.side import Side
+from pytest_ortperf.reports.comparison.compared_side import Side
 from pytest_ortperf.reports.tables.rows import FAILED
 
 GROWTH = 2.0

@@ -7,16 +7,16 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from pytest_ortperf.errors import SettingsError
-from pytest_ortperf.reports.comparison.accuracy import accuracy_changes
+from pytest_ortperf.reports.comparison.accuracy_changes import accuracy_changes
 from pytest_ortperf.reports.comparison.change import DEFAULT_FAIL_ON, TOPICS, WORSE, Change
+from pytest_ortperf.reports.comparison.compared_side import Side
 from pytest_ortperf.reports.comparison.evidence import PAIRS, RUNS, SINGLE
-from pytest_ortperf.reports.comparison.failures import case_changes, failure_changes, still_failing
-from pytest_ortperf.reports.comparison.fleet import Difference, FleetShift, differences, same_machine
-from pytest_ortperf.reports.comparison.footprint import creation_changes, memory_changes
-from pytest_ortperf.reports.comparison.latency import LatencyPair, compare_latencies
-from pytest_ortperf.reports.comparison.placement import placement_changes
-from pytest_ortperf.reports.comparison.side import Side
-from pytest_ortperf.reports.comparison.verdict import (
+from pytest_ortperf.reports.comparison.failure_changes import case_changes, failure_changes, still_failing
+from pytest_ortperf.reports.comparison.fleet import FleetDifference, FleetShift, differences, same_machine
+from pytest_ortperf.reports.comparison.footprint_changes import creation_changes, memory_changes
+from pytest_ortperf.reports.comparison.latency_changes import LatencyPair, compare_latencies
+from pytest_ortperf.reports.comparison.placement_changes import placement_changes
+from pytest_ortperf.reports.comparison.verdicts import (
     FASTER,
     SLOWER,
     VERDICTS,
@@ -41,7 +41,7 @@ class Comparison:
     still_failing: tuple[str, ...]
     """Cases that fail on both sides in the same way."""
 
-    differences: tuple[Difference, ...]
+    differences: tuple[FleetDifference, ...]
     machine: str | None
     """What stands against it being the same machine; `None` if it is."""
 
