@@ -9,6 +9,7 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.program import Ended
 from pytest_ortperf.execution.trtexec.log import parse_log
 from pytest_ortperf.execution.trtexec.printed import TrtexecLog
+from pytest_ortperf.execution.trtexec.versions import UnsupportedVersionError
 
 _INSTALLATION = re.compile(
     r"error while loading shared libraries|Unable to open library|cannot open shared object file"
@@ -33,10 +34,13 @@ def require_success(ended: Ended, *, doing: str, stage: str) -> TrtexecLog:
         stage: Where the case is.
 
     Raises:
-        CaseError: Kind `crash` with the signal, `provider unavailable` if the installation is at fault, else
+        CaseError: Kind `crash` with the signal, `provider unavailable` if the installation is at fault or too old, else
             `session error` in stage `session` and `runtime error` later.
     """
-    log = parse_log(ended.output)
+    try:
+        log = parse_log(ended.output)
+    except UnsupportedVersionError as error:
+        raise CaseError(f"trtexec failed {doing}: {error}", stage=stage, kind="provider unavailable") from error
     number = _signal_of(ended)
     if number is None and ended.exit_code == 0 and log.status == "PASSED":
         return log
