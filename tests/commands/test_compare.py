@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from reports.comparison.test_side_sources import script_run, write_run
 
 from pytest_ortperf.cli import main
 from pytest_ortperf.records.record import Record
 from reports.comparison.sides import fleet
+from reports.comparison.test_side_sources import script_run, write_run
 
 
 @pytest.fixture(autouse=True)

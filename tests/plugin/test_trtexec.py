@@ -236,19 +236,23 @@ UNUSABLE = {
         "libraries: libnvinfer.so.10: cannot open shared object file: No such file or directory"
     ),
     "no-version": (
-        "trtexec cannot be used here: {program}: its version is not recognised: its banner names none; "
-        "TensorRT 8.0 and later can be used"
+        "trtexec cannot be used here: {program} is from TensorRT 7 or older (its banner names no version), which is "
+        "not supported. Logs of TensorRT 8.0 and newer are read; trtexec of TensorRT 8.6, 10.x and 11.x is supported "
+        "for running. Install one of these versions and name its program with --ortperf-trtexec=PATH."
     ),
 }
 
 
 @pytest.mark.parametrize("fail", ["missing-library", pytest.param("no-version", marks=pytest.mark.slow)])
-def test_program_that_cannot_be_used_says_why(project: Project, monkeypatch: pytest.MonkeyPatch, fail: str) -> None:
+def test_program_that_cannot_be_used_says_why(
+    project: Project, trace: Path, monkeypatch: pytest.MonkeyPatch, fail: str
+) -> None:
     monkeypatch.setenv("STANDIN_FAIL", fail)
     found = failure(run_with(project, "10.16.1", mode="validate"))
     assert (found["kind"], found["stage"]) == ("provider unavailable", "session")
     program = project.path / "10.16.1" / "trtexec"
     assert found["message"] == UNUSABLE[fail].format(program=program)
+    assert not trace.exists()  # so nothing was built
 
 
 @pytest.mark.slow

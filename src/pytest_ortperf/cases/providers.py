@@ -88,7 +88,7 @@ PROVIDERS: tuple[Provider, ...] = (
         half_precision="native",
         device_option="device_id",
         memory="cuda",
-        seen="a stand-in for the program alone; its logs as TensorRT 7 to 10 print them",
+        seen="a stand-in for the program alone; its logs as TensorRT 8 to 11 print them",
         runner="trtexec",
     ),
     Provider(

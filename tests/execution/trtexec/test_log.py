@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pytest_ortperf.execution.trtexec.log import parse_log, parse_logs
 from pytest_ortperf.execution.trtexec.printed import PrintedRow, TrtexecLog
-from pytest_ortperf.execution.trtexec.versions import version_of
+from pytest_ortperf.execution.trtexec.versions import UnsupportedVersionError, version_of
 
 DATA = [Path(__file__).parents[2] / "data" / name for name in ("trtexec", "trtexec_more")]
 TRUTH: Mapping[str, Any] = {
@@ -23,6 +23,19 @@ TRUTH: Mapping[str, Any] = {
     for folder in DATA
     for name, truth in json.loads((folder / "ground_truth.json").read_text(encoding="utf-8")).items()
 }
+OLD: Mapping[str, str] = {
+    name: run["refused"]
+    for name, truth in TRUTH.items()
+    for run in (truth if isinstance(truth, list) else [truth])
+    if "refused" in run
+}
+"""Log in the format of TensorRT 7 or older -> what can be told of its version."""
+
+READ = sorted(set(TRUTH) - set(OLD))
+NOT_SUPPORTED = (
+    "which is not supported. Logs of TensorRT 8.0 and newer are read; trtexec of TensorRT 8.6, 10.x and 11.x is "
+    "supported for running. Install one of these versions and run trtexec again."
+)
 ROWS = {
     "Latency": "latency",
     "End-to-End Host Latency": "end_to_end",
@@ -50,8 +63,8 @@ CAUSES = {
     "v100800_FAILED_builder_creation.txt": "[builder.cpp::nvinfer1::builder::createCaskKernelLibraryImpl::157]",
     "v101000_FAILED_saving_engine_disk_full.txt": "Saving engine to file failed.",
     "v101600_FAILED_plugin_not_found.txt": "ModelImporter.cpp:138: While parsing node number 0 [AddScalar",
-    "v7x_FAILED_gather_axis.txt": "While parsing node number 2 [Gather]:",
-    "v7x_FAILED_retinanet_conv.txt": "While parsing node number 0 [Conv]:",
+    "v7x_FAILED_gather_axis.txt": "this trtexec log is from TensorRT 7 or older",
+    "v7x_FAILED_retinanet_conv.txt": "this trtexec log is from TensorRT 7 or older",
     "v8205_FAILED_int8_weights.txt": "Error[3]: onnx::QuantizeLinear_429: invalid weights type of Int8",
     "v8401_FAILED_pad_reshape.txt": "ModelImporter.cpp:779: ERROR: ModelImporter.cpp:180 In function parseGraph:",
     "v8501_FAILED_fusedconv.txt": "Error[2]: [fusedConvActRunner.cpp",
@@ -61,13 +74,13 @@ CAUSES = {
     "v8601_FAILED_static_dim_mismatch.txt": "Error[3]: [executionContext.cpp::setInputShape::2264]",
     "v101300_FAILED_windows_no_file.txt": "Error[3]: In node -1 with name:  and operator:  (parseFromFile)",
     "v101601_FAILED_joined_on_one_line.txt": "ModelImporter.cpp:138: While parsing node number 103 [Where",
-    "v6x_FAILED_prelu.txt": "(Unnamed Layer* 3) [Parametric ReLU]: slope tensor must be unidirectional",
-    "v7222_FAILED_import_pad.txt": "ERROR: builtin_op_importers.cpp:2249 In function importPad: [8] Assertion failed",
+    "v6x_FAILED_prelu.txt": "this trtexec log is from TensorRT 7 or older",
+    "v7222_FAILED_import_pad.txt": "this trtexec log is from TensorRT 7 or older",
     "v8400_crash_nvrtc.txt": "NVRTC Compilation failure",
     "v8502_FAILED_then_PASSED_heads_lost.txt": "Engine set up failed",
     "v8600_FAILED_commented.txt": "Error[10]: Could not find any implementation for node {ForeignNode",
 }
-"""Every run that failed -> how its cause starts."""
+"""Every run that failed -> how its cause starts, or why its log is refused."""
 
 
 def read(name: str) -> str:
@@ -97,13 +110,28 @@ def expected(truth: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: truth.get(name, {}) for name in ROWS} | {name: truth.get(name) for name in FACTS}
 
 
-@pytest.mark.parametrize("name", TRUTH)
+def refusal(text: str) -> str:
+    with pytest.raises(UnsupportedVersionError) as caught:
+        parse_logs(text)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_every_real_log_of_an_old_version_is_refused(name: str) -> None:
+    text = read(name)
+    assert refusal(text) == f"this trtexec log is from {OLD[name]}, {NOT_SUPPORTED}"
+    with pytest.raises(UnsupportedVersionError) as caught:
+        parse_log(text)
+    assert caught.value.found.partition(" (")[0] == "TensorRT 7 or older"
+
+
+@pytest.mark.parametrize("name", READ)
 def test_every_real_log_gives_exactly_its_numbers(name: str) -> None:
     logs = parse_logs(read(name))
     assert [as_printed(log) for log in logs] == [expected(truth) for truth in truths(name)]
 
 
-@pytest.mark.parametrize("name", TRUTH)
+@pytest.mark.parametrize("name", READ)
 def test_every_real_log_gives_its_end_version_and_command(name: str) -> None:
     found = [(log.status, log.version, log.build_tag, log.command, len(log.warnings)) for log in parse_logs(read(name))]
     assert found == [
@@ -118,21 +146,28 @@ def test_every_real_log_gives_its_end_version_and_command(name: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", TRUTH)
+@pytest.mark.parametrize("name", READ)
 def test_no_error_line_is_missed(name: str) -> None:
     for log, truth in zip(parse_logs(read(name)), truths(name), strict=True):
         assert set(truth["error_lines"]) <= set(log.errors)
 
 
 def test_every_failure_has_its_cause() -> None:
-    found = {name: next((log.cause for log in parse_logs(read(name)) if log.cause), "") for name in CAUSES}
+    found = {
+        name: refusal(read(name))
+        if name in OLD
+        else next((log.cause for log in parse_logs(read(name)) if log.cause), "")
+        for name in CAUSES
+    }
     assert {name: cause[: len(CAUSES[name])] for name, cause in found.items()} == CAUSES
     failed = {name for name in TRUTH if any(truth["status"] == "FAILED" for truth in truths(name))}
     assert failed <= set(CAUSES)
 
 
 def test_a_cause_goes_on_over_its_untagged_lines() -> None:
-    assert parse_log(read("v7x_FAILED_gather_axis.txt")).cause == (
+    text = read("v7x_FAILED_gather_axis.txt")
+    assert "its banner names no version" in refusal(text)
+    assert parse_log(text.replace("TensorRT.trtexec #", "TensorRT.trtexec [TensorRT v8001] #")).cause == (
         "While parsing node number 2 [Gather]: ERROR: onnx2trt_utils.hpp:347 In function convert_axis: "
         "[8] Assertion failed: axis >= 0 && axis < nbDims"
     )
@@ -158,11 +193,14 @@ def test_an_error_of_a_run_that_passes_is_no_cause() -> None:
         ("v101601_02.txt", False),  # builds only
         ("v101401_dumpProfile_no_summary.txt", False),
         ("v100700_windows_fp16_HEAD_CUT.txt", False),
-        ("v7x_issue1162_dynshapes_qps0_cut.txt", False),
     ],
 )
 def test_passed_is_not_measured(name: str, *, measured: bool) -> None:
     assert parse_log(read(name)).measured is measured
+
+
+def test_averages_of_a_trace_without_queries_are_of_an_old_version() -> None:
+    assert "it has averages of a trace of 0 queries" in refusal(read("v7x_issue1162_dynshapes_qps0_cut.txt"))
 
 
 def test_what_a_build_tells() -> None:
@@ -221,7 +259,9 @@ WRAPPED: Mapping[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("around", WRAPPED)
 def test_what_stands_around_lines_changes_nothing(around: str) -> None:
-    for name in TRUTH:
+    for name in OLD:
+        assert OLD[name] in refusal("\n".join(map(WRAPPED[around], read(name).split("\n")))), name
+    for name in READ:
         wrapped = parse_logs("\n".join(map(WRAPPED[around], read(name).split("\n"))))
         logs = parse_logs(read(name))
         assert [as_printed(log) for log in wrapped] == [as_printed(log) for log in logs], name
@@ -290,7 +330,7 @@ def test_a_row_whose_name_is_cut_is_not_taken_for_another() -> None:
 
 def test_7_0_writes_the_head_of_its_first_block_in_another_way() -> None:
     text = read("v7x_notebook_intro_0.txt")
-    assert parse_log(text.replace("Host Latency", "Host latency")).rows == parse_log(text).rows
+    assert refusal(text.replace("Host Latency", "Host latency")) == refusal(text)
 
 
 @pytest.mark.parametrize("value", ["nan", "-nan", "inf", "1,234", "0,0441", "1.5.2", "", "ms", "0x1p3"])
@@ -306,7 +346,10 @@ def test_what_is_no_number_is_none(value: str) -> None:
 
 def test_averages_of_some_runs_are_no_numbers_of_the_whole() -> None:
     line = "Average over 10 runs is 25.9082 ms (host walltime is 26.0956 ms, 99% percentile time is 25.9656)."
-    assert parse_log(f"{line}\nDone.\n") == TrtexecLog()
+    assert "TensorRT 7 or older (it has the line 'Average over 10 runs is 25.9082 ms" in refusal(f"{line}\nDone.\n")
+    line = "[I] Average on 10 runs - GPU latency: 1.5 ms - Host latency: 1.6 ms (end to end 3 ms"
+    assert "TensorRT 7 or older (it has the line 'Average on 10 runs - GPU latency: 1.5 ms" in refusal(f"{line})")
+    assert parse_log(f"{line}, enqueue 0.9 ms)") == TrtexecLog()
 
 
 NEW, OTHER = read("v101601_01.txt"), read("v101601_08.txt")
@@ -480,7 +523,7 @@ def test_a_line_that_is_no_part_of_a_row_does_not_go_on_with_it() -> None:
 
 
 OF_THE_LAST = {"v84_two_summaries_without_banners_cut.txt", "v110000_three_stream_counts_grepped.txt"}
-FUZZED = sorted(set(TRUTH) - OF_THE_LAST)
+FUZZED = sorted(set(READ) - OF_THE_LAST)
 """All but those of whose earlier summaries the ground truth says nothing."""
 
 
@@ -532,11 +575,69 @@ def test_lines_lost_doubled_and_swapped_put_no_number_in_the_place_of_another(da
         assert numbers(as_printed(log)) <= told_by(name)
 
 
+@settings(max_examples=300, deadline=None)
+@given(name=st.sampled_from(sorted(OLD)), ends=st.tuples(st.floats(0, 1), st.floats(0, 1)))
+def test_a_part_of_an_old_log_is_refused_or_gives_no_time(name: str, ends: tuple[float, float]) -> None:
+    text = read(name)
+    first, last = sorted(int(len(text) * share) for share in ends)
+    try:
+        logs = parse_logs(text[first:last])
+    except UnsupportedVersionError:
+        return
+    assert [(log.rows, log.throughput_qps, log.walltime_s, log.gpu_total_s) for log in logs] == [
+        ({}, None, None, None) for _ in logs
+    ]
+
+
 def test_a_line_of_another_block_whose_head_is_lost_is_not_taken() -> None:
     lines = read("v7x_notebook_intro_0.txt").split("\n")
-    whole = parse_log("\n".join(lines)).rows
-    without = parse_log("\n".join(line for line in lines if not line.endswith(("Enqueue Time", "GPU Compute")))).rows
-    assert without == {name: whole[name] for name in ("latency", "end_to_end")}
+    without = "\n".join(line for line in lines if not line.endswith(("Enqueue Time", "GPU Compute")))
+    assert "TensorRT 7 or older" in refusal(without)
+    assert "it has the line 'median: 2.10938 ms'" in refusal("[I] median: 2.10938 ms\n[I] percentile: 2.12")
+
+
+OLD_BLOCK = (
+    "[I] Host Latency\n[I] min: 1.5 ms (end to end 1.75 ms)\n[I] walltime: 3 s\n[I] GPU Compute\n[I] min: 1.25 ms"
+)
+
+
+def test_a_version_that_is_named_is_told() -> None:
+    for named in ("&&&& RUNNING TensorRT.trtexec [TensorRT v7203] # trtexec", "[I] TensorRT version: 7.2.3"):
+        assert (
+            refusal(f"{named}\n[I] Starting inference") == f"this trtexec log is from TensorRT 7.2.3, {NOT_SUPPORTED}"
+        )
+    early = refusal(f"&&&& RUNNING TensorRT.trtexec [TensorRT v8000] # trtexec\n{OLD_BLOCK}")
+    found = "TensorRT 8.0.0, in the format of TensorRT 7 or older (it has the line 'min: 1.5 ms (end to end 1.75 ms)')"
+    assert early == f"this trtexec log is from {found}, {NOT_SUPPORTED}"
+
+
+def test_the_newest_of_two_summaries_without_banners_decides() -> None:
+    assert "it has the line 'min: 1.5 ms (end to end 1.75 ms)'" in refusal(f"{SUMMARY}\n{OLD_BLOCK}")
+    assert parse_log(f"{OLD_BLOCK}\n{SUMMARY}") == parse_log(SUMMARY)
+    (log,) = parse_logs(f"{OLD_BLOCK}\n[I] === Model Options ===\n[E] Engine set up failed")
+    assert (log.cause, log.rows) == ("Engine set up failed", {})
+
+
+def test_the_last_run_alone_decides_where_it_is_the_one_that_is_read() -> None:
+    old = read("v7x_jetson_resnet50_int8_b1.txt")
+    assert parse_log(f"{old}\n{NEW}") == parse_log(NEW)
+    assert "TensorRT 7 or older" in refusal(f"{old}\n{NEW}")
+    with pytest.raises(UnsupportedVersionError):
+        parse_log(f"{NEW}\n{old}")
+
+
+def test_a_newer_log_is_read_whatever_stands_beside_it() -> None:
+    others = "[I] mean: 1.5 ms\n[I] throughput: 7 qps\n[I] walltime: 3 s\nmedian: 2 ms"
+    assert as_printed(parse_log(f"{SUMMARY}\n{others}")) == as_printed(parse_log(SUMMARY))
+    edited = "&&&& PASSED TensorRT.trtexec # trtexec --onnx=m.onnx"
+    assert as_printed(parse_log(f"{SUMMARY}\n{edited}")) == as_printed(parse_log(SUMMARY))
+    failed = f"[I] TensorRT version: 8.6.1\n[E] Engine set up failed\n{edited.replace('PASSED', 'FAILED')}"
+    assert (parse_log(failed).version, parse_log(failed).status) == ((8, 6, 1), "FAILED")
+
+
+@pytest.mark.parametrize("length", range(len("&&&& RUNNING TensorRT.trtexec [TensorRT v8601]"), 12, -1))
+def test_a_banner_that_is_cut_is_no_old_one(length: int) -> None:
+    assert not parse_log("&&&& RUNNING TensorRT.trtexec [TensorRT v8601] # trtexec"[:length]).measured
 
 
 @settings(max_examples=150, deadline=None)

@@ -19,7 +19,9 @@ from pytest_ortperf.execution.trtexec.tool import ask_tool
 from standin import install_standin
 
 RECORDED = Path(__file__).parents[2] / "data" / "trtexec"
-FAILURES = [*sorted(path.name for path in RECORDED.glob("*FAILED*.txt")), "abort_cuda_driver_insufficient.txt"]
+RECORDED_FAILURES = sorted(path.name for path in RECORDED.glob("*FAILED*.txt"))
+OLD_FAILURES = [name for name in RECORDED_FAILURES if name.startswith("v7x")]
+FAILURES = [*(name for name in RECORDED_FAILURES if name not in OLD_FAILURES), "abort_cuda_driver_insufficient.txt"]
 QUICK_FAILURES = {
     "abort_cuda_driver_insufficient.txt",
     "v8601_FAILED_plugin_lib_load.txt",
@@ -80,6 +82,18 @@ def test_every_recorded_failure_gives_its_cause(run: Run, name: str) -> None:
         assert caught.value.kind == "provider unavailable"
     else:
         assert caught.value.kind in {"session error", "runtime error"}
+
+
+@pytest.mark.parametrize("name", OLD_FAILURES)
+def test_log_of_an_old_version_is_refused_whatever_it_says(run: Run, name: str) -> None:
+    with pytest.raises(CaseError) as caught:
+        run(name)
+    assert (caught.value.kind, caught.value.stage) == ("provider unavailable", "session")
+    assert caught.value.args[0] == (
+        "trtexec failed building the engine: this trtexec log is from TensorRT 7 or older (its banner names no "
+        "version), which is not supported. Logs of TensorRT 8.0 and newer are read; trtexec of TensorRT 8.6, 10.x and "
+        "11.x is supported for running. Install one of these versions and run trtexec again."
+    )
 
 
 BUILDING = "trtexec failed building the engine: it printed PASSED, then ended with"

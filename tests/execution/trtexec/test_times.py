@@ -18,7 +18,8 @@ from pytest_ortperf.execution.trtexec.times import parse_times
 
 DATA = Path(__file__).parents[2] / "data" / "trtexec_json"
 TRUTH: Mapping[str, Any] = json.loads((DATA / "ground_truth.json").read_text(encoding="utf-8"))
-WHOLE = sorted(name for name, truth in TRUTH.items() if "records" in truth)
+WHOLE = sorted(name for name, truth in TRUTH.items() if "records" in truth and "refused" not in truth)
+REFUSED = sorted(name for name, truth in TRUTH.items() if "refused" in truth)
 OLD = (8, 4, 1)
 
 
@@ -50,8 +51,24 @@ def test_real_files_give_the_statistics_of_their_runs(name: str) -> None:
     assert described(times.compute_ns) == pytest.approx(TRUTH[name]["compute_ms_without_warmup"], rel=5e-6)
 
 
+@pytest.mark.parametrize("name", REFUSED)
+def test_real_files_of_old_versions_are_refused(name: str) -> None:
+    with pytest.raises(CaseError) as caught:
+        parse_times(read(name), version=OLD, warm_up_ms=200)
+    assert str(caught.value) == (
+        f"trtexec's file of times cannot be used: it is from {TRUTH[name]['refused']}, which is not supported. Logs of "
+        f"TensorRT 8.0 and newer are read; trtexec of TensorRT 8.6, 10.x and 11.x is supported for running. "
+        f"Install one of these versions and run trtexec again."
+    )
+    assert (caught.value.stage, caught.value.kind) == ("timing", "runtime error")
+
+
 def test_copies_are_what_latency_has_over_compute() -> None:
-    times = parse_times(read("v7x_jetson_times_b32.json"), version=(7, 1, 3), warm_up_ms=200)
+    text = read("v7x_jetson_times_b32.json")
+    with pytest.raises(CaseError, match="it is from TensorRT 7 or older, which is not supported"):
+        parse_times(text, version=OLD, warm_up_ms=200)
+    renamed = text.replace('"inMs"', '"h2dMs"').replace('"outMs"', '"d2hMs"')
+    times = parse_times(renamed, version=OLD, warm_up_ms=200)
     sums = [sum(parts) / 1e6 for parts in zip(times.h2d_ns, times.compute_ns, times.d2h_ns, strict=True)]
     assert sums == pytest.approx([latency / 1e6 for latency in times.latency_ns], rel=1e-4)
 

@@ -93,6 +93,50 @@ def test_program_that_is_no_trtexec_says_so(tmp_path: Path, script: str, message
     assert str(caught.value) == message.format(path=path)
 
 
+SUPPORTED = "Logs of TensorRT 8.0 and newer are read; trtexec of TensorRT 8.6, 10.x and 11.x is supported for running."
+INSTALL = (
+    f"which is not supported. {SUPPORTED} Install one of these versions and name its program with "
+    f"--ortperf-trtexec=PATH."
+)
+OF_HELP = "=== Model Options ===\n  --onnx=<file>  ONNX model"
+
+
+@pytest.mark.parametrize(
+    ("printed", "code", "message"),
+    [
+        (
+            f"&&&& RUNNING TensorRT.trtexec # trtexec --help\n{OF_HELP}",
+            0,
+            "{path} is from TensorRT 7 or older (its banner names no version), {INSTALL}",
+        ),
+        (
+            "&&&& RUNNING TensorRT.trtexec # trtexec --help\n&&&& FAILED TensorRT.trtexec # trtexec --help",
+            1,
+            "{path} is from TensorRT 7 or older (its banner names no version), {INSTALL}",
+        ),
+        (
+            f"&&&& RUNNING TensorRT.trtexec [TensorRT v7203] # trtexec --help\n{OF_HELP}",
+            0,
+            "{path} is from TensorRT 7.2.3, {INSTALL}",
+        ),
+        (
+            OF_HELP,
+            0,
+            "{path} --help names no version of TensorRT that is known. {SUPPORTED} {ANOTHER}",
+        ),
+    ],
+)
+def test_program_of_an_old_or_unknown_version_says_so(tmp_path: Path, printed: str, code: int, message: str) -> None:
+    path = tmp_path / "trtexec"
+    path.write_text(f"#!/bin/sh\ncat <<'END'\n{printed}\nEND\nexit {code}\n", encoding="utf-8")
+    path.chmod(0o755)
+    with pytest.raises(ToolError) as caught:
+        ask_tool(path)
+    assert str(caught.value) == message.format(
+        path=path, INSTALL=INSTALL, SUPPORTED=SUPPORTED, ANOTHER="Name another program with --ortperf-trtexec=PATH."
+    )
+
+
 def test_program_of_another_machine_cannot_be_run(tmp_path: Path) -> None:
     path = tmp_path / "trtexec"
     path.write_bytes(b"\x7fELF of nobody")

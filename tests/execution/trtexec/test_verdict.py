@@ -6,7 +6,6 @@ import pytest
 
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.process.external_program import Ended
-from pytest_ortperf.execution.trtexec.log import parse_log
 from pytest_ortperf.execution.trtexec.verdict import require_success
 
 
@@ -23,6 +22,6 @@ from pytest_ortperf.execution.trtexec.verdict import require_success
 def test_what_is_wrong_with_the_installation_is_no_fault_of_the_model(cause: str) -> None:
     ended = Ended(output=cause, exit_code=1, signal=None, wall_ns=1)
     with pytest.raises(CaseError) as caught:
-        require_success(ended, parse_log(cause), doing="building the engine", stage="session")
+        require_success(ended, doing="building the engine", stage="session")
     assert caught.value.kind == "provider unavailable"
     assert caught.value.args[0].endswith(f": {cause}")

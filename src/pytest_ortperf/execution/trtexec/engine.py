@@ -14,7 +14,6 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings, Tool
 from pytest_ortperf.execution.session.engine_cache import engine_folders
 from pytest_ortperf.execution.trtexec.flags import BuildPlan, build_command
-from pytest_ortperf.execution.trtexec.log import parse_log
 from pytest_ortperf.execution.trtexec.printed import TrtexecLog
 from pytest_ortperf.execution.trtexec.started import Started
 from pytest_ortperf.execution.trtexec.verdict import require_success
@@ -67,8 +66,7 @@ def _built(shop: EngineBuild, plan: BuildPlan, started: Started, path: Path, tim
     with _unfinished(path) as work:
         command = build_command(shop.tool, plan, work, timings, shop.extra)
         ended = started.run(command)
-        log = parse_log(ended.output)
-        require_success(ended, log, doing="building the engine", stage="session")
+        log = require_success(ended, doing="building the engine", stage="session")
         if not work.exists() or not work.stat().st_size:
             raise CaseError(
                 f"trtexec failed building the engine: it printed PASSED and wrote none to {work}",

@@ -1,7 +1,7 @@
 """What trtexec printed: numbers by their name, never by position; what is cut or missing is absent.
 
-Written against logs of TensorRT 7.x to 11.0. A number counts only with its unit behind it, so that a log that
-ends inside one gives nothing instead of fewer digits.
+Written against logs of TensorRT 8.0 to 11.0; older ones are refused. A number counts only with its unit behind it,
+so that a log that ends inside one gives nothing instead of fewer digits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from pytest_ortperf.execution.trtexec.causes import find_cause, is_error
 from pytest_ortperf.execution.trtexec.messages import LogLine, lines_of, messages_of, runs_of
 from pytest_ortperf.execution.trtexec.printed import PrintedRow, TrtexecLog
-from pytest_ortperf.execution.trtexec.versions import version_in_words
+from pytest_ortperf.execution.trtexec.versions import OLDEST, UnsupportedVersionError, in_digits, version_in_words
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 
@@ -42,7 +42,7 @@ OPTIONS = {
 }
 """Line of the option section -> its name here."""
 
-_NEW_ROW = re.compile(
+_ROW = re.compile(
     rf"(?:^|(?<=ms )|(?<=qps ))(?P<name>{'|'.join(map(re.escape, sorted(ROWS, key=len, reverse=True)))}):\s*(?=min\b)"
 )
 """Head of a row: where a line starts, or where line breaks were lost."""
@@ -50,33 +50,27 @@ _NEW_ROW = re.compile(
 _CELL = re.compile(
     rf"\b(?P<key>min|max|mean|median|percentile\((?P<percent>{NUMBER})%\))\s*=?\s*(?P<value>{NUMBER})\s*ms(?!\w)"
 )
-_OLD_CELL = re.compile(
-    rf"^(?P<key>min|max|mean|median|percentile): (?P<value>{NUMBER}) ms(?: at (?P<percent>{NUMBER})%)?"
-    rf"(?: \(end to end (?P<end>{NUMBER}) ms(?: at {NUMBER}%)?\))?$"
-)
-_OLD_ORDER = ("min", "max", "mean", "median", "percentile")
-"""Of the lines of a block of 7.x."""
+_OLD_CELL = rf"(?:min|max|mean|median|percentile): {NUMBER} ms(?: at {NUMBER}%)?"
+_OLD_BLOCK = re.compile(rf"{_OLD_CELL} \(end to end ")
+"""Of a summary of TensorRT 7 and older, a line of its first block."""
 
-_BLOCKS = {
-    "Host Latency": "latency",
-    "Host latency": "latency",
-    "Enqueue Time": "enqueue",
-    "GPU Compute": "gpu_compute",
-}
-"""Heads of the blocks of 7.x; `Host latency` is 7.0's."""
+_OLD_LINE = re.compile(
+    rf"{_OLD_CELL}|throughput: {NUMBER} qps|walltime: {NUMBER} s|total compute time: {NUMBER} s"
+    rf"|Average on \d+ runs - GPU latency: {NUMBER} ms - Host latency: {NUMBER} ms \(end to end {NUMBER} ms\)"
+    rf"|Average over \d+ runs is {NUMBER} ms \(host walltime is {NUMBER} ms, .*"
+)
+"""Other lines of TensorRT 7 and older. Another program can print some of them beside a newer log."""
 
 _ADDS_UP = 0.01
 """Each mean is rounded by itself, and queries overlap."""
 
-_WHOLE = frozenset({"min", "max", "median"})
-_NEVER_OF_ENQUEUE = frozenset({"mean", "percentile"})
 _HERE = r"(?:^|(?<=\s))"
 _VERSION_TEXT = re.compile(r"^TensorRT version: (?P<text>\d+(?:\.\d+)*)\s*$")
 _OPTION = re.compile(rf"^(?P<name>{'|'.join(map(re.escape, OPTIONS))}): (?P<value>.*\S)\s*$")
 _FACTS: Mapping[str, re.Pattern[str]] = {
-    "throughput_qps": re.compile(rf"{_HERE}(?:Total )?throughput: ({NUMBER}) qps(?!\w)", re.IGNORECASE),
-    "walltime_s": re.compile(rf"{_HERE}(?:Total Host )?walltime: ({NUMBER}) s(?!\w)", re.IGNORECASE),
-    "gpu_total_s": re.compile(rf"{_HERE}Total (?:GPU )?compute time: ({NUMBER}) s(?!\w)", re.IGNORECASE),
+    "throughput_qps": re.compile(rf"{_HERE}(?:Total t|T)hroughput: ({NUMBER}) qps(?!\w)"),
+    "walltime_s": re.compile(rf"{_HERE}Walltime: ({NUMBER}) s(?!\w)"),
+    "gpu_total_s": re.compile(rf"{_HERE}Total GPU Compute Time: ({NUMBER}) s(?!\w)"),
     "gpu_cv_percent": re.compile(rf"coefficient of variance = ({NUMBER})%"),
     "build_s": re.compile(rf"^Engine built in ({NUMBER}) sec"),
     "deserialize_s": re.compile(rf"^Engine deserialized in ({NUMBER}) sec"),
@@ -96,11 +90,15 @@ _SUMMARY = re.compile(r"^=== Performance summary")
 
 def parse_log(text: str) -> TrtexecLog:
     """Return the last run of a log; see `parse_logs`."""
-    return parse_logs(text)[-1]
+    return _Parser().parse(list(runs_of(lines_of(text)))[-1])
 
 
 def parse_logs(text: str) -> tuple[TrtexecLog, ...]:
-    """Return each run of a text that may hold several, one after another. At least one, which may be empty."""
+    """Return each run of a text that may hold several, one after another. At least one, which may be empty.
+
+    Raises:
+        UnsupportedVersionError: TensorRT 7 or older wrote one of them.
+    """
     return tuple(_Parser().parse(run) for run in runs_of(lines_of(text)))
 
 
@@ -116,16 +114,17 @@ class _Parser:
         self.rows: dict[str, dict[str, float]] = {}
         self.percentiles: dict[str, dict[float, float]] = {}
         self.told: dict[str, str] = {}
-        self.block: str | None = None
-        self.least = 0
-        self.cell: str | None = None
+        self.old_banner: str | None = None
+        self.old_block: str | None = None
+        self.old_line: str | None = None
 
     def parse(self, run: Sequence[LogLine]) -> TrtexecLog:
-        """Return what the lines of a run say."""
+        """Return what the lines of a run say; refuse a run of TensorRT 7 or older."""
         for banner in (line.banner for line in run if line.banner):
             self._banner(banner)
         for level, message in messages_of(run):
             self._message(level, message)
+        self._refuse_old()
         if run and run[0].text.startswith("Latency:") and not self._adds_up():
             self.rows.pop("latency", None)
         lines = [line.text for line in run]
@@ -150,6 +149,8 @@ class _Parser:
         found: dict[str, object] = {"build_tag": banner["tag"], "command": banner["command"]}
         if banner["version"]:
             found["version"] = version_in_words(banner["version"])
+        elif banner["command"] and not banner["tag"]:  # so it is not cut
+            self.old_banner = "its banner names no version"
         if banner["word"] != "RUNNING":
             found["status"] = banner["word"]
         self.known.update({key: value for key, value in found.items() if value})
@@ -163,15 +164,16 @@ class _Parser:
             self._new_run()
         if _SUMMARY.search(message):
             self._new_summary()
-        if not self._old_line(message):
-            self._fact(message)
-            self._new_rows(message)
+        self._note_old(message)
+        self._fact(message)
+        self._take_rows(message)
 
     def _new_run(self) -> None:
         """Forget what a run told whose banner, or the one of this run, is lost."""
         self._new_summary(set(self.facts))
         self.counts.clear()
         self.options.clear()
+        self.old_block = self.old_line = None
 
     def _new_trace(self) -> None:
         """Forget what another measurement of the same run told: its numbers are not those of this one."""
@@ -179,33 +181,38 @@ class _Parser:
         self.counts.clear()
 
     def _new_summary(self, of_old: AbstractSet[str] = _OF_SUMMARY) -> None:
-        self.rows, self.percentiles, self.told, self.block = {}, {}, {}, None
+        self.rows, self.percentiles, self.told = {}, {}, {}
         for name in of_old:
             self.facts.pop(name, None)
 
-    def _new_rows(self, message: str) -> None:
-        heads = list(_NEW_ROW.finditer(message))
+    def _take_rows(self, message: str) -> None:
+        heads = list(_ROW.finditer(message))
         for head, end in zip(heads, [*(head.start() for head in heads[1:]), len(message)], strict=False):
             self._cells(ROWS[head["name"]], message[head.end() : end])
-            self.block = None
+            self.old_block = None
 
-    def _old_line(self, message: str) -> bool:
-        """Take a line of a summary of 7.x; say whether it was one."""
-        if message in _BLOCKS:
-            if _BLOCKS[message] == "latency" or _BLOCKS[message] in self.rows:
-                self._new_summary()
-            self.block, self.least, self.cell = _BLOCKS[message], 0, None
-            return True
-        cell = _OLD_CELL.match(message) if self.block else None
-        if cell and self.block:
-            self._old_cell(self.block, cell)
-        return cell is not None
+    def _note_old(self, message: str) -> None:
+        """Keep a line that TensorRT 8.0 and newer do not print."""
+        if _OLD_BLOCK.search(message):
+            self.old_block = self.old_block or f"it has the line '{message[:80]}'"
+        elif _OLD_LINE.fullmatch(message):
+            self.old_line = self.old_line or f"it has the line '{message[:80]}'"
+        elif self.counts.get("queries") == 0 and message.startswith("Average on "):
+            self.old_line = self.old_line or "it has averages of a trace of 0 queries"
 
-    def _belongs(self, name: str, cell: re.Match[str]) -> bool:
-        """Whether a line can be of this block: the head of its own may be lost."""
-        if name == "enqueue" and cell["key"] in _NEVER_OF_ENQUEUE:
-            return False
-        return _OLD_ORDER.index(cell["key"]) >= self.least and (cell["end"] is not None) == (name == "latency")
+    def _refuse_old(self) -> None:
+        """Refuse a run of TensorRT 7 or older.
+
+        A line of a block is a sure sign. A banner may be edited, and other programs can print the other lines: these
+        count only if no version and no row shows a newer one.
+        """
+        version: Any = self.known.get("version")
+        sign = self.old_block or (None if version or self.rows else self.old_line or self.old_banner)
+        if version and version < OLDEST:
+            raise UnsupportedVersionError(f"TensorRT {in_digits(version)}")
+        if sign:
+            named = f"TensorRT {in_digits(version)}, in the format of " if version else ""
+            raise UnsupportedVersionError(f"{named}TensorRT 7 or older ({sign})")
 
     def _cells(self, name: str, message: str) -> None:
         if self.told.get(name, message) != message:  # of another summary, whose head is lost
@@ -216,29 +223,11 @@ class _Parser:
             if cell["key"] in seen:  # of a row without a known name
                 break
             seen.add(cell["key"])
-            self._put(name, cell["key"], cell["percent"], float(cell["value"]))
-
-    def _old_cell(self, name: str, cell: re.Match[str]) -> None:
-        if cell.string == self.cell:  # printed twice
-            return
-        if not self._belongs(name, cell):
-            self.block = None
-            if not self.rows.get(name, {}).keys() >= _WHOLE:  # so what was told under its head may not be its own
-                self.rows.pop(name, None)
-            return
-        self.cell = cell.string
-        self.least = _OLD_ORDER.index(cell["key"]) + 1
-        self._put(name, cell["key"], cell["percent"], float(cell["value"]))
-        if cell["end"]:
-            self._put("end_to_end", cell["key"], cell["percent"], float(cell["end"]))
-
-    def _put(self, name: str, key: str, percent: str | None, value: float) -> None:
-        cells = self.rows.setdefault(name, {})
-        percentiles = self.percentiles.setdefault(name, {})
-        if percent is not None:
-            percentiles[float(percent)] = value
-        elif not key.startswith("percentile"):  # without its percent, cut, it says nothing
-            cells[key] = value
+            cells, percentiles = self.rows.setdefault(name, {}), self.percentiles.setdefault(name, {})
+            if cell["percent"] is None:
+                cells[cell["key"]] = float(cell["value"])
+            else:
+                percentiles[float(cell["percent"])] = float(cell["value"])
 
     def _row(self, name: str) -> PrintedRow:
         return PrintedRow(percentiles=self.percentiles[name], **self.rows[name])

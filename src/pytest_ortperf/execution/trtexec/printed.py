@@ -46,7 +46,7 @@ class TrtexecLog:
     """`latency`, `gpu_compute`, `h2d`, `d2h`, `enqueue`, `end_to_end` -> numbers of the last summary printed."""
 
     throughput_qps: float | None = None
-    """As printed: 7.x prints 0 for explicit batches, and counts samples instead of queries for implicit ones."""
+    """As printed; with an implicit batch it counts samples instead of queries."""
 
     warmup_queries: int | None = None
     queries: int | None = None

@@ -35,7 +35,6 @@ from pytest_ortperf.execution.trtexec.flags import (
     user_flags,
 )
 from pytest_ortperf.execution.trtexec.inputs import fed_shapes_text, profile_of, write_inputs
-from pytest_ortperf.execution.trtexec.log import parse_log
 from pytest_ortperf.execution.trtexec.memory import ProgramMemory, program_memory
 from pytest_ortperf.execution.trtexec.notes import fact_of, timing_note, with_commands, with_engine, with_timed
 from pytest_ortperf.execution.trtexec.outputs import parse_outputs
@@ -154,7 +153,7 @@ class TrtexecExecution(Execution):
             command = run_command(self._tool, engine.path, [*self._fed(data, started), *flags])
             self.facts.program = with_commands(self._program, validate=shlex.join(command))
             ended = started.run(command)
-            require_success(ended, parse_log(ended.output), doing="running the engine", stage="first_run")
+            require_success(ended, doing="running the engine", stage="first_run")
             signature: Any = self._signature
             wanted = wanted_outputs(signature, self.case)
             metas = [meta for meta in self._signature.outputs if wanted is None or meta.name in wanted]

@@ -14,7 +14,6 @@ from pytest_ortperf.execution.case_settings import ExecutionSettings, Tool
 from pytest_ortperf.execution.timing.stop_rule import MIN_SLOW_RUNS, Goal, StopRule, block_runs
 from pytest_ortperf.execution.timing.warm_up import MIN_S
 from pytest_ortperf.execution.trtexec.flags import run_command, timing_flags
-from pytest_ortperf.execution.trtexec.log import parse_log
 from pytest_ortperf.execution.trtexec.printed import PrintedRow, TrtexecLog
 from pytest_ortperf.execution.trtexec.started import Started
 from pytest_ortperf.execution.trtexec.times import Times, parse_times
@@ -84,8 +83,7 @@ def _timed(timing: str, task: Task, settings: ExecutionSettings, started: Starte
     exported.unlink(missing_ok=True)
     command = run_command(task.tool, task.engine, _flags(timing, task, settings, seconds, warm_up_ms))
     ended = started.run(command)
-    log = parse_log(ended.output)
-    require_success(ended, log, doing=f"measuring {timing}", stage="timing")
+    log = require_success(ended, doing=f"measuring {timing}", stage="timing")
     _require_mode(log, timing)
     _require_numbers(log, timing)
     times, lacks = _exported(exported, task.tool, warm_up_ms, log, timing)

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.trtexec.versions import unsupported
 
 WARM_UP_LEFT_OUT = (8, 5, 1)
 """From this version on trtexec leaves the queries of its warm-up out of the file; before it, readers have to."""
-
-_COPIES = (("h2dMs", "d2hMs"), ("inMs", "outMs"))
-"""Copy to the device and back: as named since 8.0, and before."""
 
 NS_PER_MS = 1_000_000
 
@@ -48,12 +46,12 @@ def parse_times(text: str, *, version: tuple[int, int, int] | None, warm_up_ms: 
         records = _after_warm_up(records, warm_up_ms)
     if not records:
         raise _error(f"it has no query after {warm_up_ms:g} ms of warm-up")
-    h2d, d2h = _copy_keys(records[0])
+    _require_copies(records[0])
     return Times(
         compute_ns=_column(records, "computeMs"),
         latency_ns=_column(records, "latencyMs"),
-        h2d_ns=_column(records, h2d),
-        d2h_ns=_column(records, d2h),
+        h2d_ns=_column(records, "h2dMs"),
+        d2h_ns=_column(records, "d2hMs"),
     )
 
 
@@ -73,10 +71,11 @@ def _after_warm_up(records: list[Mapping[str, Any]], warm_up_ms: float) -> list[
     return records[first:]
 
 
-def _copy_keys(record: Mapping[str, Any]) -> tuple[str, str]:
-    for keys in _COPIES:
-        if all(key in record for key in keys):
-            return keys
+def _require_copies(record: Mapping[str, Any]) -> None:
+    if record.keys() >= {"h2dMs", "d2hMs"}:
+        return
+    if record.keys() >= {"inMs", "outMs"}:
+        raise _error(unsupported("it is from TensorRT 7 or older", "run trtexec again"))
     raise _error(f"its records have the keys {', '.join(record)}")
 
 

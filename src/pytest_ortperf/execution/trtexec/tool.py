@@ -14,13 +14,11 @@ from pytest_ortperf.execution.case_settings import Tool
 from pytest_ortperf.execution.machine.tensorrt_libraries import MAX_DEPTH, MAX_SECONDS, files_below
 from pytest_ortperf.execution.trtexec.causes import find_cause
 from pytest_ortperf.execution.trtexec.log import parse_log
+from pytest_ortperf.execution.trtexec.versions import SUPPORTED, UnsupportedVersionError, unsupported
 
 NAME = "trtexec"
 PLACES = ("/usr/src/tensorrt/bin", "/usr/local/TensorRT*/bin", "/opt/tensorrt/bin")
 """Where NVIDIA's packages, its archives unpacked as its guide says, and its containers put it."""
-
-OLDEST = (8, 0, 0)
-"""Before it, the banner names no version, and what a number means depends on the version."""
 
 PROBE_S = 60.0
 """It loads TensorRT's libraries of gigabytes before it prints a line."""
@@ -73,19 +71,24 @@ def ask_tool(path: Path, timeout_s: float = PROBE_S) -> Tool:
     """Return what a program says of itself.
 
     Raises:
-        ToolError: If it cannot be started, ends without its help, or is of no version that is known here.
+        ToolError: If it cannot be started, is from TensorRT 7 or older, ends without its help, or names no version.
     """
     code, text = _answer(path, timeout_s)
-    log = parse_log(text)
+    try:
+        log = parse_log(text)
+    except UnsupportedVersionError as error:
+        raise ToolError(
+            unsupported(f"{path} is from {error.found}", "name its program with --ortperf-trtexec=PATH")
+        ) from error
     flags = read_flags(text)
     if code != 0 or not flags:
         cause = log.cause or find_cause(text.splitlines()) or next(iter(text.strip().splitlines()[-1:]), "no output")
         how = f"signal {-code}" if code < 0 else f"exit status {code}"
         raise ToolError(f"{path} --help ended with {how}: {cause}")
-    if log.version is None or log.version < OLDEST:
+    if log.version is None:
         raise ToolError(
-            f"{path}: its version is not recognised: its banner names "
-            f"{'none' if log.version is None else '.'.join(map(str, log.version))}; TensorRT 8.0 and later can be used"
+            f"{path} --help names no version of TensorRT that is known. {SUPPORTED} "
+            f"Name another program with --ortperf-trtexec=PATH."
         )
     return Tool(path=str(path), version=log.version, build_tag=log.build_tag, flags=flags)
 

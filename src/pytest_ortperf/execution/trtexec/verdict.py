@@ -7,7 +7,9 @@ import signal as signals
 
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.process.external_program import Ended
+from pytest_ortperf.execution.trtexec.log import parse_log
 from pytest_ortperf.execution.trtexec.printed import TrtexecLog
+from pytest_ortperf.execution.trtexec.versions import UnsupportedVersionError
 
 _INSTALLATION = re.compile(
     r"error while loading shared libraries|Unable to open library|cannot open shared object file"
@@ -23,22 +25,25 @@ _BY_SHELL = 128
 _LAST = 200
 
 
-def require_success(ended: Ended, log: TrtexecLog, *, doing: str, stage: str) -> None:
-    """Refuse a run that did not end well, whatever it printed before.
+def require_success(ended: Ended, *, doing: str, stage: str) -> TrtexecLog:
+    """Return the log of a run; refuse one that did not end well, whatever it printed before.
 
     Args:
-        ended: How the process ended.
-        log: What it printed.
+        ended: How the process ended, and what it printed.
         doing: For the message, such as `building the engine`.
         stage: Where the case is.
 
     Raises:
-        CaseError: Kind `crash` with the signal, `provider unavailable` if the installation is at fault, else
+        CaseError: Kind `crash` with the signal, `provider unavailable` if the installation is at fault or too old, else
             `session error` in stage `session` and `runtime error` later.
     """
+    try:
+        log = parse_log(ended.output)
+    except UnsupportedVersionError as error:
+        raise CaseError(f"trtexec failed {doing}: {error}", stage=stage, kind="provider unavailable") from error
     number = _signal_of(ended)
     if number is None and ended.exit_code == 0 and log.status == "PASSED":
-        return
+        return log
     cause = log.cause or _last_line(ended.output)
     text = f"trtexec failed {doing}: {_how(ended, log, number)}"
     if log.status != "PASSED" and cause:

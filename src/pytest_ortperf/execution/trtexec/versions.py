@@ -1,6 +1,30 @@
-"""TensorRT's versions as trtexec spells them."""
+"""TensorRT's versions: how trtexec spells them, and which are too old."""
 
 from __future__ import annotations
+
+from pytest_ortperf.errors import OrtPerfError
+
+OLDEST = (8, 0, 0)
+"""Before it, the banner names no version and the summary has another format."""
+
+SUPPORTED = "Logs of TensorRT 8.0 and newer are read; trtexec of TensorRT 8.6, 10.x and 11.x is supported for running."
+
+
+class UnsupportedVersionError(OrtPerfError):
+    """A log of TensorRT 7 or older.
+
+    Attributes:
+        found: Its version, as far as it can be told, and how it was.
+    """
+
+    def __init__(self, found: str) -> None:
+        super().__init__(unsupported(f"this trtexec log is from {found}", "run trtexec again"))
+        self.found = found
+
+
+def unsupported(what: str, then: str) -> str:
+    """Return why something old is refused, what is supported, and what to do after installing that."""
+    return f"{what}, which is not supported. {SUPPORTED} Install one of these versions and {then}."
 
 
 def version_of(digits: str) -> tuple[int, int, int] | None:
@@ -23,3 +47,8 @@ def version_in_words(text: str) -> tuple[int, int, int] | None:
     if len(parts) == 1:
         return version_of(text)
     return (*parts[:3], 0)[:3] if len(parts) >= 2 else None  # type: ignore[return-value] # noqa: PLR2004
+
+
+def in_digits(version: tuple[int, int, int]) -> str:
+    """Return `8.6.1`."""
+    return ".".join(map(str, version))
