@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ortperf.execution.trtexec.advice import advice_of, graph_refusal
 from pytest_ortperf.execution.trtexec.log import parse_log
+from pytest_ortperf.execution.trtexec.printed import advice_of, graph_refusal
 
 STAMP = "[11/28/2026-10:00:00]"
 WARNINGS = {

@@ -7,8 +7,8 @@ import pytest
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import Tool
 from pytest_ortperf.execution.trtexec.flags import BuildPlan, build_command, half_flag, run_command, timing_flags
+from pytest_ortperf.execution.trtexec.log import version_of
 from pytest_ortperf.execution.trtexec.tool import ask_tool, read_flags
-from pytest_ortperf.execution.trtexec.versions import version_of
 from standin import VERSIONS, install_standin
 
 HELP = Path(__file__).parents[2] / "data" / "trtexec_help"

@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_ortperf.execution.trtexec.log import parse_log, parse_logs
+from pytest_ortperf.execution.trtexec.log import UnsupportedVersionError, parse_log, parse_logs, version_of
 from pytest_ortperf.execution.trtexec.printed import PrintedRow, TrtexecLog
-from pytest_ortperf.execution.trtexec.versions import UnsupportedVersionError, version_of
 
 DATA = [Path(__file__).parents[2] / "data" / name for name in ("trtexec", "trtexec_more")]
 TRUTH: Mapping[str, Any] = {

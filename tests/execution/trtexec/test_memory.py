@@ -10,7 +10,7 @@ from execution.fake_nvml import MIB, FakeNvml
 from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu
 from pytest_ortperf.execution.record_builder import Journal, RecordBuilder
 from pytest_ortperf.execution.trtexec.memory import NOT_TAKEN, ProgramMemory
-from pytest_ortperf.execution.trtexec.started import Started
+from pytest_ortperf.execution.trtexec.program_run import Started
 from pytest_ortperf.records.resources import DeviceMemory
 
 PID = 4321

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.trtexec.outputs import parse_outputs
-from pytest_ortperf.execution.trtexec.signature import TensorMeta
+from pytest_ortperf.execution.trtexec.program_tensors import TensorMeta, parse_outputs
 
 PROB = TensorMeta("prob", "tensor(float)", [2, 2])
 LABEL = TensorMeta("label", "tensor(int64)", ["n"])

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.trtexec.times import parse_times
+from pytest_ortperf.execution.trtexec.timed import parse_times
 
 DATA = Path(__file__).parents[2] / "data" / "trtexec_json"
 TRUTH: Mapping[str, Any] = json.loads((DATA / "ground_truth.json").read_text(encoding="utf-8"))

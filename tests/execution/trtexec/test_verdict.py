@@ -6,7 +6,7 @@ import pytest
 
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.process.external_program import Ended
-from pytest_ortperf.execution.trtexec.verdict import require_success
+from pytest_ortperf.execution.trtexec.program_run import require_success
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,7 @@ from pytest_ortperf.execution.case_settings import ExecutionSettings, Tool
 from pytest_ortperf.execution.session.engine_cache import engine_folders
 from pytest_ortperf.execution.trtexec.flags import BuildPlan, build_command
 from pytest_ortperf.execution.trtexec.printed import TrtexecLog
-from pytest_ortperf.execution.trtexec.started import Started
-from pytest_ortperf.execution.trtexec.verdict import require_success
+from pytest_ortperf.execution.trtexec.program_run import Started, require_success
 
 ENGINE = "model.engine"
 TIMINGS = "timing.cache"

@@ -12,7 +12,7 @@ from pytest_ortperf.execution.case_settings import ExecutionSettings, Tool
 from pytest_ortperf.execution.machine.lease import device_of
 from pytest_ortperf.execution.model.precision import STRONGLY_TYPED_MAJOR
 from pytest_ortperf.execution.session.tensorrt import Sizes
-from pytest_ortperf.execution.trtexec.inputs import shapes_text
+from pytest_ortperf.execution.trtexec.program_tensors import shapes_text
 from pytest_ortperf.execution.trtexec.tool import NAME
 
 TIMINGS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

@@ -2,6 +2,8 @@
 
 Written against logs of TensorRT 8.0 to 11.0; older ones are refused. A number counts only with its unit behind it,
 so that a log that ends inside one gives nothing instead of fewer digits.
+
+TensorRT's versions: how trtexec spells them, and which are too old.
 """
 
 from __future__ import annotations
@@ -12,10 +14,59 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from pytest_ortperf.execution.trtexec.causes import find_cause, is_error
-from pytest_ortperf.execution.trtexec.messages import LogLine, lines_of, messages_of, runs_of
+from pytest_ortperf.errors import OrtPerfError
+from pytest_ortperf.execution.trtexec.causes import LogLine, find_cause, is_error, lines_of, messages_of, runs_of
 from pytest_ortperf.execution.trtexec.printed import PrintedRow, TrtexecLog
-from pytest_ortperf.execution.trtexec.versions import OLDEST, UnsupportedVersionError, in_digits, version_in_words
+
+OLDEST = (8, 0, 0)
+"""Before it, the banner names no version and the summary has another format."""
+
+SUPPORTED = "Logs of TensorRT 8.0 and newer are read; trtexec of TensorRT 8.6, 10.x and 11.x is supported for running."
+
+
+class UnsupportedVersionError(OrtPerfError):
+    """A log of TensorRT 7 or older.
+
+    Attributes:
+        found: Its version, as far as it can be told, and how it was.
+    """
+
+    def __init__(self, found: str) -> None:
+        super().__init__(unsupported(f"this trtexec log is from {found}", "run trtexec again"))
+        self.found = found
+
+
+def unsupported(what: str, then: str) -> str:
+    """Return why something old is refused, what is supported, and what to do after installing that."""
+    return f"{what}, which is not supported. {SUPPORTED} Install one of these versions and {then}."
+
+
+def version_of(digits: str) -> tuple[int, int, int] | None:
+    """Return major, minor and patch of a banner's number.
+
+    Up to 9.x it is major x 1000 + minor x 100 + patch, from 10 on major x 10000 + minor x 100 + patch
+    (`NV_TENSORRT_VERSION` in TensorRT's NvInferVersion.h).
+    """
+    number = int(digits)
+    if 1_000 <= number < 10_000:  # noqa: PLR2004 - see above
+        return number // 1000, number // 100 % 10, number % 100
+    if number >= 100_000:  # noqa: PLR2004 - see above
+        return number // 10_000, number // 100 % 100, number % 100
+    return None
+
+
+def version_in_words(text: str) -> tuple[int, int, int] | None:
+    """Return the version of `8601` or `8.6.1`."""
+    parts = [int(part) for part in text.split(".")]
+    if len(parts) == 1:
+        return version_of(text)
+    return (*parts[:3], 0)[:3] if len(parts) >= 2 else None  # type: ignore[return-value] # noqa: PLR2004
+
+
+def in_digits(version: tuple[int, int, int]) -> str:
+    """Return `8.6.1`."""
+    return ".".join(map(str, version))
+
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 

@@ -11,7 +11,7 @@ from pytest_ortperf.execution.machine.device_monitor import DeviceMemoryMeter, M
 from pytest_ortperf.execution.machine.lease import device_of
 from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu, cuda_uuid, opened_gpu
 from pytest_ortperf.execution.record_builder import RecordBuilder
-from pytest_ortperf.execution.trtexec.started import Started
+from pytest_ortperf.execution.trtexec.program_run import Started
 from pytest_ortperf.records.resources import Resources
 
 RUN_POLL_S = 0.25

@@ -1,4 +1,7 @@
-"""A case that trtexec runs: model -> engine -> outputs compared | latencies, with the inputs of every other case."""
+"""A case that trtexec runs: model -> engine -> outputs compared | latencies, with the inputs of every other case.
+
+What engines and measured runs add to the facts of a program.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,6 @@ from pytest_ortperf.execution.model.precision import noted
 from pytest_ortperf.execution.process.external_program import folder_of
 from pytest_ortperf.execution.session.resolved_options import lower_precisions, lower_precisions_note
 from pytest_ortperf.execution.session.run_errors import wanted_outputs
-from pytest_ortperf.execution.trtexec.advice import graph_refusal
-from pytest_ortperf.execution.trtexec.chosen import chosen_tool
 from pytest_ortperf.execution.trtexec.engine import Engine, EngineBuild, engine_of
 from pytest_ortperf.execution.trtexec.flags import (
     BUILD_SECTIONS,
@@ -34,15 +35,74 @@ from pytest_ortperf.execution.trtexec.flags import (
     run_command,
     user_flags,
 )
-from pytest_ortperf.execution.trtexec.inputs import fed_shapes_text, profile_of, write_inputs
 from pytest_ortperf.execution.trtexec.memory import ProgramMemory, program_memory
-from pytest_ortperf.execution.trtexec.notes import fact_of, timing_note, with_commands, with_engine, with_timed
-from pytest_ortperf.execution.trtexec.outputs import parse_outputs
-from pytest_ortperf.execution.trtexec.signature import Signature, read_signature
-from pytest_ortperf.execution.trtexec.started import Started
+from pytest_ortperf.execution.trtexec.printed import advice_of, graph_refusal
+from pytest_ortperf.execution.trtexec.program_run import Started, require_success
+from pytest_ortperf.execution.trtexec.program_tensors import (
+    Signature,
+    fed_shapes_text,
+    parse_outputs,
+    profile_of,
+    read_signature,
+    write_inputs,
+)
 from pytest_ortperf.execution.trtexec.timed import Task, Timed, measure_timing
-from pytest_ortperf.execution.trtexec.verdict import require_success
-from pytest_ortperf.records.program import ProgramFact
+from pytest_ortperf.execution.trtexec.tool import chosen_tool
+from pytest_ortperf.records.program import FROM_SAMPLES, ProgramFact
+
+BY_EVENTS = "by CUDA events: launching on the host is not inside"
+
+_MIB = 2**20
+
+
+def fact_of(tool: Tool) -> ProgramFact:
+    """Return what is known before it starts."""
+    return ProgramFact(path=tool.path, version=tool.version_text, build_tag=tool.build_tag)
+
+
+def with_commands(known: ProgramFact, **commands: str) -> ProgramFact:
+    """Return the facts with command lines that were run."""
+    return dataclasses.replace(known, commands={**known.commands, **commands})
+
+
+def with_engine(known: ProgramFact, engine: Engine) -> ProgramFact:
+    """Return the facts with an engine and what its build told."""
+    log = engine.log
+    noted = dataclasses.replace(
+        known,
+        engine="loaded" if log is None else "built",
+        engine_byte=engine.byte,
+        build_ns=_scaled(log.build_s, 1e9) if log else None,
+        build_wall_ns=engine.wall_ns,
+        build_peak_byte=_scaled(log.builder_peak_gpu_mib, _MIB) if log else None,
+    )
+    return with_commands(noted, build=engine.command) if engine.command else noted
+
+
+def with_timed(known: ProgramFact, timing: str, timed: Timed) -> ProgramFact:
+    """Return the facts with one timing mode."""
+    log = timed.log
+    rate = {timing: log.throughput_qps} if log.throughput_qps else {}
+    noted = dataclasses.replace(
+        known,
+        numbers_from={**known.numbers_from, timing: timed.numbers_from},
+        throughput_per_s={**known.throughput_per_s, **rate},
+        load_ns=known.load_ns or _scaled(log.deserialize_s, 1e9),
+        context_byte=known.context_byte or _scaled(log.context_mib, _MIB),
+        advice=tuple(dict.fromkeys((*known.advice, *advice_of(log)))),
+    )
+    return with_commands(noted, **{timing: timed.command})
+
+
+def timing_note(timed: Timed) -> str:
+    """Return what is to be known of the numbers of a timing mode."""
+    origin = [] if timed.numbers_from == FROM_SAMPLES else [timed.numbers_from]
+    return "; ".join([BY_EVENTS, *origin, *advice_of(timed.log)])
+
+
+def _scaled(value: float | None, unit: float) -> int | None:
+    return None if value is None else round(value * unit)
+
 
 DEFAULT_TIMINGS = ("bound", "bound+copies")
 NO_HOST = "trtexec times the GPU by CUDA events: there is no call from arrays to arrays to time; see bound+copies"

@@ -1,4 +1,7 @@
-"""The trtexec program of this machine: where it is, which version, and which flags it takes. Standard library only."""
+"""The trtexec program of this machine: where it is, which version, and which flags it takes. Standard library only.
+
+The trtexec that the settings of a case mean.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,33 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from pytest_ortperf.execution.case_settings import Tool
+from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.case_settings import ExecutionSettings, Tool
 from pytest_ortperf.execution.machine.tensorrt_libraries import MAX_DEPTH, MAX_SECONDS, files_below
 from pytest_ortperf.execution.trtexec.causes import find_cause
-from pytest_ortperf.execution.trtexec.log import parse_log
-from pytest_ortperf.execution.trtexec.versions import SUPPORTED, UnsupportedVersionError, unsupported
+from pytest_ortperf.execution.trtexec.log import SUPPORTED, UnsupportedVersionError, parse_log, unsupported
+
+
+def chosen_tool(settings: ExecutionSettings) -> Tool:
+    """Return the program that a run found for all its cases; where it found none, as in a user's own test, look now.
+
+    Raises:
+        CaseError: Stage `session`, kind `provider unavailable`, with the reason why none can be used.
+    """
+    if settings.trtexec_tool is not None:
+        return settings.trtexec_tool
+    problem = settings.unusable.get(NAME)
+    if problem is not None:
+        raise _unusable(problem)
+    try:
+        return find_tool(settings.trtexec, settings.workspace)
+    except ToolError as error:
+        raise _unusable(str(error)) from error
+
+
+def _unusable(problem: str) -> CaseError:
+    return CaseError(f"trtexec cannot be used here: {problem}", stage="session", kind="provider unavailable")
+
 
 NAME = "trtexec"
 PLACES = ("/usr/src/tensorrt/bin", "/usr/local/TensorRT*/bin", "/opt/tensorrt/bin")

@@ -1,17 +1,150 @@
-"""What trtexec is fed: a file a tensor with the bytes of the engine's binding, and the shapes to build and run for."""
+"""What trtexec is fed: a file a tensor with the bytes of the engine's binding, and the shapes to build and run for.
+
+Inputs and outputs of a model file, in the words of an ONNX Runtime session: no session is made of it here.
+
+The outputs that trtexec exports: JSON of name, dimensions and values, with six significant digits.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.inputs.tensor_types import DTYPES, Array, Value, element_name
+from pytest_ortperf.execution.inputs.tensor_types import (
+    DTYPES,
+    Array,
+    Value,
+    element_name,
+    element_of_number,
+    parse_type,
+)
 from pytest_ortperf.execution.session.tensorrt import Sizes
-from pytest_ortperf.execution.trtexec.signature import TensorMeta
+
+
+@dataclass(frozen=True, slots=True)
+class TensorMeta:
+    """What `InferenceSession.get_inputs` returns is like it."""
+
+    name: str
+    type: str
+    shape: list[Any]
+    """Numbers, names of symbolic dimensions, `None` for one without a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Answers as an `InferenceSession` does where only the model is asked for."""
+
+    inputs: tuple[TensorMeta, ...]
+    outputs: tuple[TensorMeta, ...]
+    overridable: tuple[TensorMeta, ...]
+
+    def get_inputs(self) -> list[TensorMeta]:
+        """Return what must be fed."""
+        return list(self.inputs)
+
+    def get_outputs(self) -> list[TensorMeta]:
+        """Return what is computed."""
+        return list(self.outputs)
+
+    def get_overridable_initializers(self) -> list[TensorMeta]:
+        """Return inputs that have a value already."""
+        return list(self.overridable)
+
+
+def read_signature(path: str, fixed: Mapping[str, int]) -> Signature:
+    """Return the signature of a model file.
+
+    Args:
+        path: The model; its external data is not read.
+        fixed: Sizes of symbolic dimensions that count as static.
+    """
+    graph = onnx.load_model(path, load_external_data=False).graph
+    given = {tensor.name for tensor in graph.initializer}
+    inputs = tuple(_metas(graph.input, fixed))
+    return Signature(
+        inputs=tuple(meta for meta in inputs if meta.name not in given),
+        outputs=tuple(_metas(graph.output, {})),
+        overridable=tuple(meta for meta in inputs if meta.name in given),
+    )
+
+
+def _metas(values: Iterable[onnx.ValueInfoProto], fixed: Mapping[str, int]) -> Iterable[TensorMeta]:
+    for value in values:
+        kind = value.type.WhichOneof("value")
+        tensor = value.type.tensor_type
+        text = f"tensor({element_of_number(tensor.elem_type)})" if kind == "tensor_type" else str(kind)
+        yield TensorMeta(value.name, text, [_dimension(dim, fixed) for dim in tensor.shape.dim])
+
+
+def _dimension(dim: onnx.TensorShapeProto.Dimension, fixed: Mapping[str, int]) -> int | str | None:
+    if dim.HasField("dim_value"):
+        return dim.dim_value
+    return fixed.get(dim.dim_param, dim.dim_param) or None
+
+
+_VALUES = re.compile(r'("values"\s*:\s*\[)([^\]]*)(\])')
+_NO_NUMBER = re.compile(r"(-?)\b(nan|inf)\b(?:\(\w*\))?", re.IGNORECASE)
+
+
+def parse_outputs(text: str, metas: Sequence[TensorMeta]) -> dict[str, Value]:
+    """Return the outputs of a file of `--exportOutput` by name, in the types that the model declares.
+
+    Args:
+        text: The file.
+        metas: The outputs that are wanted.
+
+    Raises:
+        CaseError: Stage `first_run`: the file is cut, lacks an output, or holds another number of values.
+    """
+    # C++ writes numbers that are none as nan and inf, which is not JSON
+    text = _VALUES.sub(lambda match: match[1] + _NO_NUMBER.sub(_as_json, match[2]) + match[3], text)
+    try:
+        found = {entry["name"]: entry for entry in json.loads(text)}
+    except (ValueError, TypeError, KeyError) as error:
+        raise _output_error(f"it is not whole ({type(error).__name__}: {error})") from error
+    lacking = [meta.name for meta in metas if meta.name not in found]
+    if lacking:
+        raise _output_error(f"it lacks {', '.join(lacking)}; it has {', '.join(found) or 'none'}")
+    return {meta.name: _array(found[meta.name], meta) for meta in metas}
+
+
+def _as_json(match: re.Match[str]) -> str:
+    return "NaN" if match[2].lower() == "nan" else f"{match[1]}Infinity"
+
+
+def _array(entry: dict[str, Any], meta: TensorMeta) -> Array:
+    try:
+        shape = tuple(int(size) for size in str(entry["dimensions"]).split("x") if size.strip())
+        values = list(entry["values"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise _output_error(f"output '{meta.name}' has no dimensions or values: {error}") from error
+    if math.prod(shape) != len(values):
+        raise _output_error(f"output '{meta.name}' has dimensions {entry['dimensions']} and {len(values)} values")
+    return np.asarray(values, dtype=np.float64 if _is_float(values) else None).astype(_dtype(meta)).reshape(shape)
+
+
+def _is_float(values: Sequence[Any]) -> bool:
+    return not values or any(isinstance(value, float) for value in values)
+
+
+def _dtype(meta: TensorMeta) -> np.dtype[Any]:
+    return np.dtype(parse_type(meta.type).dtype or np.float32)
+
+
+def _output_error(what: str) -> CaseError:
+    return CaseError(f"trtexec's file of outputs cannot be used: {what}", stage="first_run", kind="runtime error")
+
 
 Version = tuple[int, int, int]
 

@@ -1,15 +1,20 @@
-"""How one run of trtexec ended: what it printed, its exit status and its numbers have to agree before any counts."""
+"""Runs of trtexec in a folder of a case, one after the other.
+
+How one run of trtexec ended: what it printed, its exit status and its numbers have to agree before any counts.
+"""
 
 from __future__ import annotations
 
 import re
 import signal as signals
+from collections.abc import Sequence
+from pathlib import Path
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.process.external_program import Ended
-from pytest_ortperf.execution.trtexec.log import parse_log
+from pytest_ortperf.execution.process.external_program import Ended, Program
+from pytest_ortperf.execution.record_builder import RecordBuilder
+from pytest_ortperf.execution.trtexec.log import UnsupportedVersionError, parse_log
 from pytest_ortperf.execution.trtexec.printed import TrtexecLog
-from pytest_ortperf.execution.trtexec.versions import UnsupportedVersionError
 
 _INSTALLATION = re.compile(
     r"error while loading shared libraries|Unable to open library|cannot open shared object file"
@@ -84,3 +89,37 @@ def _kind(cause: str, number: int | None, stage: str) -> str:
 def _last_line(output: str) -> str | None:
     lines = [line.strip() for line in output.splitlines() if line.strip() and not line.startswith("&&&&")]
     return lines[-1][:_LAST] if lines else None
+
+
+class Started:
+    """Where trtexec runs, and the journal that sees it.
+
+    Attributes:
+        folder: Holds inputs, times and outputs; it goes with the case.
+        pid: Of the run that lasts; `None` between two.
+    """
+
+    def __init__(self, facts: RecordBuilder, folder: Path) -> None:
+        self.folder = folder
+        self.pid: int | None = None
+        self._facts = facts
+
+    def run(self, command: Sequence[str]) -> Ended:
+        """Run a command to its end.
+
+        Raises:
+            CaseError: Kind `provider unavailable`, if it cannot be started.
+        """
+        try:
+            program = Program(command, self.folder, self._facts.journal)
+        except OSError as error:
+            raise CaseError(
+                f"{command[0]} cannot be started: {error.strerror}",
+                stage=self._facts.stage or "session",
+                kind="provider unavailable",
+            ) from error
+        self.pid = program.pid
+        try:
+            return program.wait()
+        finally:
+            self.pid = None

@@ -10,7 +10,8 @@ import pytest
 from execution.ort_models import case
 from pytest_ortperf.cases.model import DimRange
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.trtexec.inputs import (
+from pytest_ortperf.execution.trtexec.program_tensors import (
+    TensorMeta,
     binding_bytes,
     fed_shapes_text,
     profile_of,
@@ -18,7 +19,6 @@ from pytest_ortperf.execution.trtexec.inputs import (
     shapes_text,
     write_inputs,
 )
-from pytest_ortperf.execution.trtexec.signature import TensorMeta
 
 V8, V10 = (8, 6, 1), (10, 16, 1)
 
