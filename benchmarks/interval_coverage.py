@@ -16,7 +16,7 @@ from interval_traces import Trace, load_traces, noise, record_traces
 from measuring import Report, Target, parser, table
 
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.timing.stop_rule import Goal, StopRule, block_runs
+from pytest_ortperf.execution.timing.sampling import Goal, StopRule, block_runs
 from pytest_ortperf.records.intervals import median_interval
 from pytest_ortperf.records.statistics import compute
 

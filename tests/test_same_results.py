@@ -1,6 +1,7 @@
 """The script that compares results before and after a change: what it masks, and which differences it shows."""
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,14 +51,14 @@ def values(folder: Path, **changes: str) -> dict[str, Any]:
         (Volatile("*_ns", "time"), Volatile("*@time", "time"), Volatile("csv/*_ms", "time")),
         (Replacement(r"\b\d{4}-\d\d-\d\d\b", "<date>", "date"),),
     )
-    document.words["/tmp/somewhere"] = "<folder>"
+    document.words["/some/where"] = "<folder>"
     document.add_tree("record", "run: net", json.loads(changed(json.dumps(RECORD))))
     table, junit = folder / "table.csv", folder / "junit.xml"
     table.write_text(changed(CELLS), encoding="utf-8")
     junit.write_text(changed(JUNIT), encoding="utf-8")
     document.add_table("csv/status", "run", table)
     document.add_junit("junit", "run", junit)
-    document.add_text("message", changed("made on 2026-01-02\nin /tmp/somewhere/result"))
+    document.add_text("message", changed("made on 2026-01-02\nin /some/where/result"))
     made: dict[str, Any] = document.values()
     return made
 
@@ -133,10 +134,10 @@ def test_many_values_are_a_digest_that_tells_of_each() -> None:
     from same_results_document import grouped
 
     cells = {f"case {number}": [str(number)] for number in range(50)}
-    short = grouped(cells, full=False)
+    short = grouped(cells, few=12)
     assert short.startswith("50 values of 50 items #")
-    assert grouped({**cells, "case 7": ["8"]}, full=False) != short
-    assert len(grouped(cells, full=True)) == 50
+    assert grouped({**cells, "case 7": ["8"]}, few=12) != short
+    assert len(grouped(cells, few=math.inf)) == 50
 
 
 def test_volatile_table_has_a_reason_for_each() -> None:

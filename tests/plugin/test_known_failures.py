@@ -12,7 +12,7 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.running import known_failures
+from pytest_ortperf.running import validations
 
 QUICK = (
     "--ortperf-ep=cpu",
@@ -149,10 +149,10 @@ def test_native_libraries_are_known_by_their_files(tmp_path: Path) -> None:
     model = Model(name="m", path=tmp_path / "m.onnx", origin="models.json")
     case = Case(model=model, mode="benchmark", provider=find_provider("cpu"), precision=None)
     settings = ExecutionSettings(plugins={"EP": str(plugin)}, custom_op_libraries=(str(operators),))
-    before = known_failures._libraries(case, settings)  # noqa: SLF001 - one part of a hash, which tells nothing
+    before = validations._libraries(case, settings)  # noqa: SLF001 - one part of a hash, which tells nothing
 
     operators.write_bytes(b"another")
 
-    after = known_failures._libraries(case, settings)  # noqa: SLF001
+    after = validations._libraries(case, settings)  # noqa: SLF001
     assert [one == other for one, other in zip(before, after, strict=True)] == [True, False, *[True] * (len(after) - 2)]
     assert any("onnxruntime/capi/" in text for text in after[2:])

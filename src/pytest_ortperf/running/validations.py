@@ -1,19 +1,204 @@
-"""What became of a case's validation, in this run or a stored one, decides whether and how it is benchmarked."""
+"""What became of a case's validation, in this run or a stored one, decides whether and how it is benchmarked.
+
+What failed validation in a stored run, and whether that still tells something of a case today.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_ortperf.cases.case_id import validation_nodeid
+from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.records.codec import from_dict
+from pytest_ortperf.records.environment.host import collect_environment
+from pytest_ortperf.records.environment.run_header import Environment
 from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.store import DAMAGE
 from pytest_ortperf.reports.tables.gains import PASSED
 from pytest_ortperf.running.case_item import CaseItem
-from pytest_ortperf.running.known_failures import KnownFailures, is_remembered, validation_key
 from pytest_ortperf.running.test_reports import RECORD
+
+REMEMBERED = ("result accuracy issue", "runtime error", "session error", "crash")
+"""Kinds of failure that the same model, entry, options and versions give again."""
+
+OUT_OF_MEMORY = 9
+"""Signal that the kernel kills with where memory is short: another time there may be more."""
+
+_NOT_ABOUT_OUTPUTS = frozenset(
+    {
+        "iterations",
+        "warmup",
+        "precision_target",
+        "min_time_s",
+        "max_time_s",
+        "keep_samples",
+        "timing",
+        "concurrency",
+        "rotate_inputs",
+        "operators",
+        "keep",
+        "keep_folder",
+        "trt_cache",
+        "trt_cache_folder",
+        "cache",
+        "cache_limit_byte",
+        "track_memory",
+        "environment",
+        "unfit",
+    }
+)
+"""Settings that change how a case is measured alone. Any other, known today or not, makes a verdict another one."""
+
+_VERSIONS = ("cpu", "cuda", "cudnn", "driver", "fingerprint", "onnxruntime_distribution", "python", "tensorrt")
+_VALIDATION = b'"mode":"validate"'
+_SHOWN = 200
+
+
+def validation_key(item: CaseItem) -> str | None:
+    """Return the hash of everything that a verdict on an item's outputs holds for.
+
+    That is the content of the model files, the entry, the stored data, the options, the versions, the native libraries
+    and the hardware; the mode is not among it.
+
+    Returns:
+        `None` if a file is gone, or a hook configures sessions, of which nobody knows whether it does the same again.
+    """
+    settings = item.run.settings.execution
+    if item.hooks.changes_sessions:
+        return None
+    try:
+        content = [*_content(item.case), *_libraries(item.case, settings)]
+    except OSError:
+        return None
+    facts = {
+        "content": content,
+        "entry": repr(item.case.model),
+        "case": [item.case.variant, item.case.provider.full_name],
+        "settings": _relevant(settings),
+        "versions": {name: getattr(_environment(settings.workspace), name) for name in _VERSIONS},
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def is_remembered(record: Mapping[str, Any]) -> bool:
+    """Whether the failure of a record, in builtins, would come again."""
+    failure = record["failure"]
+    return (
+        record["outcome"] in {"failed", "crashed"}
+        and failure is not None
+        and failure["kind"] in REMEMBERED
+        and failure["signal"] != OUT_OF_MEMORY
+    )
+
+
+class KnownFailures:
+    """Newest stored verdict of each validation in a results folder."""
+
+    def __init__(self, results: Path) -> None:
+        self._results = results
+
+    def reason(self, item: CaseItem) -> str | None:
+        """Return why not to benchmark; `None` if its validation passed, or nothing like it is known."""
+        stored = self._verdicts.get(validation_nodeid(item.nodeid))
+        if stored is None or not stored["validation_key"] or stored["validation_key"] != validation_key(item):
+            return None
+        message = " ".join(stored["failure"]["message"].split())
+        shown = message if len(message) <= _SHOWN else f"{message[:_SHOWN]} ..."
+        return (
+            f"failed validation on {stored['started'][:16].replace('T', ' ')} UTC (run {stored['run']}): {shown} "
+            f"(--ortperf-retry-failed benchmarks it all the same; a validation that passes clears it)"
+        )
+
+    @functools.cached_property
+    def _verdicts(self) -> dict[str, dict[str, Any]]:
+        newest: dict[str, dict[str, Any]] = {}
+        for path in self._results.glob("records_*.jsonl"):
+            for record in _validations(path):
+                known = newest.get(record["nodeid"])
+                if known is None or known["started"] < record["started"]:
+                    newest[record["nodeid"]] = record
+        return newest
+
+
+def _validations(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield what decides about the validations in a records file; damaged lines say nothing."""
+    run = path.stem.removeprefix("records_")
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError:  # removed meanwhile
+        return
+    for line in lines:
+        if _VALIDATION not in line:
+            continue
+        try:
+            data = json.loads(line)
+            found = {key: data.get(key) for key in ("nodeid", "started", "failure", "validation_key", "outcome")}
+            if data["mode"] == "validate" and data["outcome"] != "skipped":
+                yield {**found, "run": run}
+        except DAMAGE:
+            continue
+
+
+def _relevant(settings: ExecutionSettings) -> dict[str, str]:
+    return {
+        field.name: _text(getattr(settings, field.name))
+        for field in dataclasses.fields(settings)
+        if field.name not in _NOT_ABOUT_OUTPUTS
+    }
+
+
+def _text(value: object) -> str:
+    # the order of a set changes from process to process
+    return repr(sorted(value) if isinstance(value, frozenset) else value)
+
+
+def _content(case: Case) -> list[str]:
+    from pytest_ortperf.execution.model.model_hash import file_hashes
+
+    model = case.model
+    paths = [model.path, *([model.fp16_path] if model.fp16_path else [])]
+    found = [text for path in paths for text in file_hashes(path)]
+    folders = [folder for folder in (model.test_data, model.test_data_fp16) if folder is not None]
+    stored = [*model.stored_outputs, *(path for folder in folders for path in sorted(folder.rglob("*.pb")))]
+    return [*found, *map(_state, stored)]
+
+
+def _libraries(case: Case, settings: ExecutionSettings) -> list[str]:
+    """Return the state of the native code that computes: a build of one's own keeps its version."""
+    from pytest_ortperf.execution.session.session_config import session_config_of
+
+    named = (*settings.plugins.values(), *session_config_of(case, settings).custom_op_libraries)
+    return [*map(_state, map(Path, named)), *_runtime_libraries()]
+
+
+@functools.cache
+def _runtime_libraries() -> tuple[str, ...]:
+    found = importlib.util.find_spec("onnxruntime")
+    folders = found.submodule_search_locations if found else None
+    paths = sorted(path for folder in folders or () for path in Path(folder, "capi").glob("*.so*"))
+    return tuple(map(_state, paths))
+
+
+def _state(path: Path) -> str:
+    status = path.stat()
+    return f"{path} {status.st_size} {status.st_mtime_ns}"
+
+
+@functools.cache
+def _environment(workspace: Path | None) -> Environment:
+    from pytest_ortperf.execution.machine.devices import nvml_gpus
+
+    return collect_environment(nvml_gpus(), workspace=workspace)
 
 
 class Validations:

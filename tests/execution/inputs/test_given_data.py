@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.inputs.given_data import given_inputs, given_references
+from pytest_ortperf.execution.inputs.case_data import given_inputs, given_references
 
 
 @pytest.fixture(scope="module")

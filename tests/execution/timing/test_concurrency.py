@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pytest_ortperf.execution.timing.concurrency import run_concurrently
+from pytest_ortperf.execution.timing.measured_session import run_concurrently
 
 
 def test_threads_run_at_the_same_time_and_each_has_its_numbers() -> None:

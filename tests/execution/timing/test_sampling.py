@@ -8,8 +8,7 @@ import pytest
 from fake_time import MS, FakeTime
 
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.timing.sampling import Progress, sample
-from pytest_ortperf.execution.timing.stop_rule import block_runs
+from pytest_ortperf.execution.timing.sampling import Progress, block_runs, sample
 from pytest_ortperf.execution.timing.warm_up import WarmUp
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.statistics import compute

@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ortperf.records.record import Failure, Record
-from pytest_ortperf.reports.pictures.growth import growth_svg
-from pytest_ortperf.reports.pictures.heatmap import heatmap_svg
-from pytest_ortperf.reports.pictures.histogram import histogram_svg
+from pytest_ortperf.reports.pictures.charts import growth_svg, heatmap_svg, histogram_svg
 from pytest_ortperf.reports.pictures.picture_page import bisection_page, error_section, failure_page, write_failure_page
 from record_examples import make_record
 from reports.pictures.examples import make_bisection, make_picture, point

@@ -16,7 +16,7 @@ from typing import Any
 
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings, Tool
-from pytest_ortperf.execution.timing.stop_rule import MIN_SLOW_RUNS, Goal, StopRule, block_runs
+from pytest_ortperf.execution.timing.sampling import MIN_SLOW_RUNS, Goal, StopRule, block_runs
 from pytest_ortperf.execution.timing.warm_up import MIN_S
 from pytest_ortperf.execution.trtexec.flags import run_command, timing_flags
 from pytest_ortperf.execution.trtexec.log import unsupported

@@ -13,9 +13,7 @@ from pathlib import Path
 from pytest_ortperf.records.bisection import Bisection, ValueFact
 from pytest_ortperf.records.pictures import ErrorPicture
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.reports.pictures.growth import describe, growth_svg
-from pytest_ortperf.reports.pictures.heatmap import heatmap_svg
-from pytest_ortperf.reports.pictures.histogram import histogram_svg
+from pytest_ortperf.reports.pictures.charts import describe, growth_svg, heatmap_svg, histogram_svg
 from pytest_ortperf.reports.pictures.svg import STYLE, element, table
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._=-]+")
