@@ -38,7 +38,7 @@ def benchmark(folder: Path, provider: str = "cpu") -> Case:
     return dataclasses.replace(case(path, provider), mode="benchmark")
 
 
-def taker_of(
+def worker_of(
     folder: Path, facts: RecordBuilder, *, provider: str = "cpu", timing: tuple[str, ...] = ("host",)
 ) -> InterleavedWorker:
     return InterleavedWorker(benchmark(folder, provider), ExecutionSettings(timing=timing), facts, NoHooks())
@@ -46,8 +46,8 @@ def taker_of(
 
 @pytest.mark.parametrize("timing", ["host", "bound", "bound+copies"])
 def test_a_case_is_open_warm_and_takes_turns(tmp_path: Path, facts: RecordBuilder, timing: str) -> None:
-    taker = taker_of(tmp_path, facts, timing=(timing,))
-    opened = taker.open()
+    worker = worker_of(tmp_path, facts, timing=(timing,))
+    opened = worker.open()
     assert opened.timing == timing
     assert 0 < opened.run_ns < 1e9 * WARM_S
     assert facts.session is not None
@@ -55,7 +55,7 @@ def test_a_case_is_open_warm_and_takes_turns(tmp_path: Path, facts: RecordBuilde
     assert opened.first_run_ns is not None
     assert not gc.isenabled()
     for runs, lead_in in ((5, 0), (1, 3)):
-        turn = taker.turn(runs, lead_in)
+        turn = worker.turn(runs, lead_in)
         assert turn["sm_clock_mhz"] is None
         assert len(turn["ns"]) == runs
         assert min(turn["ns"]) > 0
@@ -74,10 +74,10 @@ def test_runs_of_the_lead_in_are_made_and_not_timed(
         return run(*args)
 
     monkeypatch.setattr(onnxruntime.InferenceSession, "run", counted)
-    taker = taker_of(tmp_path, facts)
-    taker.open()
+    worker = worker_of(tmp_path, facts)
+    worker.open()
     calls.clear()
-    assert len(taker.turn(7, 3)["ns"]) == 7
+    assert len(worker.turn(7, 3)["ns"]) == 7
     assert len(calls) == 10
 
 
@@ -93,23 +93,23 @@ def test_a_run_that_fails_in_a_turn_fails_the_case_in_stage_timing(
         return run(*args)
 
     monkeypatch.setattr(onnxruntime.InferenceSession, "run", run_or_fail)
-    taker = taker_of(tmp_path, facts)
-    taker.open()
+    worker = worker_of(tmp_path, facts)
+    worker.open()
     broken.append(1)
     with pytest.raises(CaseError, match=r"^the run failed: RuntimeError: no more$") as caught:
-        taker.turn(1, 0)
+        worker.turn(1, 0)
     assert (caught.value.stage, caught.value.kind) == ("timing", "runtime error")
     assert facts.journal.latest("stage") == "timing"
 
 
 def test_a_turn_before_the_case_is_open_is_a_mistake_of_ours(tmp_path: Path, facts: RecordBuilder) -> None:
     with pytest.raises(RuntimeError, match=r"^the case is not open$"):
-        taker_of(tmp_path, facts).turn(1, 0)
+        worker_of(tmp_path, facts).turn(1, 0)
 
 
 def test_a_timing_mode_that_the_provider_has_not_is_told(tmp_path: Path, facts: RecordBuilder) -> None:
     with pytest.raises(CaseError) as caught:
-        taker_of(tmp_path, facts, timing=("graph",)).open()
+        worker_of(tmp_path, facts, timing=("graph",)).open()
     assert str(caught.value) == (
         "graph cannot be measured: CPUExecutionProvider has no CUDA graphs; cuda and tensorrt have. Try "
         "--ortperf-timing=host"
@@ -119,7 +119,7 @@ def test_a_timing_mode_that_the_provider_has_not_is_told(tmp_path: Path, facts: 
 
 def test_a_program_of_its_own_cannot_be_stopped_between_iterations(tmp_path: Path, facts: RecordBuilder) -> None:
     with pytest.raises(CaseError) as caught:
-        taker_of(tmp_path, facts, provider="trtexec").open()
+        worker_of(tmp_path, facts, provider="trtexec").open()
     assert str(caught.value) == (
         "trtexec runs a program of its own, which cannot be stopped between two iterations; pairs are of ONNX "
         "Runtime's providers"

@@ -26,7 +26,7 @@ def sing():
     return Canary(parts={"compute": CanaryPart(fast_ns=ns, median_ns=ns, repeats=5)})
 
 
-canary.sing_in_child = sing
+canary.run_canary_in_child = sing
 """
 
 

@@ -73,10 +73,10 @@ class InterleavedWorker:
             )
         execution: Execution = kind_of(self._case)(self._case, self._settings, self._facts, self._hooks)
         bench = execution.bench()
-        stand = first_run(bench)
+        live = first_run(bench)
         timing = modes_of(self._case.provider, self._settings.timing)[0]
         try:
-            self._call = self._call_of(timing, stand, bench)
+            self._call = self._call_of(timing, live, bench)
         except CannotBind as error:
             raise CaseError(
                 f"{timing} cannot be measured: {error}. Try --ortperf-timing=host",
@@ -112,13 +112,13 @@ class InterleavedWorker:
         clock = self._gpu.sm_clock_mhz if isinstance(self._gpu, Gpu) else None
         return {"ns": samples, "sm_clock_mhz": clock}
 
-    def _call_of(self, timing: str, stand: MeasuredSession, bench: BenchmarkContext) -> Call:
+    def _call_of(self, timing: str, live: MeasuredSession, bench: BenchmarkContext) -> Call:
         if timing == "graph":
-            stand.close()
-            self._graph = bound_graph(stand, bench)
+            live.close()
+            self._graph = bound_graph(live, bench)
             return self._graph.run_call()
         with self._facts.entering("warm_up"):
-            call, note = stand.call(timing)
+            call, note = live.call(timing)
         if note:
             self._facts.timing_notes[timing] = note
         return call

@@ -67,16 +67,16 @@ def measure(bench: BenchmarkContext) -> None:
 def _measure(bench: BenchmarkContext) -> None:
     facts, settings = bench.facts, bench.settings
     modes = modes_of(bench.case.provider, settings.timing)
-    stand = first_run(bench)
-    measured = {timing: _measured(timing, stand, bench) for timing in modes if timing != "graph"}
-    _watch(stand, bench)
-    facts.copies = stand.copies()
+    live = first_run(bench)
+    measured = {timing: _measured(timing, live, bench) for timing in modes if timing != "graph"}
+    _watch(live, bench)
+    facts.copies = live.copies()
     if settings.concurrency:
         with facts.entering("concurrency"), running(facts):
-            facts.concurrent = stand.concurrent(settings.concurrency, min(settings.min_time_s, settings.max_time_s))
+            facts.concurrent = live.concurrent(settings.concurrency, min(settings.min_time_s, settings.max_time_s))
     if "graph" in modes:
-        stand.close()
-        measured["graph"] = _measured_graph(stand, bench)
+        live.close()
+        measured["graph"] = _measured_graph(live, bench)
     facts.latencies = tuple(latency for timing in modes if (latency := measured[timing]))
     _require_measured(bench)
 
@@ -108,43 +108,43 @@ def first_run(bench: BenchmarkContext) -> MeasuredSession:
     )
 
 
-def _measured(timing: str, stand: MeasuredSession, bench: BenchmarkContext) -> Latency | None:
+def _measured(timing: str, live: MeasuredSession, bench: BenchmarkContext) -> Latency | None:
     """Return the latency in one timing mode; `None` if the case cannot be measured so, for a reason in its facts."""
     try:
         with bench.facts.entering("warm_up"):
-            call, note = stand.call(timing)
+            call, note = live.call(timing)
     except CannotBind as error:
         bench.facts.refused_timings[timing] = str(error)
         return None
     if note:
         bench.facts.timing_notes[timing] = note
-    latency = latency_of(timing, call, bench, stand.batch)
+    latency = latency_of(timing, call, bench, live.batch)
     bench.facts.latencies += (latency,)
     return latency
 
 
-def _watch(stand: MeasuredSession, bench: BenchmarkContext) -> None:
+def _watch(live: MeasuredSession, bench: BenchmarkContext) -> None:
     """Take what iterations need besides time, in the first mode that was measured; nobody times them."""
     timing = next((latency.timing for latency in bench.facts.latencies), "host")
     with bench.facts.entering("resources"), running(bench.facts):
-        call, _ = stand.call(timing)
+        call, _ = live.call(timing)
         bench.meter.window(call, timing)
     found = bench.facts.resources
     if found is not None:
         bench.watch.note_clocks(found.clocks or found.absent.get("clocks", "it was not looked at"))
 
 
-def _measured_graph(stand: MeasuredSession, bench: BenchmarkContext) -> Latency | None:
+def _measured_graph(live: MeasuredSession, bench: BenchmarkContext) -> Latency | None:
     """Return the latency of a replayed CUDA graph, in a session made for it; `None` as `_measured`."""
     try:
-        bound = bound_graph(stand, bench)
+        bound = bound_graph(live, bench)
     except CannotBind as error:
         bench.facts.refused_timings["graph"] = str(error)
         return None
-    return latency_of("graph", bound.run_call(), bench, stand.batch)
+    return latency_of("graph", bound.run_call(), bench, live.batch)
 
 
-def bound_graph(stand: MeasuredSession, bench: BenchmarkContext) -> Bound:
+def bound_graph(live: MeasuredSession, bench: BenchmarkContext) -> Bound:
     """Return a session that has captured its kernels as a CUDA graph; that of the stand is to be closed before.
 
     Raises:
@@ -154,7 +154,7 @@ def bound_graph(stand: MeasuredSession, bench: BenchmarkContext) -> Bound:
         session = graph_session(bench.source(), bench.case, bench.settings, bench.hooks)
     with bench.facts.entering("first_run"):
         bench.hooks.before_first_run(session)
-        return captured(session, stand.shapes, stand.feeds, stand.memory(session))
+        return captured(session, live.shapes, live.feeds, live.memory(session))
 
 
 def latency_of(timing: str, call: Call, bench: BenchmarkContext, batch: int | None) -> Latency:

@@ -43,7 +43,7 @@ class MachineGate:
         execution = dataclasses.replace(settings.execution, unfit=tuple(unfit))
         self._run.settings = dataclasses.replace(settings, execution=execution)
         if self._gate == "strict":
-            self._canary = _sing()
+            self._canary = _run_canary()
             self._notes.canary_before = _known(self._canary)
 
     @pytest.hookimpl(tryfirst=True)
@@ -52,7 +52,7 @@ class MachineGate:
             return
         from pytest_ortperf.execution.machine.canary import judge_canary
 
-        after = _sing()
+        after = _run_canary()
         self._notes.canary_after = _known(after)
         self._notes.run_findings = (judge_canary(self._canary, after),)
 
@@ -62,7 +62,7 @@ class MachineGate:
         writer.flush()
 
 
-def _sing() -> Canary | str:
+def _run_canary() -> Canary | str:
     from pytest_ortperf.execution.machine.canary import run_canary_in_child
 
     return run_canary_in_child()

@@ -103,16 +103,16 @@ class PairedGains:
         name = f"{stored.header.run}_{contest.provider}_{contest.reference}"
         try:
             with PairsFile(pairs_path(self._run.settings.results, name)) as file:
-                lead = self._lead(contest, cases, file)
-                lead.run()
+                coordinator = self._coordinator(contest, cases, file)
+                coordinator.run()
         except OrtPerfError as error:
             self._notes.append(f"{contest.provider} was not measured in turns with {contest.reference}: {error}")
             return
-        self._pairs[contest] = lead.pairs
-        failed = {record.record.case_id for record in lead.records if record.record.failure}
+        self._pairs[contest] = coordinator.pairs
+        failed = {record.record.case_id for record in coordinator.records if record.record.failure}
         self._notes += [f"{case_id}: failed when it was measured in turns, see {file.path}" for case_id in failed]
 
-    def _lead(self, contest: _Contest, cases: Mapping[str, str], file: PairsFile) -> Coordinator:
+    def _coordinator(self, contest: _Contest, cases: Mapping[str, str], file: PairsFile) -> Coordinator:
         from pytest_ortperf.pairing.coordinator import Coordinator, fresh_sides
         from pytest_ortperf.pairing.plan import PAIR_S, Plan, header_of, matches_of
 

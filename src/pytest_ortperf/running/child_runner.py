@@ -103,7 +103,7 @@ class ChildRunner(ItemRunner):
         """Return the child that has the item; it may have been given it ahead."""
         self._end_unasked(item)
         if self._child is not None and self._given is item:
-            self.validations.instruct(item)
+            self.validations.gate_benchmark(item)
             return self._child
         self.begin(item)
         if not shared:

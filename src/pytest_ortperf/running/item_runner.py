@@ -52,7 +52,7 @@ class ItemRunner:
 
                 prepare_process(uses_cuda=uses_cuda(self.run))
             self._ready = True
-        self.validations.instruct(item)
+        self.validations.gate_benchmark(item)
         self.start(item)
 
     def start(self, item: CaseItem) -> None:

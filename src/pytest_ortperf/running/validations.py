@@ -219,7 +219,7 @@ class Validations:
         if item is not None and item.nodeid == report.nodeid and is_remembered(data):
             data["validation_key"] = validation_key(item)
 
-    def instruct(self, item: CaseItem) -> None:
+    def gate_benchmark(self, item: CaseItem) -> None:
         """Tell a benchmark item to validate by itself, or to be skipped; others are left as they are."""
         self._item = item
         settings = item.run.settings

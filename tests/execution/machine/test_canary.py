@@ -31,7 +31,7 @@ def test_a_canary_in_a_child_comes_back() -> None:
 
 
 def test_a_child_that_dies_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(canary, "sing", lambda _: os._exit(3))
+    monkeypatch.setattr(canary, "run_canary", lambda _: os._exit(3))
     assert run_canary_in_child(0.01) == "its process died"
 
 

@@ -167,7 +167,7 @@ def _is_changed_by_users(asked: OnCpu) -> bool:
 
 def _key(asked: OnCpu) -> dict[str, Any]:
     case, settings = asked.plain_case, asked.plain_settings
-    knobs = session_config_of(case, settings)
+    session_config = session_config_of(case, settings)
     try:
         content = content_key(asked.path, cache_of(settings))
     except DecodeError:  # an ORT format file, say: what runs it knows
@@ -180,8 +180,8 @@ def _key(asked: OnCpu) -> dict[str, Any]:
         "optimized": asked.optimized,
         "outputs": list(case.model.outputs),
         "dims": list(case.dims) if fixes_dims(case, settings) else [],
-        "config": dict(knobs.config),
-        "threads": [knobs.intra_op_threads, knobs.execution_mode],
+        "config": dict(session_config.config),
+        "threads": [session_config.intra_op_threads, session_config.execution_mode],
         "onnxruntime": onnxruntime.__version__,
         # another processor takes other kernels, whose last bits differ
         "machine": [platform.machine(), *_processor(Path("/")), os.cpu_count()],

@@ -245,19 +245,19 @@ def _write_data(search: Search, content: _Content, prepared: PreparedModel) -> N
 
 def _session(search: Search, prepared: PreparedModel) -> dict[str, Any]:
     case, settings = search.case, search.settings
-    knobs = session_config_of(case, settings)
+    session_config = session_config_of(case, settings)
     wanted = requested_providers(prepared.source, case, settings)
     return {
         "providers": [[name, dict(given)] for name, given in wanted],
         "plugins": {name: path for name, path in settings.plugins.items() if name == case.provider.full_name},
         "session": {
-            "graph_optimization": knobs.graph_optimization,
-            "intra_op_threads": knobs.intra_op_threads,
-            "inter_op_threads": knobs.inter_op_threads,
-            "execution_mode": knobs.execution_mode,
-            "config": dict(knobs.config),
+            "graph_optimization": session_config.graph_optimization,
+            "intra_op_threads": session_config.intra_op_threads,
+            "inter_op_threads": session_config.inter_op_threads,
+            "execution_mode": session_config.execution_mode,
+            "config": dict(session_config.config),
             "free_dimensions": dict(case.dims) if fixes_dims(case, settings) else {},
-            "custom_op_libraries": list(knobs.custom_op_libraries),
+            "custom_op_libraries": list(session_config.custom_op_libraries),
         },
     }
 

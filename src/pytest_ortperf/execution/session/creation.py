@@ -85,10 +85,10 @@ def create_session(
         CaseError: Stage `session`; kind `provider unavailable` if the provider is not there or could not load,
             `session error` in ONNX Runtime's own words for everything else.
     """
-    knobs = session_config_of(case, settings)
+    session_config = session_config_of(case, settings)
     if case.mode == "validate":
-        knobs = dataclasses.replace(knobs, config={**_THREADS_SLEEP, **knobs.config})
-    options = session_options(knobs)
+        session_config = dataclasses.replace(session_config, config={**_THREADS_SLEEP, **session_config.config})
+    options = session_options(session_config)
     fix_dimensions(options, case, settings)
     hooks.configure_session(options)
     require_recorded(options)
@@ -104,27 +104,27 @@ def create_session(
         requested_providers=tuple(name for name, _ in wanted),
         active_providers=active,
         provider_options={name: dict(given) for name, given in wanted if given},
-        graph_optimization=knobs.graph_optimization,
-        intra_op_threads=knobs.intra_op_threads,
+        graph_optimization=session_config.graph_optimization,
+        intra_op_threads=session_config.intra_op_threads,
         creation_ns=nanoseconds,
     )
     return Created(session=session, fact=fact)
 
 
-def session_options(knobs: SessionConfig) -> onnxruntime.SessionOptions:
-    """Return the options that the knobs ask for; node placement is recorded."""
+def session_options(session_config: SessionConfig) -> onnxruntime.SessionOptions:
+    """Return the options that a session config asks for; node placement is recorded."""
     options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = _LEVELS[knobs.graph_optimization]
-    if knobs.intra_op_threads:
-        options.intra_op_num_threads = knobs.intra_op_threads
-    if knobs.inter_op_threads:
-        options.inter_op_num_threads = knobs.inter_op_threads
-    if knobs.execution_mode == "parallel":
+    options.graph_optimization_level = _LEVELS[session_config.graph_optimization]
+    if session_config.intra_op_threads:
+        options.intra_op_num_threads = session_config.intra_op_threads
+    if session_config.inter_op_threads:
+        options.inter_op_num_threads = session_config.inter_op_threads
+    if session_config.execution_mode == "parallel":
         options.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
     record_placement(options)
-    for key, value in knobs.config.items():
+    for key, value in session_config.config.items():
         options.add_session_config_entry(key, value)
-    for library in knobs.custom_op_libraries:
+    for library in session_config.custom_op_libraries:
         _load_custom_ops(options, library)
     return options
 

@@ -30,7 +30,7 @@ class SessionConfig:
 
 
 def session_config_of(case: Case, settings: ExecutionSettings) -> SessionConfig:
-    """Return the knobs of a case.
+    """Return the session_config of a case.
 
     A value of the command line counts first, then that of the first rule of the model list that is about the case's
     provider and gives one. Config entries and custom-op libraries add up; entries of the command line win.

@@ -45,25 +45,25 @@ class EngineBuild:
     """Flags that users gave for the build."""
 
 
-def engine_of(shop: EngineBuild, plan: BuildPlan, started: Started) -> Engine:
+def engine_of(build: EngineBuild, plan: BuildPlan, started: Started) -> Engine:
     """Return the engine of a case, built now if it is not kept anywhere.
 
     Raises:
         CaseError: Stage `session`, with trtexec's first error.
     """
     folders = engine_folders(
-        plan.model, shop.case, shop.settings, _options(shop, plan), f"trtexec {shop.tool.version_text}"
+        plan.model, build.case, build.settings, _options(build, plan), f"trtexec {build.tool.version_text}"
     )
     engines, timings = folders or (started.folder, None)
     path = engines / ENGINE
     if path.exists():
         return Engine(path=path, byte=path.stat().st_size)
-    return _built(shop, plan, started, path, timings / TIMINGS if timings else None)
+    return _built(build, plan, started, path, timings / TIMINGS if timings else None)
 
 
-def _built(shop: EngineBuild, plan: BuildPlan, started: Started, path: Path, timings: Path | None) -> Engine:
+def _built(build: EngineBuild, plan: BuildPlan, started: Started, path: Path, timings: Path | None) -> Engine:
     with _unfinished(path) as work:
-        command = build_command(shop.tool, plan, work, timings, shop.extra)
+        command = build_command(build.tool, plan, work, timings, build.extra)
         ended = started.run(command)
         log = require_success(ended, doing="building the engine", stage="session")
         if not work.exists() or not work.stat().st_size:
@@ -85,7 +85,7 @@ def _unfinished(path: Path) -> Iterator[Path]:
         work.unlink(missing_ok=True)
 
 
-def _options(shop: EngineBuild, plan: BuildPlan) -> dict[str, str]:
+def _options(build: EngineBuild, plan: BuildPlan) -> dict[str, str]:
     """Return what the engine depends on besides its model and builder."""
     profile = {name: str([list(size) for size in sizes]) for name, sizes in plan.profile.items()}
-    return {"program": "trtexec", "fp16": str(plan.half), "flags": shlex.join(shop.extra), **profile}
+    return {"program": "trtexec", "fp16": str(plan.half), "flags": shlex.join(build.extra), **profile}

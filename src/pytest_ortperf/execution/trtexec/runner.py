@@ -196,8 +196,8 @@ class TrtexecExecution(Execution):
             plan = BuildPlan(
                 model=str(Path(self._require_prepared().source).absolute()), profile=profile, half=self._half
             )
-            shop = EngineBuild(tool=self._tool, case=self.case, settings=self.settings, extra=extra)
-            engine = engine_of(shop, plan, started)
+            build = EngineBuild(tool=self._tool, case=self.case, settings=self.settings, extra=extra)
+            engine = engine_of(build, plan, started)
         self._profile = profile
         self.facts.program = with_engine(self._program, engine)
         return engine
