@@ -1,14 +1,15 @@
-"""Show that a refactoring left all results alone: the same runs before and after it, compared with a stored baseline.
+"""Check that a refactoring changes no result, by comparing with results stored before it.
 
-Runs the plugin on the models of this repository and on small ones that fail in every way, the `ortperf` commands and
-their help. What comes out becomes one document: each key of the records, column of the CSV files, name in the JUnit
-file and line of text, with its values. `VOLATILE` and `TEXTS` list what differs from run to run. The package is the one
-that this Python imports.
+The script runs the plugin on this repository's models and on small models that fail in many ways, and it runs every
+`ortperf` command. It collects record keys, CSV columns, JUnit names, messages and help texts with their values into
+one document. `VOLATILE` and `TEXTS` list what may differ between two runs of the same code, and why. The package under
+test is the one that this Python imports.
 
-    python benchmarks/same_results.py            compare with the baseline; exit status 1 if anything differs
+    python benchmarks/same_results.py            compare with the baseline; the exit status is 1 if anything differs
     python benchmarks/same_results.py --write    write the baseline
 
-The baseline holds for the pinned versions of Python's packages: others have other messages and node counts.
+The baseline holds for the versions in constraints.txt: with others, messages and node counts can differ. To see
+every changed value, write a full baseline with the old code: `--write --full --baseline=old.json`.
 """
 
 from __future__ import annotations
@@ -27,140 +28,136 @@ from same_results_runs import SOURCE, add_all
 
 BASELINE = Path(__file__).parent / "data" / "same_results.json"
 SHOWN, LONGEST = 40, 400
-"""Lines that are printed, and characters of a line."""
+"""Limits of what is printed: lines, and characters per line."""
 
 VERSIONS_OF = ("onnxruntime", "onnx", "numpy", "pandas", "pytest")
 
+ACCURACY = (
+    "message",
+    "percent_mismatch",
+    "max_abs_error",
+    "max_rel_error",
+    "cosine",
+    "snr_db",
+    "peak_percent",
+    "worst_index",
+    "worst_output",
+    "worst_reference",
+    "needed_atol",
+    "needed_rtol",
+    "own_error",
+)
+"""Keys of a record and columns of a table."""
+
+ROUNDING = "errors of real models depend on the instructions that the CPU has; those of the other models are exact"
+
 VOLATILE = (
-    # when and where
+    # when and where it ran
     Volatile("started", "date"),
     Volatile("ended", "date"),
     Volatile("junit/testsuite@timestamp", "date"),
     Volatile("junit/*@time", "time"),
-    Volatile("junit/testsuite@hostname", "the machine's name"),
-    Volatile("header/environment/packages*", "which packages are installed, and their versions", "tree"),
-    Volatile("header/environment/environment_variables*", "the machine's own", "tree"),
-    Volatile("header/environment/gpus*", "the machine's GPUs", "tree"),
-    Volatile("header/environment/*", "the machine and its versions"),
-    Volatile("header/machine/#/*", "what was found out about the machine"),
-    Volatile("end/machine*", "changes of the machine over the run, if there are any", "tree"),
-    Volatile("end/canary_*", "time"),
-    Volatile("csv/system_info/rows in order", "one row for each fact about the machine", "tree"),
+    Volatile("junit/testsuite@hostname", "name of the machine"),
+    Volatile("header/environment/packages*", "installed packages and their versions", "tree"),
+    Volatile("header/environment/environment_variables*", "depends on the machine", "tree"),
+    Volatile("header/environment/gpus*", "depends on the machine", "tree"),
+    Volatile("header/environment/*", "depends on the machine", "any"),
+    Volatile("header/machine/#/*", "findings about the machine", "any"),
+    Volatile("end/machine*", "findings about the machine; may be empty", "tree"),
+    Volatile("csv/system_info/rows in order", "one row per fact about the machine", "tree"),
     Volatile("csv/system_info/spec", "facts about the machine", "tree"),
     Volatile("csv/system_info/value", "facts about the machine", "tree"),
     Volatile("csv/success/version", "version of ONNX Runtime"),
-    Volatile("csv/success/device", "the machine's CPU"),
-    # the machine around a benchmark
-    Volatile("record/machine/findings/#/*", "load and heat of the machine"),
-    Volatile("record/machine/spans/#/*/gpu*", "readings of a GPU, if there is one", "tree"),
-    Volatile("record/machine/spans/#/before/*", "readings of the machine"),
-    Volatile("record/machine/spans/#/after/*", "readings of the machine"),
-    Volatile("record/machine/spans/#/discarded", "iterations that the machine spoiled"),
-    Volatile("record/resources/energy*", "not every machine has a counter of energy", "tree"),
-    Volatile("record/resources/absent*", "what the machine cannot read, and why", "tree"),
+    Volatile("csv/success/device", "name of the CPU"),
+    # the machine during a benchmark
+    Volatile("record/machine/findings/#/*", "findings about the machine", "any"),
+    Volatile("record/machine/spans/#/*/gpu*", "readings of the GPU; null without one", "tree"),
+    Volatile("record/machine/spans/#/before/*", "readings of the machine", "any"),
+    Volatile("record/machine/spans/#/after/*", "readings of the machine", "any"),
+    Volatile("record/machine/spans/#/discarded", "iterations disturbed by other load"),
+    Volatile("record/resources/energy*", "depends on the machine's energy counters", "tree"),
+    Volatile("record/resources/absent*", "what this machine cannot read, and why", "tree"),
     Volatile("record/resources/*_byte", "memory of the process"),
-    Volatile("csv/success/machine*", "the worst finding about the machine"),
-    Volatile("csv/success/energy*", "not every machine has a counter of energy"),
-    Volatile("csv/success/power_w", "not every machine has a counter of energy"),
-    Volatile("csv/session/not_known", "what the machine cannot read, and why"),
-    # times and what follows from them
+    Volatile("csv/success/machine*", "findings about the machine", "any"),
+    Volatile("csv/success/energy*", "depends on the machine's energy counters", "any"),
+    Volatile("csv/success/power_w", "depends on the machine's energy counters", "any"),
+    Volatile("csv/session/not_known", "what this machine cannot read, and why", "any"),
+    # times, and what is computed from them
     Volatile("*_ns", "time"),
     Volatile("*_ns/*", "time"),
-    Volatile("record/*/summary/modes*", "shape of the distribution of times", "tree"),
+    Volatile("record/*/summary/modes*", "shape of a distribution of times", "tree"),
+    Volatile("record/*/summary/lag1_correlation", "statistic of times; null if they are all equal", "any"),
     Volatile("record/*/summary/[!c]*", "statistic of times"),
-    Volatile("record/*/steady", "label of times"),
-    Volatile("record/concurrent/*", "rates of threads in a fixed time"),
+    Volatile("record/*/steady", "label derived from times", "any"),
+    Volatile("record/concurrent/*", "rates within a fixed time"),
     Volatile("record/operators/operators/#/*", "operators are sorted by their time", "order"),
     Volatile("record/operators/arenas/#/*", "memory"),
-    Volatile("record/operators/runs", "profiled runs, as many as fit into a time"),
-    Volatile("csv/metrics/profiled_runs", "profiled runs, as many as fit into a time"),
-    Volatile("record/operators/overlapping", "label of times"),
-    Volatile("record/operators/notes*", "remarks on times, if there are any", "tree"),
+    Volatile("record/operators/runs", "as many runs as fit into a fixed time"),
+    Volatile("csv/metrics/profiled_runs", "as many runs as fit into a fixed time"),
+    Volatile("record/operators/overlapping", "label derived from times", "any"),
+    Volatile("record/operators/notes*", "notes on times; may be empty", "tree"),
     Volatile("record/limits/#/value", "time"),
     Volatile("csv/*_ms", "time"),
     Volatile("csv/*_s", "time or rate"),
     Volatile("csv/*_mib", "memory"),
     Volatile("csv/success/latency_*", "statistic of times"),
-    Volatile("csv/success/lag1_correlation", "statistic of times"),
+    Volatile("csv/success/lag1_correlation", "statistic of times; empty if they are all equal", "any"),
     Volatile("csv/success/*_outliers", "statistic of times"),
-    Volatile("csv/success/modes", "shape of the distribution of times"),
-    Volatile("csv/success/steady", "label of times"),
+    Volatile("csv/success/modes", "shape of a distribution of times", "any"),
+    Volatile("csv/success/steady", "label derived from times", "any"),
     Volatile("csv/success/gain_*percent", "ratio of times"),
     Volatile("csv/metrics/ratio_of_execution_time_on_provider", "ratio of times"),
-    Volatile("csv/metrics/profile_note", "remarks on times"),
+    Volatile("csv/metrics/profile_note", "notes on times; may be empty", "any"),
     Volatile("csv/op_metrics/time_percent", "ratio of times"),
     Volatile("junit/property/ortperf.*_ms", "time"),
     Volatile("junit/property/ortperf.*_s", "time"),
     Volatile("junit/property/ortperf.*_mib", "memory"),
     Volatile("junit/property/ortperf.time_on_ep", "ratio of times"),
-    Volatile("junit/property/ortperf.modes", "shape of the distribution of times", "tree"),
-    # errors of real models, which depend on the instructions that the CPU has; those of `odd` are exact everywhere
-    *(
-        Volatile(where, "error of kernels that depend on the CPU's instructions", items="models*")
-        for where in (
-            "record/reason",
-            "record/accuracy/#/outputs/#/relative/*",
-            *(
-                f"{table}/{name}"
-                for table in ("record/accuracy/#/outputs/#", "csv/accuracy")
-                for name in (
-                    "message",
-                    "percent_mismatch",
-                    "max_abs_error",
-                    "max_rel_error",
-                    "cosine",
-                    "snr_db",
-                    "peak_percent",
-                    "worst_index",
-                    "worst_output",
-                    "worst_reference",
-                    "needed_atol",
-                    "needed_rtol",
-                    "own_error",
-                )
-            ),
-            "csv/accuracy/*rmse*",
-            "junit/property/ortperf.max_abs_error",
-            "junit/property/ortperf.percent_mismatch",
-            "junit/property/ortperf.reason",
-        )
-    ),
-    # the comparison of two of these runs: what is slower is up to chance
-    Volatile("compare models/json/rows/#/*", "comparison of times and memory"),
+    Volatile("junit/property/ortperf.modes", "shape of a distribution of times", "tree"),
+    # accuracy of real models
+    *(Volatile(f"record/accuracy/#/outputs/#/{name}", ROUNDING, "any", items="models*") for name in ACCURACY),
+    *(Volatile(f"csv/accuracy/{name}", ROUNDING, "any", items="models*") for name in ACCURACY),
+    Volatile("record/accuracy/#/outputs/#/relative/*", ROUNDING, "any", items="models*"),
+    Volatile("csv/accuracy/*rmse*", ROUNDING, "any", items="models*"),
+    Volatile("record/reason", ROUNDING, items="models*"),
+    Volatile("junit/property/ortperf.max_abs_error", ROUNDING, items="models*"),
+    Volatile("junit/property/ortperf.percent_mismatch", ROUNDING, items="models*"),
+    Volatile("junit/property/ortperf.reason", ROUNDING, items="models*"),
+    # comparison of two runs made here; that of stored runs is compared in full
+    Volatile("compare models/json/rows/#/*", "depends on times and memory", "any"),
     Volatile("compare models/json/verdicts*", "counts of verdicts on times", "tree"),
-    Volatile("compare models/json/fleets*", "what the times have in common", "tree"),
+    Volatile("compare models/json/fleets*", "depends on times", "tree"),
     Volatile("compare models/json/failing*", "verdicts on times", "tree"),
-    Volatile("compare models/json/notes*", "remarks on times", "tree"),
-    Volatile("compare*/json/*/fingerprint", "the machine"),
-    Volatile("compare*/json/machine", "the machine"),
+    Volatile("compare models/json/notes*", "notes on times; may be empty", "tree"),
+    Volatile("compare [mo]*/json/*/fingerprint", "depends on the machine"),
+    Volatile("compare [mo]*/json/machine", "depends on the machine"),
 )
 
-
 TEXTS = (
-    Replacement(r"\x1b\[[0-9;]*m", "", "colours of ONNX Runtime's log"),
+    Replacement(r"\x1b\[[0-9;]*m", "", "colours in the log of ONNX Runtime"),
     Replacement(r"(?<!\d)\d{8}-\d{6}(-\d+)?(?!\d)", "<run>", "run id"),
     Replacement(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d\d:\d\d|Z)?", "<date>", "date"),
     Replacement(
-        r'File "[^"]+", line \d+,? in \S+', "<frame>", "a stack: paths, lines and functions change in a refactoring"
+        r'File "[^"]+", line \d+,? in \S+', "<frame>", "frame of a stack: a refactoring changes lines and functions"
     ),
     Replacement(r"\b0x[0-9a-f]{4,}\b", "<address>", "address"),
-    Replacement(r"\b[0-9a-f]{32,64}\b", "<hash>", "hash of versions"),
+    Replacement(r"\b[0-9a-f]{32,64}\b", "<hash>", "hash that depends on versions"),
     Replacement(r"\b\d+\.\d+\.\d+(\.?[a-z0-9]+)*\b", "<version>", "version"),
     Replacement(r"\bin \d+\.\d+ ?s\b", "in <time>", "time"),
     Replacement(
         r"(p50_ms|throughput|, median latency:|, inferences per second:) \d[\d.e+-]*",
         r"\1 <measured>",
-        "time or rate beside its limit",
+        "measured value in the message about a limit",
     ),
-    Replacement(r"(?m)^plugins: .*", "plugins: <plugins>", "which plugins are installed"),
-    Replacement(r"(?m)^- operating system: .*", "- operating system: <name>", "the machine"),
-    Replacement(r"([=_!-])\1{9,}", r"\1\1\1", "rules as wide as the terminal"),
-    Replacement(r" {40,}", " ", "space as wide as the terminal"),
+    Replacement(r"(?m)^plugins: .*", "plugins: <plugins>", "installed plugins"),
+    Replacement(r"(?m)^- operating system: .*", "- operating system: <name>", "depends on the machine"),
+    Replacement(r"([=_!-])\1{9,}", r"\1\1\1", "lines as wide as the terminal"),
+    Replacement(r" {40,}", " ", "padding to the width of the terminal"),
 )
 
 
 def fresh_document() -> Document:
-    """Run everything and return what came out."""
+    """Run everything and return the results."""
     document = Document(VOLATILE, TEXTS)
     with tempfile.TemporaryDirectory(prefix="ortperf-same-") as temporary:
         add_all(document, Path(temporary).resolve())
@@ -168,12 +165,12 @@ def fresh_document() -> Document:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that messages and node counts depend on."""
+    """Return the versions that results depend on."""
     return {"python": sys.version.split()[0], **{name: version(name) for name in VERSIONS_OF}}
 
 
 def report(base: Values, current: Values, ignored: list[str]) -> int:
-    """Print the differences, or what is equal; return the exit status."""
+    """Print the differences, or how much is equal; return the exit status."""
     found = differences(base, current, ignored)
     for line in found[:SHOWN]:
         print(line if len(line) <= LONGEST else f"{line[:LONGEST]}...")
@@ -184,21 +181,25 @@ def report(base: Values, current: Values, ignored: list[str]) -> int:
 
 
 def main() -> int:
-    """Make the document, write or compare it, return the exit status."""
+    """Run everything, write or compare the results, and return the exit status."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--write", action="store_true", help="write the baseline instead of comparing with it")
+    made.add_argument("--write", action="store_true", help="write the baseline instead")
     made.add_argument(
-        "--baseline", type=Path, default=BASELINE, metavar="FILE", help="another file than the one in benchmarks/data"
+        "--baseline",
+        type=Path,
+        default=BASELINE,
+        metavar="FILE",
+        help="the file; default: benchmarks/data/same_results.json",
     )
     made.add_argument(
-        "--full", action="store_true", help="write every value, so that every difference can be shown; takes about 1 MB"
+        "--full", action="store_true", help="with --write: store all values instead of digests, about 1 MB"
     )
     made.add_argument(
         "--ignore",
         action="append",
         default=[],
         metavar="PATTERN",
-        help="leave out paths that match, such as 'help/*' or 'junit/property/*'; repeatable",
+        help="do not compare matching paths, such as 'help/*' or 'junit/property/*'; repeatable",
     )
     given = made.parse_args()
     start = time.monotonic()
@@ -213,7 +214,7 @@ def main() -> int:
     stored = json.loads(given.baseline.read_text(encoding="utf-8"))
     status = report(stored["values"], document.values(full=stored["full"]), given.ignore)
     if status and stored["versions"] != versions():
-        print(f"the baseline is from other versions: {stored['versions']}, here {versions()}")
+        print(f"the baseline was made with other versions: {stored['versions']}, not {versions()}")
     return status
 
 

@@ -1,16 +1,19 @@
-"""Two documents of results side by side."""
+"""Finds the differences between two documents of results."""
 
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from itertools import islice
 from typing import Any
 
 from same_results_document import MASK, Values
+
+CONTEXT = 40
+"""Number of characters shown before the first change in a long value."""
 
 KINDS = {
     "record": "^(header|record|end)/",
@@ -20,7 +23,7 @@ KINDS = {
 
 
 def differences(base: Values, current: Values, ignored: Sequence[str] = ()) -> list[str]:
-    """Return a line for each path that was added or removed, and for each value that changed."""
+    """Return one line for each added or removed path, and for each changed value."""
     found: list[str] = []
     for path in sorted({*base, *current}):
         if any(fnmatchcase(path, pattern) for pattern in ignored):
@@ -37,17 +40,25 @@ def differences(base: Values, current: Values, ignored: Sequence[str] = ()) -> l
 def _changes(base: Any, current: Any) -> Iterator[str]:
     if isinstance(base, list) and isinstance(current, list):
         lines = difflib.unified_diff(base, current, lineterm="", n=0)
-        yield from (f"{line[0]} {line[1:]}" for line in islice(lines, 2, None) if line[0] in "+-")
+        yield from (f"{line[0]} {line[1:]}" for line in itertools.islice(lines, 2, None) if line[0] in "+-")
         return
     sides = [side if isinstance(side, dict) else {str(side): ""} for side in (base, current)]
     for sign, mine, other in zip("-+", sides, reversed(sides), strict=True):
-        yield from (
-            f"{sign} {value}{items and f' of {items}'}" for value, items in mine.items() if other.get(value) != items
-        )
+        for value, items in mine.items():
+            if other.get(value) != items:
+                shown = value if len(mine) > 1 or len(other) > 1 else _from_change(value, next(iter(other)))
+                yield f"{sign} {shown}{items and f' of {items}'}"
+
+
+def _from_change(value: str, other: str) -> str:
+    """Return a value without the start that it shares with the other one, if that is long."""
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(value, other, strict=False))
+    start = sum(1 for _ in same) - CONTEXT
+    return value if start < CONTEXT else f"...{value[start:]}"
 
 
 def counts(values: Values) -> str:
-    """Return in words how much is compared."""
+    """Return how much is compared, as text."""
     kinds = Counter(next((kind for kind, pattern in KINDS.items() if re.search(pattern, path)), "") for path in values)
     single = sum(isinstance(found, str) and found != MASK for found in values.values())
     several = sum(len(found) for found in values.values() if isinstance(found, dict))

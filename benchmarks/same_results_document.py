@@ -1,4 +1,4 @@
-"""What runs left, as one document that can be compared: paths with values, volatile ones masked."""
+"""The results of runs and commands as one document of paths and values, with volatile values masked."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from xml.etree import ElementTree as ET
 
 MASK = "(volatile)"
 FEW_ITEMS = 3
-"""So many are named; more are counted."""
+"""Up to this number, items are named; more are only counted, with a digest."""
 
 FEW_VALUES, FEW_MESSAGES = 12, 40
-"""So many values of a path are kept; of more a digest is."""
+"""Up to this number, the values of a path are stored; of more, only a digest."""
 
 MESSAGES = re.compile(r"record/.*(message|reason)")
-"""Paths of messages for people, which records hold once and other files again."""
+"""Paths of messages. The same texts in other files are stored as digests."""
 
 ROW_NAMES = (
     "spec",
@@ -41,10 +41,10 @@ ROW_NAMES = (
     "timing",
     "statistic",
 )
-"""Columns that together name a row."""
+"""Columns that identify a row."""
 
 Values = dict[str, Any]
-"""Path -> lines of a text; or value as text -> its items; or a word about them."""
+"""By path: the lines of a text, or the items of each value, or a summary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +52,20 @@ class Volatile:
     """Paths whose values are not compared."""
 
     pattern: str
-    """Of paths, as in `fnmatch`; `#` stands for an index of a list. The first rule that matches counts."""
+    """For paths, as in `fnmatch`; `#` stands for a list index. The first matching rule wins."""
 
     reason: str
-    how: Literal["value", "tree", "order"] = "value"
-    """`value`: the path must be there, with any value; `tree`: it may be missing too; `order`: values are sorted."""
+    how: Literal["value", "any", "tree", "order"] = "value"
+    """What may change: `value` a number or a text, but not whether there is one; `any` that too; `tree` even whether
+    the path exists; `order` only the order of values."""
 
     items: str = "*"
-    """Items that it is about, as in `fnmatch`; those of runs begin with the name of the run."""
+    """For items, as in `fnmatch`. Items of runs start with the name of the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """What is replaced in every text."""
+    """What is replaced in every text, names of items included."""
 
     pattern: str
     by: str
@@ -73,12 +74,12 @@ class Replacement:
 
 @dataclass
 class Document:
-    """Values by path and item, as they are found.
+    """Collects values by path and item.
 
     Args:
         volatile: What is not compared.
         replacements: What is replaced in texts.
-        words: What else is replaced: word for word, the longest first.
+        words: More replacements, of fixed strings; the longest come first.
     """
 
     volatile: Sequence[Volatile]
@@ -90,7 +91,7 @@ class Document:
     cells: dict[str, dict[str, list[str]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
 
     def hidden(self, text: str) -> str:
-        """Return a text without what is replaced."""
+        """Return a text with all replacements made."""
         for word in sorted(self.words, key=len, reverse=True):
             text = text.replace(word, self.words[word])
         for each in self.replacements:
@@ -98,18 +99,22 @@ class Document:
         return text
 
     def add_text(self, path: str, text: str, *, is_long: bool = False) -> None:
-        """Add a text as its lines; of a long one only a digest is kept."""
+        """Add a text; of a long one, the baseline holds only a digest."""
         lines = [line.rstrip() for line in self.hidden(text).splitlines()]
         (self.long_texts if is_long else self.texts)[path] = lines
 
+    def add_file(self, path: str, file: Path, *, is_long: bool = False) -> None:
+        """Add a text file."""
+        self.add_text(path, file.read_text(encoding="utf-8"), is_long=is_long)
+
     def add(self, path: str, item: str, value: Any) -> None:
-        """Add one value of one item."""
+        """Add one value of an item; a path can have several, which keep their order."""
         rule = self._rule(path, item)
         if rule is not None and rule.how == "tree":
             return
         item = self.hidden(item)
-        if rule is not None and rule.how == "value":
-            self.cells[path][item] = [MASK]
+        if rule is not None and rule.how in ("value", "any"):
+            self.cells[path][item] = [MASK if rule.how == "any" else masked(value)]
             return
         found = self.cells[path][item]
         found.append(self._value_text(value))
@@ -124,12 +129,12 @@ class Document:
         return json.dumps(value, ensure_ascii=False)
 
     def add_tree(self, path: str, item: str, value: Any) -> None:
-        """Add what a JSON document holds."""
+        """Add all values of a JSON document."""
         for where, leaf in leaves(value, path):
             self.add(where, item, leaf)
 
     def add_table(self, path: str, source: str, file: Path) -> None:
-        """Add a CSV file: its columns in order, its rows in order, each cell."""
+        """Add a CSV file: the order of columns and rows, and every cell."""
         with file.open(encoding="utf-8", newline="") as opened:
             read = csv.DictReader(opened)
             columns, rows = list(read.fieldnames or ()), list(read)
@@ -141,7 +146,7 @@ class Document:
                 self.add(f"{path}/{column}", f"{source}: {name}", cell)
 
     def add_junit(self, path: str, source: str, file: Path) -> None:
-        """Add a JUnit file: test cases in order; attributes, properties and texts of each."""
+        """Add a JUnit file: the order of test cases, and all attributes, properties and texts."""
         root = ET.parse(file).getroot()  # noqa: S314 - the file is our own
         names = [case.get("name", "") for case in root.iter("testcase")]
         self.add(f"{path}/test cases in order", source, digest(map(self.hidden, names)))
@@ -171,10 +176,10 @@ class Document:
         return next((rule for rule in self.rules[path] if fnmatchcase(item, rule.items)), None)
 
     def values(self, *, full: bool = False) -> Values:
-        """Return all of it, sorted; items with the same value share a line.
+        """Return everything, sorted by path, with the items of each value grouped.
 
         Args:
-            full: Keep every value and name every item, for a file that may be large.
+            full: Keep all values and the names of all items, whatever the size.
         """
         found: Values = dict(self.texts)
         found |= {
@@ -185,8 +190,19 @@ class Document:
         return dict(sorted(found.items()))
 
 
+def masked(value: Any) -> str:
+    """Return what kind of value it is, in place of the value."""
+    if value is None or value == "":
+        return "(nothing)"
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return "(text)" if isinstance(value, str) else "(list)"
+    return "(number)"
+
+
 def digest(lines: Iterable[str]) -> str:
-    """Return what differs when a line does."""
+    """Return a short hash of lines."""
     text = "\n".join(lines)
     return f"#{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
@@ -198,7 +214,7 @@ def _few(path: str, *, full: bool) -> float:
 
 
 def grouped(cells: Mapping[str, Sequence[str]], *, few: float) -> Any:
-    """Return the items of each value; only a digest of more values than `few`, and only a number of many items."""
+    """Return the items of each value; a digest if there are more than `few` values."""
     groups: dict[str, list[str]] = defaultdict(list)
     for item, values in sorted(cells.items()):
         groups[values[0] if len(values) == 1 else json.dumps(values, ensure_ascii=False)].append(item)
@@ -217,7 +233,7 @@ def grouped(cells: Mapping[str, Sequence[str]], *, few: float) -> Any:
 
 
 def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Yield path and value of everything in a JSON document; lists of plain values are values."""
+    """Yield the path of each value in a JSON document; a list of plain values counts as one value."""
     if isinstance(value, dict) and value:
         for key, below in value.items():
             yield from leaves(below, f"{path}/{key}")
@@ -229,12 +245,12 @@ def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def row_name(row: Mapping[str, str]) -> str:
-    """Return what tells a row from others."""
+    """Return what identifies a row of a table."""
     return " ".join(row[name] for name in ROW_NAMES if row.get(name)) or " ".join(row.values())
 
 
 def unique(names: Iterable[str]) -> list[str]:
-    """Return names with a number behind those that were there before."""
+    """Return the names, with a number after repeated ones."""
     seen: Counter[str] = Counter()
     found = []
     for name in names:

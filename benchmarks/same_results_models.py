@@ -1,4 +1,4 @@
-"""Small models for `same_results.py` whose results are exact on every machine, most of which do not pass."""
+"""Small models for `same_results.py`, most of which fail on purpose; their results are exact on every machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROWS, COLUMNS = 2, 8
 IN = np.arange(ROWS * COLUMNS, dtype=np.float32).reshape(ROWS, COLUMNS)
 OUT = IN + IN
 EVER = 2**40
-"""Iterations of a loop that no deadline waits for."""
+"""Iterations of a loop that runs into every deadline."""
 
 FIXTURE_FILE = """import pytest
 
@@ -58,7 +58,7 @@ BAD_LIST = {
         {"name": "e", "source": "elsewhere:net", "dims": {"batch": 0}},
     ],
 }
-"""A model list with a mistake or two in each entry."""
+"""A model list with mistakes in every entry."""
 
 
 def write_models(folder: Path) -> None:
@@ -82,7 +82,7 @@ def write_models(folder: Path) -> None:
 
 
 def entries() -> list[Entry]:
-    """Return the entries of `odd.json`: each kind of outcome that this machine can be made to give."""
+    """Return the entries of `odd.json`, with all outcomes and kinds of failure that a CPU can give."""
     no_bound = {"rtol": 0, "atol": 1, "percent_mismatch": 25}
     return [
         _entry("right", "double", "right", tags=["fine"]),
@@ -118,7 +118,7 @@ def entries() -> list[Entry]:
 
 
 def later_entries() -> list[Entry]:
-    """Return the entries of `later.json`: what passed fails, what failed passes, some are gone, one is new."""
+    """Return the entries of `later.json`: one failure is new, one is fixed, some entries are gone, one is new."""
     data = {"right": "wrong", "wrong": "right", "nearly": "worse"}
     kept = [entry for entry in entries() if entry["name"] not in ("swept", "a:colon", "endless")]
     for entry in kept:

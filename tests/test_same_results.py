@@ -1,4 +1,4 @@
-"""The script that compares results before and after a change: what it masks, and which differences it shows."""
+"""The script that compares results before and after a change: what it ignores, and how it shows differences."""
 
 import json
 import math
@@ -39,7 +39,7 @@ def compare() -> ModuleType:
 
 
 def values(folder: Path, **changes: str) -> dict[str, Any]:
-    """Return a document of one record, table, JUnit file and text, in each of which words are replaced."""
+    """Return a document of a record, a table, a JUnit file and a text, after replacing words in each."""
     from same_results_document import Document, Replacement, Volatile
 
     def changed(text: str) -> str:
