@@ -26,17 +26,20 @@ html_title = f"{project} {release}"
 
 
 def options_page() -> str:
-    """Return each option as a definition: flag, ini twin, meaning, default."""
+    """Return each option as a definition: flag, ini twin, meaning, default; by group, as in `pytest --help`."""
     # Imported here, because a build that cannot import the package must fail with that reason.
-    from pytest_ortperf.settings.option_table import OPTIONS
+    from pytest_ortperf.settings.option_table import GROUP_TITLES, OPTIONS
 
-    entries = []
-    for option in OPTIONS:
-        value = "{" + ",".join(option.choices) + "}" if option.choices else option.metavar
-        flag = f"{option.flag}={value}" if value else option.flag
-        text = option.help[0].upper() + option.help[1:]
-        entries.append(f"`{flag}`\n: {text}.\n  Default: {option.default_text}. Ini: `{option.ini}`.\n")
-    return "\n".join(entries)
+    parts = []
+    for group, title in GROUP_TITLES.items():
+        parts.append(f"## {title.capitalize()}\n")
+        for option in (option for option in OPTIONS if option.group == group):
+            choices = option.value.choices
+            value = "{" + ",".join(choices) + "}" if choices else option.value.metavar
+            flag = f"{option.flag}={value}" if value else option.flag
+            text = option.help[0].upper() + option.help[1:]
+            parts.append(f"`{flag}`\n: {text}.\n  Default: {option.default}. Ini: `{option.ini}`.\n")
+    return "\n".join(parts)
 
 
 def failures_page() -> str:

@@ -93,7 +93,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and options.flags(session.config, without=frozenset()):
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and options.flags(session.config):
         session.config.stash.setdefault(hinted_key, "no model list is collected without")
 
 

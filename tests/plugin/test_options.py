@@ -92,7 +92,7 @@ def test_an_option_fills_its_setting(pytester: pytest.Pytester, pytestconfig: py
     value, read, expected = ROWS[name]
     (option,) = [option for option in OPTIONS if option.name == name]
     assert read(read_settings(pytestconfig)) != expected  # the tests themselves run without any
-    flag = option.flag if option.kind == "bool" else f"{option.flag}={value}"
+    flag = option.flag if option.value.kind == "bool" else f"{option.flag}={value}"
     assert read(read_settings(pytester.parseconfig(flag))) == expected
     pytester.makeini(f"[pytest]\n{option.ini} = {value}\n")
     assert read(read_settings(pytester.parseconfig())) == expected

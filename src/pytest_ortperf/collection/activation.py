@@ -14,6 +14,7 @@ from pytest_ortperf.records.environment.distributions import require_one_onnxrun
 from pytest_ortperf.settings import options
 from pytest_ortperf.settings.options import is_worker
 from pytest_ortperf.settings.provider_choice import settle_plugins, settle_providers
+from pytest_ortperf.settings.run_settings import isolation, model_paths, results_folder
 
 
 def prepare(config: pytest.Config) -> None:
@@ -45,7 +46,7 @@ def prepare_for_tests(config: pytest.Config) -> None:
     _require_one_onnxruntime()
     _check_isolation(config)
     settle_plugins(config)
-    named = [name for name in options.split_names(options.given(config, "ep")) if name != "auto"]
+    named = [name for name in (options.read(config, "ep") or ()) if name != "auto"]
     options.store(config, "ep", named)
     _choose_keep_folder(config)
 
@@ -59,8 +60,7 @@ def _require_one_onnxruntime() -> None:
 
 def _choose_keep_folder(config: pytest.Config) -> None:
     stamp = datetime.now(UTC).astimezone().strftime("%Y%m%d-%H%M%S")
-    results = options.absolute(options.given(config, "results") or "result", config)
-    options.share_with_workers(config, "keep_folder", str(results / f"kept_{stamp}"))
+    options.share_with_workers(config, "keep_folder", str(results_folder(config) / f"kept_{stamp}"))
 
 
 def _check_isolation(config: pytest.Config) -> None:
@@ -79,16 +79,12 @@ def _check_isolation(config: pytest.Config) -> None:
 def _group_by_model(config: pytest.Config) -> None:
     # loadgroup puts @group into ids and hangs when a worker crashes; loadscope groups by model with clean ids, but
     # gives an item that took its worker along to the next worker: where that can happen, items go out one by one
-    from pytest_ortperf.settings.run_settings import isolation
-
     option = config.option
     if getattr(option, "numprocesses", None) and getattr(option, "dist", None) == "no" and not option.distload:
         option.dist = "load" if isolation(config) == "none" else "loadscope"
 
 
 def _collect_model_lists(config: pytest.Config) -> None:
-    from pytest_ortperf.settings.run_settings import model_paths
-
     paths = model_paths(config)
     if options.given(config, "models") is not None:
         options.store(config, "models", [str(path) for path in paths])

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from pytest_ortperf.settings import options
+from pytest_ortperf.settings.option_table import absolute
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ def take_selections(config: pytest.Config, sources: Iterable[Path]) -> None:
     args: list[str] = []
     for arg in config.args:
         name, _, rest = arg.partition("::")
-        path = options.absolute(name, config)
+        path = absolute(name, config)
         if path not in directories:
             args.append(arg)
             continue

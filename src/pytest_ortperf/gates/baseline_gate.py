@@ -55,9 +55,10 @@ class BaselineGate:
     def pytest_sessionstart(self) -> None:
         from pytest_ortperf.reports.comparison.run_comparison import read_fail_on
         from pytest_ortperf.reports.comparison.side_sources import read_side
+        from pytest_ortperf.settings.run_settings import results_folder
 
         config = self._config
-        results = options.absolute(options.given(config, "results") or "result", config)
+        results = results_folder(config)
         try:
             self._fail_on = read_fail_on(options.given(config, "fail-on"))
         except OrtPerfError as error:

@@ -14,6 +14,7 @@ from pytest_ortperf.records.pairs import Pair
 from pytest_ortperf.records.pairs_file import PairsFile, pairs_path
 from pytest_ortperf.reports.tables.gains import Gains
 from pytest_ortperf.settings import options
+from pytest_ortperf.settings.option_table import Scope
 from pytest_ortperf.settings.options import is_worker
 
 if TYPE_CHECKING:
@@ -31,24 +32,8 @@ _NOTHING = (
     "name both with --ortperf-ep"
 )
 
-_NOT_OF_A_SIDE = frozenset(
-    {
-        "mode",
-        "ep",
-        "paired",
-        "reference-ep",
-        "results",
-        "label",
-        "baseline",
-        "fail-on",
-        "isolation",
-        "keep",
-        "samples",
-        "operators",
-        "progress",
-        "retry-failed",
-    }
-)
+_OF_SIDE: tuple[Scope, ...] = ("selection", "outputs", "case", "measurement")
+"""Scopes of options that a side takes over, but for its mode and its provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +133,7 @@ class PairedGains:
                 *inipath,
                 *(f"--override-ini={each}" for each in given.override_ini or ()),
                 *(f"-p{each}" for each in given.plugins or ()),
-                *options.flags(config, without=_NOT_OF_A_SIDE),
+                *options.flags(config, _OF_SIDE, without=("mode", "ep")),
                 f"--ortperf-ep={provider}",
                 *config.args,
             ),

@@ -14,6 +14,7 @@ from pytest_ortperf.cases.matrix import Case, applies
 from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.running.outcome import error_text
 from pytest_ortperf.settings import options
+from pytest_ortperf.settings.option_table import Scope
 
 if TYPE_CHECKING:
     from pytest_ortperf.execution.record_builder import RecordBuilder
@@ -21,19 +22,11 @@ if TYPE_CHECKING:
     from pytest_ortperf.running.run import Run
 
 
-_NOT_AGAIN = frozenset(
-    {"mode", "models", "ep", "fp16", "dim", "reference-ep", "results", "label", "baseline", "fail-on", "paired"}
-)
-"""Options that the command of one case names itself, or that do not change it."""
+_OF_OUTPUTS: tuple[Scope, ...] = ("outputs", "case")
+"""Scopes of options that a command about a case's outputs repeats."""
 
-_NOT_OF_A_CASE = frozenset(
-    {
-        *("iterations", "warmup", "precision-target", "min-time", "max-time", "samples", "timing", "concurrency"),
-        *("rotate-inputs", "operators", "track-memory", "env", "retry-failed"),
-        *("isolation", "keep", "progress", "paired"),
-    }
-)
-"""Options that change nothing about what a case computes."""
+_OF_RERUN: tuple[Scope, ...] = (*_OF_OUTPUTS, "measurement", "run")
+"""Scopes of options that the command to run a case again repeats."""
 
 
 BISECTED = frozenset({"result accuracy issue", "runtime error", "crash"})
@@ -148,7 +141,7 @@ class CaseItem(pytest.Item):
         fp16 = ["--ortperf-fp16"] if self.case.precision else []
         dims = [f"--ortperf-dim={name}={value}" for name, value in self.case.dims]
         provider = f"--ortperf-ep={self.case.provider.name}"
-        others = options.flags(self.config, without=_NOT_AGAIN)
+        others = options.flags(self.config, _OF_RERUN)
         return shlex.join(["pytest", mode, *models, provider, *fp16, *dims, *others, f"{path}::{self.case.case_id}"])
 
     def case_command(self, name: str) -> str:
@@ -156,7 +149,7 @@ class CaseItem(pytest.Item):
         source = self.parent.parent.path  # type: ignore[union-attr]
         here = self.config.invocation_params.dir
         path = source.relative_to(here) if source.is_relative_to(here) else source
-        others = options.flags(self.config, without=_NOT_AGAIN | _NOT_OF_A_CASE)
+        others = options.flags(self.config, _OF_OUTPUTS)
         return shlex.join(["ortperf", name, f"{path}::{self.case.case_id}", *others])
 
     def _is_within_tolerance(self) -> bool:

@@ -27,37 +27,13 @@ from pytest_ortperf.records.store import DAMAGE
 from pytest_ortperf.reports.tables.gains import PASSED
 from pytest_ortperf.running.case_item import CaseItem
 from pytest_ortperf.running.test_reports import RECORD
+from pytest_ortperf.settings import option_table
 
 REMEMBERED = ("result accuracy issue", "runtime error", "session error", "crash")
 """Kinds of failure that the same model, entry, options and versions give again."""
 
 OUT_OF_MEMORY = 9
 """Signal that the kernel kills with where memory is short: another time there may be more."""
-
-_NOT_ABOUT_OUTPUTS = frozenset(
-    {
-        "iterations",
-        "warmup",
-        "precision_target",
-        "min_time_s",
-        "max_time_s",
-        "keep_samples",
-        "timing",
-        "concurrency",
-        "rotate_inputs",
-        "operators",
-        "keep",
-        "keep_folder",
-        "trt_cache",
-        "trt_cache_folder",
-        "cache",
-        "cache_limit_byte",
-        "track_memory",
-        "environment",
-        "unfit",
-    }
-)
-"""Settings that change how a case is measured alone. Any other, known today or not, makes a verdict another one."""
 
 _VERSIONS = ("cpu", "cuda", "cudnn", "driver", "fingerprint", "onnxruntime_distribution", "python", "tensorrt")
 _VALIDATION = b'"mode":"validate"'
@@ -150,10 +126,12 @@ def _validations(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _relevant(settings: ExecutionSettings) -> dict[str, str]:
+    """Return all settings but those that hang on an option which cannot change outputs."""
+    others = {name for option in option_table.OPTIONS if option.scope != "outputs" for name in option.fields}
     return {
         field.name: _text(getattr(settings, field.name))
         for field in dataclasses.fields(settings)
-        if field.name not in _NOT_ABOUT_OUTPUTS
+        if field.name not in others
     }
 
 

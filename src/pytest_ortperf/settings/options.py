@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+import dataclasses
+from collections.abc import Collection
+from typing import Any, TypeVar, get_args
 
 import pytest
 
-from pytest_ortperf.settings.option_table import OPTIONS, Option
+from pytest_ortperf.settings import option_table
+from pytest_ortperf.settings.option_table import GROUP_TITLES, Option, OptionValue, Scope
 
 T = TypeVar("T")
 
@@ -21,26 +20,29 @@ _TOLD = "ortperf_found"
 _handed_key = pytest.StashKey[dict[str, Any]]()
 
 
-_BY_NAME = {option.name: option for option in OPTIONS}
-
-
 def add_options(parser: pytest.Parser) -> None:
     """Add every option with its ini twin."""
-    group = parser.getgroup("ortperf", "ONNX models x execution providers (pytest-ortperf)")
-    for option in OPTIONS:
-        text = f"{option.help} (default: {option.default_text}; ini: {option.ini})".replace("%", "%%")
-        group.addoption(option.flag, dest=option.ini, default=None, help=text, **_argparse(option))
-        parser.addini(option.ini, f"as {option.flag}", type=option.kind, default=None)
+    groups = {
+        name: parser.getgroup(f"ortperf-{name}", f"pytest-ortperf: {title}") for name, title in GROUP_TITLES.items()
+    }
+    for option in option_table.OPTIONS:
+        text = f"{option.help} (default: {option.default}; ini: {option.ini})".replace("%", "%%")
+        groups[option.group].addoption(option.flag, dest=option.ini, default=None, help=text, **_argparse(option.value))
+        parser.addini(option.ini, f"as {option.flag}", type=option.value.kind, default=None)
 
 
-def _argparse(option: Option) -> dict[str, Any]:
-    if option.kind == "bool":
+def _argparse(value: OptionValue) -> dict[str, Any]:
+    if value.kind == "bool":
         return {"action": "store_true"}
-    if option.choices:
-        return {"choices": option.choices}
-    if option.kind in {"args", "linelist"}:
-        return {"action": "append", "metavar": option.metavar}
-    return {"metavar": option.metavar}
+    if value.choices:
+        return {"choices": value.choices}
+    if value.kind in {"args", "linelist"}:
+        return {"action": "append", "metavar": value.metavar}
+    return {"metavar": value.metavar}
+
+
+def _row(name: str) -> Option:
+    return next(option for option in option_table.OPTIONS if option.name == name)
 
 
 def given(config: pytest.Config, name: str) -> Any:
@@ -49,38 +51,63 @@ def given(config: pytest.Config, name: str) -> Any:
     Raises:
         pytest.UsageError: If the value is empty on the command line, or none of the option's choices in the ini file.
     """
-    option = _BY_NAME[name]
+    option = _row(name)
     value = getattr(config.option, option.ini, None)
     if value == "" or (isinstance(value, list) and "" in value):
         # such as --ortperf-baseline=$BASELINE without that variable
-        raise pytest.UsageError(f"{option.flag} is empty; give it {option.metavar}, or leave it out")
+        raise pytest.UsageError(f"{option.flag} is empty; give it {option.value.metavar}, or leave it out")
     if value is not None:
         return value
     value = config.getini(option.ini)
     if value in (None, "", []):
         return None
-    if option.choices and value not in option.choices:
-        raise pytest.UsageError(f"{option.ini} = {value}: choose from {', '.join(option.choices)}")
+    choices = option.value.choices
+    if choices and value not in choices:
+        raise pytest.UsageError(f"{option.ini} = {value}: choose from {', '.join(choices)}")
     return value
+
+
+def read(config: pytest.Config, name: str) -> Any:
+    """Return what is given for an option as the setting that it stands for; `None` if nothing is given.
+
+    Raises:
+        pytest.UsageError: If it cannot be used.
+    """
+    option = _row(name)
+    found = given(config, name)
+    return None if found is None else option.value.read(found, option.flag, config)
+
+
+def read_fields(config: pytest.Config, settings: type) -> dict[str, Any]:
+    """Return the fields of a settings class that options fill and are given, by name.
+
+    Raises:
+        pytest.UsageError: If an option cannot be used.
+    """
+    known = {field.name for field in dataclasses.fields(settings)}
+    found = {it.fields[0]: read(config, it.name) for it in option_table.OPTIONS if it.fields[0] in known}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def effective(config: pytest.Config) -> dict[str, object]:
     """Return every option that is given, by name, for the run header."""
-    values = {option.name: given(config, option.name) for option in OPTIONS}
+    values = {option.name: given(config, option.name) for option in option_table.OPTIONS}
     return {name: value for name, value in values.items() if value not in (None, [])}
 
 
 def on_command_line(config: pytest.Config, name: str) -> bool:
     """Whether the option was given as a flag, not in the ini file."""
-    return getattr(config.option, _BY_NAME[name].ini, None) is not None
+    return getattr(config.option, _row(name).ini, None) is not None
 
 
-def flags(config: pytest.Config, *, without: frozenset[str]) -> list[str]:
-    """Return the options of the command line as they are typed, but for those named."""
+def flags(
+    config: pytest.Config, scopes: Collection[Scope] = get_args(Scope), *, without: Collection[str] = ()
+) -> list[str]:
+    """Return the options of the command line as they are typed: those of some scopes, but for those named."""
     found = []
-    for option in OPTIONS:
+    for option in option_table.OPTIONS:
         value = getattr(config.option, option.ini, None)
-        if value is None or option.name in without:
+        if value is None or option.scope not in scopes or option.name in without:
             continue
         values = value if isinstance(value, list) else [value]
         found += [option.flag if each is True else f"{option.flag}={each}" for each in values]
@@ -89,14 +116,14 @@ def flags(config: pytest.Config, *, without: frozenset[str]) -> list[str]:
 
 def store(config: pytest.Config, name: str, value: Any) -> None:
     """Replace an option's value by what the controller found; workers get it by `receive`."""
-    setattr(config.option, _BY_NAME[name].ini, value)
-    share_with_workers(config, _BY_NAME[name].flag, value)
+    setattr(config.option, _row(name).ini, value)
+    share_with_workers(config, _row(name).flag, value)
 
 
 def receive(config: pytest.Config) -> None:
     """Replace in a worker the values of options that the controller replaced."""
     told = getattr(config, "workerinput", {}).get(_TOLD, {})
-    for option in OPTIONS:
+    for option in option_table.OPTIONS:
         if option.flag in told:
             setattr(config.option, option.ini, told[option.flag])
 
@@ -116,63 +143,6 @@ def handed_on(config: pytest.Config, name: str, default: T) -> T:
 def tell_worker(config: pytest.Config, workerinput: dict[str, Any]) -> None:
     """Put all that was handed on into what pytest-xdist gives to a worker; it hands on no option values."""
     workerinput[_TOLD] = config.stash.get(_handed_key, {})
-
-
-def number(
-    config: pytest.Config, name: str, convert: Callable[[str], T], *, least: float, most: float = math.inf
-) -> T | None:
-    """Return an option as a finite number from `least` to `most`.
-
-    Raises:
-        pytest.UsageError: If it is none, less or more.
-    """
-    text = given(config, name)
-    if text is None:
-        return None
-    value = _converted(text, convert)
-    if value is None or value == math.inf or not least <= value <= most:  # type: ignore[operator]
-        what = "a whole number" if convert is int else "a number"
-        limits = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:.10g}"
-        raise pytest.UsageError(f"{_BY_NAME[name].flag}: {text!r} is not {what} {limits}")
-    return value
-
-
-def _converted(text: str, convert: Callable[[str], T]) -> T | None:
-    try:
-        return convert(text)
-    except ValueError:
-        return None
-
-
-def pairs(texts: Sequence[str] | None, flag: str, form: str) -> list[tuple[str, str]]:
-    """Split `NAME=VALUE` at the first equals sign.
-
-    Raises:
-        pytest.UsageError: If there is none or the name is empty.
-    """
-    found = []
-    for text in texts or ():
-        name, sign, value = text.partition("=")
-        if not sign or not name.strip() or not value.strip():
-            raise pytest.UsageError(f"{flag}: {text!r} is not of the form {form}")
-        found.append((name.strip(), value.strip()))
-    return found
-
-
-def split_names(texts: Sequence[str] | None) -> list[str]:
-    """Split at commas and spaces, in order, each name once."""
-    words = [word for text in texts or () for word in text.replace(",", " ").split()]
-    return list(dict.fromkeys(words))
-
-
-def absolute(path: str, config: pytest.Config) -> Path:
-    """Return a path of the command line, relative to where pytest was started."""
-    return normal(config.invocation_params.dir / path)
-
-
-def normal(path: Path) -> Path:
-    """Return a path as pytest writes those of files it collects: absolute, without `..`, links as they are."""
-    return Path(os.path.abspath(path))  # noqa: PTH100 - pathlib's keeps `..`
 
 
 def is_worker(config: pytest.Config) -> bool:

@@ -18,6 +18,7 @@ from pytest_ortperf.execution.trtexec.tool import NAME as TRTEXEC
 from pytest_ortperf.execution.trtexec.tool import ToolError, find_tool
 from pytest_ortperf.records.environment.distributions import onnxruntime_distributions
 from pytest_ortperf.settings import options
+from pytest_ortperf.settings.option_table import pairs
 from pytest_ortperf.settings.run_settings import TRTEXEC_TOOL, device_choices, ep_options, providers, targets
 
 left_out_key = pytest.StashKey[dict[str, str]]()
@@ -34,7 +35,7 @@ def settle_providers(config: pytest.Config) -> None:
         pytest.UsageError: If a provider, plugin or device is named that cannot be, or none can be asked for.
     """
     plugins = settle_plugins(config)
-    names = options.split_names(options.given(config, "ep")) or ["auto"]
+    names = options.read(config, "ep") or ["auto"]
     wanted = targets([name for name in names if name != "auto"])
     asked = tuple({target.provider.name: target.provider for target in wanted}.values())
     candidates = _candidates(plugins) if "auto" in names else ()
@@ -54,12 +55,8 @@ def settle_trtexec(config: pytest.Config, asked: Iterable[Provider]) -> dict[str
     """Find the program trtexec and hand it on to all cases; return why it cannot be used, by its short name."""
     if not any(row.runner == TRTEXEC for row in asked):
         return {}
-    given, workspace = options.given(config, "trtexec"), options.given(config, "workspace")
     try:
-        tool = find_tool(
-            None if given is None else options.absolute(given, config),
-            None if workspace is None else options.absolute(workspace, config),
-        )
+        tool = find_tool(options.read(config, "trtexec"), options.read(config, "workspace"))
     except ToolError as error:
         return {TRTEXEC: str(error)}
     options.share_with_workers(config, TRTEXEC_TOOL, tool.as_builtins())
@@ -80,7 +77,7 @@ def settle_plugins(config: pytest.Config) -> dict[str, str]:
 def _plugins(config: pytest.Config) -> dict[str, str]:
     flag, form = "--ortperf-plugin-ep", "NAME=LIBRARY_OR_MODULE"
     found = installed_plugins()
-    for name, target in options.pairs(options.given(config, "plugin-ep"), flag, form):
+    for name, target in pairs(options.given(config, "plugin-ep") or (), flag, form):
         try:
             full_name = find_provider(name).full_name
             found[full_name] = plugin_library(target)
