@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from pytest_ortperf.settings import options
-from pytest_ortperf.settings.option_table import OPTIONS
+from plugin.project import Project
+from pytest_ortperf.cases.model import Tolerance
+from pytest_ortperf.execution.case_settings import ExecutionSettings
+from pytest_ortperf.running import validations
+from pytest_ortperf.settings import option_table, options
+from pytest_ortperf.settings.option_table import GROUP_TITLES, OPTIONS, Option, OptionValue, count
 from pytest_ortperf.settings.run_settings import RunSettings, read_settings
 
 Read = Callable[[RunSettings], object]
@@ -113,3 +119,96 @@ def test_a_list_without_names_is_no_option_that_took_effect(pytester: pytest.Pyt
     options.store(config, "ep", [])
     options.store(config, "seed", "1")
     assert options.effective(config) == {"seed": "1"}
+
+
+DEFAULTS = {
+    option.name: default
+    for option in OPTIONS
+    for default in [getattr(ExecutionSettings(), option.fields[0], None)]
+    if default is not None and (isinstance(default, str) or default) and option.value.kind != "bool"
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_the_default_in_the_help_is_that_of_the_settings(pytestconfig: pytest.Config, name: str) -> None:
+    (option,) = [option for option in OPTIONS if option.name == name]
+    text = [option.default] if option.value.kind == "args" else option.default
+    assert option.value.read(text, option.flag, pytestconfig) == DEFAULTS[name]
+
+
+def test_settings_that_a_row_names_exist() -> None:
+    known = {field.name for settings in (ExecutionSettings, Tolerance) for field in dataclasses.fields(settings)}
+    named = {name for option in OPTIONS for name in (option.field, *option.also) if name is not None}
+    assert named - known == set()
+
+
+def test_the_help_shows_options_by_group(pytester: pytest.Pytester) -> None:
+    out = pytester.runpytest_inprocess("--help").stdout.str()
+    _, *sections = re.split(r"^pytest-ortperf: (.*):$", out, flags=re.MULTILINE)
+    titles, texts = sections[::2], sections[1::2]
+    shown = {
+        title: re.findall(r"^  --ortperf-([a-z0-9-]+)", text, re.MULTILINE)
+        for title, text in zip(titles, texts, strict=True)
+    }
+    assert titles == list(GROUP_TITLES.values())
+    assert shown == {
+        title: [option.name for option in OPTIONS if option.group == group] for group, title in GROUP_TITLES.items()
+    }
+
+
+ADD_EXTRA = """
+from pytest_ortperf.settings import option_table
+from pytest_ortperf.settings.option_table import Option, number
+
+extra = Option("peak-percent", number("PERCENT", least=0), "inputs", help="largest error")
+option_table.OPTIONS = (*option_table.OPTIONS, extra)
+"""
+"""A plugin that adds a row to the table; nothing else names the option."""
+
+
+@pytest.mark.parametrize(
+    ("flags", "ini"),
+    [(["--ortperf-peak-percent=0.25"], ""), ([], "ortperf_peak_percent = 0.25")],
+    ids=["flag", "ini"],
+)
+def test_an_option_needs_its_row_and_its_consumer_only(project: Project, flags: list[str], ini: str) -> None:
+    project.models("m")
+    project.write("extra.py", ADD_EXTRA)
+    project.write("pytest.ini", f"[pytest]\n{ini}\n")
+    (record,) = project.run("-p", "extra", "--ortperf-ep=cpu", *flags).records
+    assert record["accuracy"][0]["outputs"][0]["peak_percent_allowed"] == 0.25
+
+
+PRINT_COMMANDS = """
+def pytest_collection_finish(session):
+    for item in session.items:
+        print(item.rerun_command())
+        print(item.case_command("bisect"))
+"""
+
+
+def test_an_option_without_a_scope_is_repeated_by_commands(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = Option("extra", OptionValue("TEXT"), "results", help="anything")
+    monkeypatch.setattr(option_table, "OPTIONS", (*OPTIONS, extra))
+    project.models("m")
+    project.write("conftest.py", PRINT_COMMANDS)
+    given = ("--ortperf-warmup=1", "--ortperf-label=a=b", "--ortperf-extra=x")
+
+    result = project.collection("-s", "--ortperf-ep=cpu", *given)
+
+    node = "'models.json::m::validate[cpu]'"
+    assert [line for line in result.out.splitlines() if line.startswith(("pytest ", "ortperf "))] == [
+        f"pytest --ortperf-mode=validate --ortperf-ep=cpu --ortperf-warmup=1 --ortperf-extra=x {node}",
+        f"ortperf bisect {node} --ortperf-extra=x",
+    ]
+
+
+def test_a_stored_failure_depends_on_an_option_without_a_scope(monkeypatch: pytest.MonkeyPatch) -> None:
+    def settings(iterations: int) -> dict[str, str]:
+        return validations._relevant(ExecutionSettings(iterations=iterations))  # noqa: SLF001 - a part of a hash
+
+    assert settings(1) == settings(2)
+    without_scope = Option("iterations", count(), "measuring", help="timed iterations")
+    rows = (option for option in OPTIONS if option.name != "iterations")
+    monkeypatch.setattr(option_table, "OPTIONS", (*rows, without_scope))
+    assert settings(1) != settings(2)
