@@ -15,7 +15,7 @@ from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.running import validations
 from pytest_ortperf.settings import option_table, options
 from pytest_ortperf.settings.option_table import GROUP_TITLES, OPTIONS, Option, OptionValue, count
-from pytest_ortperf.settings.run_settings import RunSettings, read_settings
+from pytest_ortperf.settings.run_settings import DEFAULT_TIMEOUT_S, RunSettings, read_settings
 
 Read = Callable[[RunSettings], object]
 
@@ -121,12 +121,13 @@ def test_a_list_without_names_is_no_option_that_took_effect(pytester: pytest.Pyt
     assert options.effective(config) == {"seed": "1"}
 
 
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {"timeout": DEFAULT_TIMEOUT_S} | {
     option.name: default
     for option in OPTIONS
     for default in [getattr(ExecutionSettings(), option.fields[0], None)]
-    if default is not None and (isinstance(default, str) or default) and option.value.kind != "bool"
+    if default not in (None, frozenset()) and option.value.kind != "bool" and option.default != "not given"
 }
+"""Of options that have a value if none is given."""
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
