@@ -62,12 +62,11 @@ KINDS = {
 
 def provider_options_page() -> str:
     """Return a table of options per provider."""
-    from pytest_ortperf.cases.provider_option_tables import TABLES
-    from pytest_ortperf.cases.providers import find_provider
+    from pytest_ortperf.cases.providers import PROVIDERS
 
     parts = []
-    for name, table in TABLES.items():
-        title = find_provider(name).full_name.removesuffix("ExecutionProvider").replace("Tensorrt", "TensorRT")
+    for name, table in ((row.full_name, row.options) for row in PROVIDERS if row.options):
+        title = name.removesuffix("ExecutionProvider").replace("Tensorrt", "TensorRT")
         rows = ["| option | value | default | since | |", "|---|---|---|---|---|"]
         for row in table.options.values():
             value = ", ".join(f"`{choice}`" for choice in row.choices) or KINDS.get(row.kind, row.kind)
@@ -79,19 +78,20 @@ def provider_options_page() -> str:
 
 def providers_page() -> str:
     """Return a table of the execution providers, a row each."""
-    from pytest_ortperf.cases.providers import ALIASES, GROUPS, PROVIDERS, short_name
+    from pytest_ortperf.cases.providers import PROVIDERS, short_name
 
     rows = [
         "| name | full name | device | gains against | companions | chooses the device | seen |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in PROVIDERS:
-        names = [row.name, *(alias for alias, name in ALIASES.items() if name == row.name)]
         companions = ", ".join(f"`{short_name(name)}`" for name in row.companions)
         option = f"`{row.device_option}`" if row.device_option else ""
-        cells = [", ".join(f"`{name}`" for name in names), f"`{row.full_name}`", row.device, f"`{row.reference}`"]
+        names = ", ".join(f"`{name}`" for name in (row.name, *row.aliases))
+        cells = [names, f"`{row.full_name}`", row.device, f"`{row.reference}`"]
         rows.append(f"| {' | '.join([*cells, companions, option, row.seen])} |")
-    groups = [f"- `{name}`: " + ", ".join(f"`{it}`" for it in members) for name, members in GROUPS.items()]
+    found = dict.fromkeys(name for row in PROVIDERS for name in row.groups)
+    groups = [f"- `{name}`: " + ", ".join(f"`{it.name}`" for it in PROVIDERS if name in it.groups) for name in found]
     return "\n".join([*rows, "", "Groups, which `--ortperf-ep` takes as names too:", "", *groups, ""])
 
 

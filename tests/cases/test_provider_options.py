@@ -4,7 +4,6 @@ from typing import Any
 import pytest
 
 from pytest_ortperf.cases import provider_option_rules
-from pytest_ortperf.cases.provider_option_tables import TABLES
 from pytest_ortperf.cases.provider_options import (
     check_option,
     check_options,
@@ -12,9 +11,11 @@ from pytest_ortperf.cases.provider_options import (
     parse_shapes,
     unknown_keys,
 )
+from pytest_ortperf.cases.providers import PROVIDERS
 from pytest_ortperf.errors import SettingsError
 
 VERSION = "1.31.1"
+TABLES = {row.name: row.options for row in PROVIDERS if row.options}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from pytest_ortperf.cases.providers import ALIASES, GROUPS, PROVIDERS, Provider, find_provider, short_name
+from pytest_ortperf.cases.providers import PROVIDERS, Provider, find_provider, find_targets, short_name
 from pytest_ortperf.errors import SettingsError
 
 
@@ -20,15 +20,31 @@ def test_alias_finds_its_provider(alias: str, name: str) -> None:
     assert find_provider(alias).name == name
 
 
+@pytest.mark.parametrize(
+    ("name", "targets"),
+    [
+        ("cuda_trt", ["cpu", "cuda", "tensorrt"]),
+        ("acl", ["cpu", "acl"]),
+        ("ACL", ["acl"]),
+        ("trt", ["tensorrt"]),
+        ("trtexec", ["trtexec"]),
+        ("TRTexec-fp16", ["trtexec-fp16"]),
+    ],
+)
+def test_name_asks_for_a_provider_a_group_or_a_program_in_half_precision(name: str, targets: list[str]) -> None:
+    assert [target.name for target in find_targets(name)] == targets
+
+
 def test_tables_only_point_at_rows_that_exist() -> None:
     names = {row.name for row in PROVIDERS}
     full_names = {row.full_name for row in PROVIDERS}
-    groups = {name for group in GROUPS.values() for name in group}
+    aliases = [alias for row in PROVIDERS for alias in row.aliases]
 
     assert len(names) == len(full_names) == len(PROVIDERS)
-    assert {*ALIASES.values(), *groups, *(row.reference for row in PROVIDERS)} <= names
+    assert {name for row in PROVIDERS for name in (row.reference, *row.also_against)} <= names
     assert {name for row in PROVIDERS for name in row.companions} <= full_names
-    assert not ALIASES.keys() & names
+    assert len(set(aliases) - names) == len(aliases)
+    assert all(alias == alias.lower() for alias in aliases)
 
 
 def test_tensorrt_is_measured_against_cuda_which_takes_what_it_leaves() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from pytest_ortperf.cases.issues import Place, unknown
 from pytest_ortperf.cases.json_values import as_number, read_text
 from pytest_ortperf.cases.provider_options import check_option, installed_onnxruntime
-from pytest_ortperf.cases.providers import PROVIDERS, find_provider
+from pytest_ortperf.cases.providers import find_provider, provider_names
 from pytest_ortperf.errors import SettingsError
 
 
@@ -20,10 +20,7 @@ def read_provider(value: Any, place: Place) -> str:
     try:
         return find_provider(name).name
     except SettingsError:  # its text speaks of the command line
-        place.report(
-            unknown("provider", name, [row.name for row in PROVIDERS])
-            + "; or a full name that ends in ExecutionProvider"
-        )
+        place.report(unknown("provider", name, provider_names()) + "; or a full name that ends in ExecutionProvider")
         return ""
 
 

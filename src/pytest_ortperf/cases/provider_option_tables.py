@@ -161,6 +161,3 @@ TENSORRT = OptionTable(
     ),
 )
 """Python's parser of these takes True, true, False and false alone."""
-
-TABLES: Mapping[str, OptionTable] = {"cuda": CUDA, "tensorrt": TENSORRT}
-"""By short provider name; options of other providers go to ONNX Runtime as they are."""

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 
-from pytest_ortperf.cases.provider_option_tables import TABLE_VERSION, TABLES, OptionTable, ProviderOption
-from pytest_ortperf.cases.providers import short_name
+from pytest_ortperf.cases.provider_option_tables import TABLE_VERSION, OptionTable, ProviderOption
+from pytest_ortperf.cases.providers import known_provider
 from pytest_ortperf.errors import SettingsError
 
 PROFILE_KEYS = ("trt_profile_min_shapes", "trt_profile_opt_shapes", "trt_profile_max_shapes")
@@ -27,7 +27,7 @@ def check_options(provider: str, options: Mapping[str, str], onnxruntime: str | 
     """Return the options as the provider's own parser takes them.
 
     Args:
-        provider: Short or full name; only CUDA's and TensorRT's options are known, others are returned as they are.
+        provider: Short or full name; options of one whose row has no table are returned as they are.
         options: As given.
         onnxruntime: Version, such as `1.31.1`; `None` if unknown.
 
@@ -36,7 +36,8 @@ def check_options(provider: str, options: Mapping[str, str], onnxruntime: str | 
             each other.
     """
     checked = {key: check_option(provider, key, value, onnxruntime) for key, value in options.items()}
-    if short_name(provider) == "tensorrt":
+    row = known_provider(provider)
+    if row is not None and row.uses_tensorrt:
         _check_profiles(checked)
     return checked
 
@@ -49,25 +50,25 @@ def check_option(provider: str, key: str, value: str, onnxruntime: str | None) -
     Raises:
         SettingsError: If the key is unknown or the value is none of the allowed ones.
     """
-    name = short_name(provider)
-    table = TABLES.get(name)
-    if table is None:
+    row = known_provider(provider)
+    if row is None or row.options is None:
         return value
-    option = table.options.get(key)
+    option = row.options.options.get(key)
     if option is None:
         if not is_newer_than_table(onnxruntime):
-            raise SettingsError(_unknown_text(name, key, table))
+            raise SettingsError(_unknown_text(row.name, key, row.options))
         return value
-    _check_version(name, option, onnxruntime)
-    text = _READERS[option.kind](f"{name} option '{key}'", value.strip(), option, table)
-    if option.refused and text not in {"0", table.false}:
-        raise SettingsError(f"{name} option '{key}' cannot be used: {option.refused}")
+    _check_version(row.name, option, onnxruntime)
+    text = _READERS[option.kind](f"{row.name} option '{key}'", value.strip(), option, row.options)
+    if option.refused and text not in {"0", row.options.false}:
+        raise SettingsError(f"{row.name} option '{key}' cannot be used: {option.refused}")
     return text
 
 
 def unknown_keys(provider: str, options: Mapping[str, str]) -> tuple[str, ...]:
     """Return the keys that the table does not have, for a note; none for a provider without a table."""
-    table = TABLES.get(short_name(provider))
+    row = known_provider(provider)
+    table = row.options if row else None
     return () if table is None else tuple(key for key in options if key not in table.options)
 
 

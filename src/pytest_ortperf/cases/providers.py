@@ -6,6 +6,8 @@ import difflib
 from dataclasses import dataclass
 from typing import Literal
 
+from pytest_ortperf.cases import provider_option_tables
+from pytest_ortperf.cases.provider_option_tables import OptionTable
 from pytest_ortperf.errors import SettingsError
 
 DeviceKind = Literal["cpu", "gpu", "npu", "any"]
@@ -18,7 +20,7 @@ NEVER_RUN = "never run by this project"
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One execution provider of ONNX Runtime, or a program that runs models without it."""
+    """One execution provider of ONNX Runtime, or a program that runs models without it: all that is known of it."""
 
     name: str
     """Short name, as in `--ortperf-ep` and case ids."""
@@ -31,75 +33,171 @@ class Provider:
     companions: tuple[str, ...] = ()
     """Full names listed after it for the nodes it does not take."""
 
-    half_precision: HalfPrecision = "unknown"
-    """Whether it computes fp16 models in half precision, or in fp32 around casts."""
+    aliases: tuple[str, ...] = ()
+    """Other short names that users may give, in lower case."""
 
-    device_option: str | None = None
-    """Provider option that chooses the device, for `--ortperf-device`."""
-
-    memory: str | None = None
-    """What ONNX Runtime calls the device memory that inputs and outputs can be bound to; `None` is the host's."""
-
-    graph_option: str | None = None
-    """Provider option that makes runs the replay of a captured graph."""
-
-    seen: str = NEVER_RUN
-    """Where its row was tried, for the documentation."""
-
-    runner: RunnerKind = "onnxruntime"
-    """What runs its cases: sessions in the case's own process, or an external program."""
+    groups: tuple[str, ...] = ()
+    """Names of `--ortperf-ep` that stand for it and others: the original script's `-c` choices."""
 
     also_against: tuple[str, ...] = ()
     """Short names that its gains are against too, in columns of their own."""
 
+    runner: RunnerKind = "onnxruntime"
+    """What runs its cases: sessions in the case's own process, or an external program."""
 
+    options: OptionTable | None = None
+    """The options it takes, to check them by; `None` leaves them to ONNX Runtime as they are."""
+
+    device_option: str | None = None
+    """Provider option that chooses the device, for `--ortperf-device`."""
+
+    graph_option: str | None = None
+    """Provider option that makes runs the replay of a captured graph."""
+
+    memory: str | None = None
+    """What ONNX Runtime calls the device memory that inputs and outputs can be bound to; `None` is the host's."""
+
+    nvidia: bool = False
+    """Whether it computes on GPUs of NVIDIA: CUDA numbers them, and NVML answers for them."""
+
+    uses_tensorrt: bool = False
+    """Whether it is TensorRT: libraries below the workspace, profiles, kept engines, half precision by an option."""
+
+    half_precision: HalfPrecision = "unknown"
+    """Whether it computes fp16 models in half precision, or in fp32 around casts."""
+
+    lower_precisions: tuple[str, ...] = ()
+    """What it may compute fp32 numbers in, by itself (`tf32`) or as an option allows, the lowest last."""
+
+    one_size: bool = False
+    """Whether it compiles a graph for the sizes it meets: another batch size would take minutes."""
+
+    takes_nodes: bool = True
+    """Whether it takes ordinary nodes at all; `auto` leaves it out otherwise."""
+
+    subgraph_name: str | None = None
+    """What the names of subgraphs that it compiled begin with in a profile, a hash or number behind."""
+
+    plugin_package: str | None = None
+    """Distribution that brings it as a plugin, if its name does not begin with `onnxruntime-ep-`."""
+
+    seen: str = NEVER_RUN
+    """Where its row was tried, for the documentation."""
+
+    @property
+    def loads_cuda(self) -> bool:
+        """Whether its sessions use a GPU of NVIDIA in this process; a program does so in its own."""
+        return self.nvidia and self.runner == "onnxruntime"
+
+
+_AZURE = "AzureExecutionProvider"
 _CUDA = "CUDAExecutionProvider"
+_TENSORRT_PRECISIONS = ("tf32", "fp16", "bf16", "int8")
+
+CPU = Provider("cpu", "CPUExecutionProvider", "cpu", groups=("cuda_trt", "acl"), half_precision="fp32", seen="x86 CPU")
+"""In each ONNX Runtime: it computes the references, and takes the nodes that others leave."""
 
 PROVIDERS: tuple[Provider, ...] = (
-    Provider("cpu", "CPUExecutionProvider", "cpu", half_precision="fp32", seen="x86 CPU"),
+    CPU,
     Provider(
         "cuda",
         _CUDA,
         "gpu",
-        half_precision="native",
+        groups=("cuda_trt",),
+        options=provider_option_tables.CUDA,
         device_option="device_id",
-        memory="cuda",
         graph_option="enable_cuda_graph",
+        memory="cuda",
+        nvidia=True,
+        half_precision="native",
+        lower_precisions=("tf32",),
         seen="NVIDIA H200",
     ),
     Provider(
         "tensorrt",
         "TensorrtExecutionProvider",
         "gpu",
-        "cuda",
-        (_CUDA,),
-        "native",
-        "device_id",
-        memory="cuda",
-        graph_option="trt_cuda_graph_enable",
-        seen="only its absence: listed but not loadable, on an NVIDIA H200",
+        reference="cuda",
+        companions=(_CUDA,),
+        aliases=("trt",),
+        groups=("cuda_trt",),
         also_against=("trtexec",),
+        options=provider_option_tables.TENSORRT,
+        device_option="device_id",
+        graph_option="trt_cuda_graph_enable",
+        memory="cuda",
+        nvidia=True,
+        uses_tensorrt=True,
+        half_precision="native",
+        lower_precisions=_TENSORRT_PRECISIONS,
+        one_size=True,
+        subgraph_name="TRTKernel_graph",
+        seen="only its absence: listed but not loadable, on an NVIDIA H200",
     ),
     Provider(
         "trtexec",
         "trtexec",
         "gpu",
-        "cuda",
-        half_precision="native",
+        reference="cuda",
+        runner="trtexec",
         device_option="device_id",
         memory="cuda",
+        nvidia=True,
+        uses_tensorrt=True,
+        half_precision="native",
+        lower_precisions=_TENSORRT_PRECISIONS,
         seen="a stand-in for the program alone; its logs as TensorRT 8 to 11 print them",
-        runner="trtexec",
     ),
     Provider(
-        "nvtensorrtrtx", "NvTensorRTRTXExecutionProvider", "gpu", "cuda", (_CUDA,), "native", "device_id", memory="cuda"
+        "nvtensorrtrtx",
+        "NvTensorRTRTXExecutionProvider",
+        "gpu",
+        reference="cuda",
+        companions=(_CUDA,),
+        aliases=("trt-rtx",),
+        device_option="device_id",
+        memory="cuda",
+        nvidia=True,
+        half_precision="native",
+        one_size=True,
     ),
-    Provider("openvino", "OpenVINOExecutionProvider", "any", device_option="device_type", seen="x86 CPU"),
-    Provider("dml", "DmlExecutionProvider", "gpu", half_precision="native", device_option="device_id"),
-    Provider("migraphx", "MIGraphXExecutionProvider", "gpu", half_precision="native", device_option="device_id"),
-    Provider("rocm", "ROCMExecutionProvider", "gpu", half_precision="native", device_option="device_id"),
-    Provider("qnn", "QNNExecutionProvider", "npu", seen="plugin, HTP emulated on an x86 CPU"),
-    Provider("acl", "ACLExecutionProvider", "cpu"),
+    Provider(
+        "openvino",
+        "OpenVINOExecutionProvider",
+        "any",
+        aliases=("ov",),
+        device_option="device_type",
+        subgraph_name="OpenVINO-EP-subgraph",
+        seen="x86 CPU",
+    ),
+    Provider(
+        "dml",
+        "DmlExecutionProvider",
+        "gpu",
+        aliases=("directml",),
+        device_option="device_id",
+        half_precision="native",
+        subgraph_name="DmlFusedNode",
+    ),
+    Provider(
+        "migraphx",
+        "MIGraphXExecutionProvider",
+        "gpu",
+        device_option="device_id",
+        half_precision="native",
+        subgraph_name="MGXKernel_graph",
+    ),
+    Provider("rocm", "ROCMExecutionProvider", "gpu", device_option="device_id", half_precision="native"),
+    Provider(
+        "qnn",
+        "QNNExecutionProvider",
+        "npu",
+        one_size=True,
+        subgraph_name="QNN",
+        plugin_package="onnxruntime-qnn",
+        seen="plugin, HTP emulated on an x86 CPU",
+    ),
+    Provider("acl", "ACLExecutionProvider", "cpu", groups=("acl",)),
     Provider("armnn", "ArmNNExecutionProvider", "cpu"),
     Provider("xnnpack", "XnnpackExecutionProvider", "cpu", half_precision="fp32"),
     Provider("coreml", "CoreMLExecutionProvider", "any"),
@@ -107,20 +205,12 @@ PROVIDERS: tuple[Provider, ...] = (
     Provider("dnnl", "DnnlExecutionProvider", "cpu"),
     Provider("cann", "CANNExecutionProvider", "npu", device_option="device_id"),
     Provider("vitisai", "VitisAIExecutionProvider", "npu"),
+    Provider(_AZURE, _AZURE, "any", takes_nodes=False, seen="x86 CPU; `auto` leaves it out: it takes no ordinary node"),
 )
-
-ALIASES = {"trt": "tensorrt", "trt-rtx": "nvtensorrtrtx", "directml": "dml", "ov": "openvino"}
-
-GROUPS = {"cuda_trt": ("cpu", "cuda", "tensorrt"), "acl": ("cpu", "acl")}
-"""The original script's `-c` choices; its standalone TensorRT column is a runner of its own."""
 
 HALF = "fp16"
 FP16_SUFFIX = f"-{HALF}"
 """A program's name with this behind it is that program in half precision, as the original script's columns were."""
-
-_BY_NAME = {row.name: row for row in PROVIDERS}
-_BY_FULL_NAME = {row.full_name: row for row in PROVIDERS}
-_PROGRAMS = tuple(row for row in PROVIDERS if row.runner != "onnxruntime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,16 +227,15 @@ class Target:
         return self.provider.name if self.precision is None else f"{self.provider.name}-{self.precision}"
 
 
-def find_target(text: str) -> Target:
-    """Return what a name asks for: a provider, or a program in half precision, such as `trtexec-fp16`.
+def find_targets(text: str) -> tuple[Target, ...]:
+    """Return what a name asks for: a group, a provider, or a program in half precision, such as `trtexec-fp16`.
 
     Raises:
         SettingsError: As `find_provider`.
     """
-    for row in _PROGRAMS:
-        if text.lower() == f"{row.name}{FP16_SUFFIX}":
-            return Target(row, HALF)
-    return Target(find_provider(text))
+    group = tuple(Target(row) for row in PROVIDERS if text in row.groups)
+    halved = tuple(Target(row, HALF) for row in PROVIDERS if text.lower() == _halved(row))
+    return group or halved or (Target(find_provider(text)),)
 
 
 def find_provider(text: str) -> Provider:
@@ -155,12 +244,13 @@ def find_provider(text: str) -> Provider:
     Raises:
         SettingsError: If `text` is neither a known name nor ends in `ExecutionProvider`.
     """
-    row = _BY_FULL_NAME.get(text) or _BY_NAME.get(ALIASES.get(text.lower(), text.lower()))
+    row = known_provider(text)
     if row is not None:
         return row
     if text.endswith("ExecutionProvider") and text.isidentifier():
         return Provider(text, text, "any")
-    known = sorted({*_BY_NAME, *(f"{row.name}{FP16_SUFFIX}" for row in _PROGRAMS), *GROUPS})
+    halved = [name for name in map(_halved, PROVIDERS) if name]
+    known = sorted({*provider_names(), *halved, *(name for row in PROVIDERS for name in row.groups)})
     near = difflib.get_close_matches(text.lower(), known, n=1)
     meant = f"; did you mean {near[0]!r}?" if near else "."
     msg = (
@@ -170,7 +260,22 @@ def find_provider(text: str) -> Provider:
     raise SettingsError(msg)
 
 
+def known_provider(text: str) -> Provider | None:
+    """Return the row for a short name, alias or full name; `None` if there is none."""
+    lower = text.lower()
+    return next((row for row in PROVIDERS if text == row.full_name or lower in (row.name.lower(), *row.aliases)), None)
+
+
+def provider_names() -> list[str]:
+    """Return the short names of the providers that take nodes, in the order of the table."""
+    return [row.name for row in PROVIDERS if row.takes_nodes]
+
+
 def short_name(full_name: str) -> str:
     """Return the short name of a full one; an unknown one stands for itself."""
-    row = _BY_FULL_NAME.get(full_name)
-    return row.name if row else full_name
+    return next((row.name for row in PROVIDERS if row.full_name == full_name), full_name)
+
+
+def _halved(row: Provider) -> str | None:
+    """Return the name of a program in half precision; `None` for a provider, whose precisions are the run's."""
+    return None if row.runner == "onnxruntime" else f"{row.name}{FP16_SUFFIX}"

@@ -10,6 +10,7 @@ import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Tolerance
+from pytest_ortperf.cases.providers import CPU
 from pytest_ortperf.execution.accuracy.output_accuracy import compare
 from pytest_ortperf.execution.case_flow import Execution
 from pytest_ortperf.execution.case_settings import ExecutionSettings
@@ -88,7 +89,7 @@ def warm_process() -> None:
     record_placement(options)
     model = tiny_model()
     onnx.load_model_from_string(model)
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model, options, providers=[CPU.full_name])
     if has_assignment_info():
         read_placement(session)
     runner = ModelRunner(session, None, {"x": np.ones((1, 3, 8, 8), np.float32)})

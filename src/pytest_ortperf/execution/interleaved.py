@@ -15,7 +15,7 @@ from pytest_ortperf.execution.case_flow import Execution
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import kind_of
 from pytest_ortperf.execution.machine.nvml import Gpu, NoGpu, cuda_uuid, opened_gpu
-from pytest_ortperf.execution.machine.resource_meter import NVIDIA, device_number
+from pytest_ortperf.execution.machine.resource_meter import device_number
 from pytest_ortperf.execution.measure import BenchmarkContext, bound_graph, first_run
 from pytest_ortperf.execution.record_builder import RecordBuilder
 from pytest_ortperf.execution.session.creation import SessionHooks
@@ -124,7 +124,7 @@ class InterleavedWorker:
         return call
 
     def _watch_gpu(self) -> None:
-        if self._case.provider.name in NVIDIA:
+        if self._case.provider.loads_cuda:
             number = device_number(self._case, self._settings)
             self._gpu = self._held.enter_context(opened_gpu(number, uuid_of=cuda_uuid))
 

@@ -158,10 +158,6 @@ def _require_within_tolerance(accuracy: Iterable[DataSetAccuracy], checks: Itera
         raise CaseError("\n".join(parts), stage="comparison", kind="result accuracy issue")
 
 
-_ONE_SIZE = ("tensorrt", "nvtensorrtrtx", "qnn")
-"""Providers that compile a graph for the sizes they meet: a batch would take minutes."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
     """One session whose outputs are compared."""
@@ -224,7 +220,7 @@ class Validation:
             return None
         if fixes_dims(self._case, self._settings):
             return not_made("batch", f"the session has a fixed size for '{dimension}'")
-        if self._case.provider.name in _ONE_SIZE:
+        if self._case.provider.one_size:
             return not_made("batch", f"{self._case.provider.full_name} compiles the graph anew for another size")
         try:
             return check_batch(

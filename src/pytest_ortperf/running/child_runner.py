@@ -8,6 +8,7 @@ from typing import Any, TypeGuard
 
 import pytest
 
+from pytest_ortperf.cases.providers import CPU
 from pytest_ortperf.execution.process.child import Child, ChildEnd
 from pytest_ortperf.execution.record_builder import waited_s
 from pytest_ortperf.running.case_item import CaseItem
@@ -179,11 +180,7 @@ def leaves_intact(item: CaseItem, answer: Iterable[Mapping[str, Any]]) -> bool:
     if not _failed(answer):
         return True
     failures = [data[RECORD]["failure"] for data in answer if RECORD in data]
-    return (
-        item.case.provider.name == "cpu"
-        and bool(failures)
-        and all(each and each["kind"] == REFUSED for each in failures)
-    )
+    return item.case.provider == CPU and bool(failures) and all(each and each["kind"] == REFUSED for each in failures)
 
 
 def _failed(answer: Iterable[Mapping[str, Any]]) -> bool:

@@ -82,7 +82,7 @@ def uses_cuda(run: Run) -> bool:
     """Whether a provider of the run that can be used here needs CUDA's libraries."""
     unusable = run.settings.execution.unusable
     rows = [row for row in run.settings.axes.providers if row.name not in unusable]
-    return any("CUDAExecutionProvider" in (row.full_name, *row.companions) for row in rows)
+    return any(row.loads_cuda for row in rows)
 
 
 def finish_record(item: CaseItem, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:

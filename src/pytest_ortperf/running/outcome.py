@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pytest_ortperf.cases.case_id import CaseId
 from pytest_ortperf.cases.matrix import Case, applies
 from pytest_ortperf.cases.model import Condition
-from pytest_ortperf.cases.providers import PROVIDERS
+from pytest_ortperf.cases.providers import known_provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.process.child import ChildEnd
 from pytest_ortperf.execution.record_builder import Journal, RecordBuilder, last_lines
@@ -131,14 +131,14 @@ def record_of_lost_item(nodeid: str, worker: str | None, text: str) -> Record | 
     case = CaseId.parse(nodeid)
     if case is None:
         return None
-    full_names = {row.name: row.full_name for row in PROVIDERS}
+    row = known_provider(case.provider)
     return Record(
         case_id=case.format(),
         nodeid=nodeid,
         model=case.model,
         mode=case.mode,
         provider=case.provider,
-        provider_full_name=full_names.get(case.provider, case.provider),
+        provider_full_name=row.full_name if row else case.provider,
         precision=case.precision,
         dims=dict(case.dims),
         outcome="crashed",

@@ -269,7 +269,7 @@ OPTIONS: tuple[Option, ...] = (
            default="10", field="cache_limit_byte",
            help="what that folder may hold; beyond it goes what was used longest ago"),
     Option("reference-ep", OptionValue("NAME"), "results", scope="report",
-           default="cuda for tensorrt, cpu for every other", help="provider that gains are against"),
+           default="that of the table of providers, such as cuda for tensorrt", help="provider that gains are against"),
     Option("paired", FLAG, "results", scope="report", default="off",
            help="at the end, measure what passed on a provider and on its reference provider again: in turns, by 6 "
                 "pairs of fresh processes, so that the gain has an interval that the machine's moods are not in"),

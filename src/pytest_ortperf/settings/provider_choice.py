@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import pytest
 
-from pytest_ortperf.cases.providers import PROVIDERS, Provider, find_provider
+from pytest_ortperf.cases.providers import CPU, PROVIDERS, Provider, find_provider
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.execution.session.plugin_packages import PluginError, installed_plugins, plugin_library
 from pytest_ortperf.execution.session.probe import ProbeVerdict, Question, compiled_in, probe
@@ -90,7 +90,7 @@ def _plugins(config: pytest.Config) -> dict[str, str]:
 
 def _candidates(plugins: Mapping[str, str]) -> tuple[Provider, ...]:
     if set(onnxruntime_distributions()) == {"onnxruntime"} and sys.platform == "linux" and not plugins:
-        return providers(["cpu"])  # that wheel holds no other provider of nodes: no need to ask in a child
+        return (CPU,)  # that wheel holds no other provider of nodes: no need to ask in a child
     order = {row.full_name: position for position, row in enumerate(PROVIDERS)}
     try:
         names = {*compiled_in(), *plugins}
@@ -110,7 +110,7 @@ def _questions(config: pytest.Config, rows: Iterable[Provider], plugins: Mapping
             workspace=options.given(config, "workspace"),
         )
         for row in rows
-        if row.name != "cpu" and row.runner == "onnxruntime"
+        if row != CPU and row.runner == "onnxruntime"
     ]
 
 

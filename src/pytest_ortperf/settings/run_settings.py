@@ -17,7 +17,7 @@ import pytest
 from pytest_ortperf.cases.matrix import MODES, Axes
 from pytest_ortperf.cases.model import Tolerance
 from pytest_ortperf.cases.provider_options import check_option, installed_onnxruntime
-from pytest_ortperf.cases.providers import GROUPS, PROVIDERS, Provider, Target, find_provider, find_target
+from pytest_ortperf.cases.providers import PROVIDERS, Provider, Target, find_provider, find_targets
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.execution.case_settings import ExecutionSettings, tool_of_builtins
 from pytest_ortperf.settings import options
@@ -149,9 +149,8 @@ def targets(names: Sequence[str]) -> tuple[Target, ...]:
     Raises:
         pytest.UsageError: If a name is unknown.
     """
-    members = [member for name in names for member in GROUPS.get(name, (name,))]
     try:
-        return tuple(dict.fromkeys(find_target(name) for name in members))
+        return tuple(dict.fromkeys(target for name in names for target in find_targets(name)))
     except SettingsError as error:
         raise pytest.UsageError(str(error)) from error
 

@@ -192,7 +192,7 @@ def test_option_that_cannot_be_used_ends_the_case() -> None:
 def test_fp32_numbers_may_be_computed_in_these(
     provider: str, options: Mapping[str, str], precision: str | None, environ: Mapping[str, str], lower: tuple[str, ...]
 ) -> None:
-    assert lower_precisions(provider, options, precision, environ) == lower
+    assert lower_precisions(find_provider(provider), options, precision, environ) == lower
 
 
 @pytest.mark.parametrize(

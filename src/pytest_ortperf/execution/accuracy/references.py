@@ -16,7 +16,7 @@ import onnxruntime
 from google.protobuf.message import DecodeError
 
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.cases.providers import find_provider
+from pytest_ortperf.cases.providers import CPU
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import CaseData, cast_floats
@@ -62,7 +62,7 @@ class OnCpu:
     @property
     def plain_case(self) -> Case:
         """The case on the CPU, with its model as it is."""
-        return dataclasses.replace(self.case, provider=find_provider("cpu"), precision=None)
+        return dataclasses.replace(self.case, provider=CPU, precision=None)
 
     @property
     def plain_settings(self) -> ExecutionSettings:

@@ -57,7 +57,7 @@ def case_rounding(case: Case, settings: ExecutionSettings, prepared: PreparedMod
 def _precision(case: Case, settings: ExecutionSettings, prepared: PreparedModel) -> str | None:
     fact = prepared.fact
     options = dict(requested_providers(prepared.source, case, settings)).get(case.provider.full_name, {})
-    lower = lower_precisions(case.provider.name, options, fact.precision, os.environ)
+    lower = lower_precisions(case.provider, options, fact.precision, os.environ)
     compute = fact.compute_precision or (lower[-1] if lower else None)
     return tolerance_precision(case.precision or fact.precision, compute)
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.cases.providers import find_provider
+from pytest_ortperf.cases.providers import CPU
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import CaseData, case_data, cast_floats
@@ -71,7 +71,7 @@ class Sessions:
         self._settings = settings
         self._hooks = hooks
         self._timeout_s = timeout_s
-        self._plain = dataclasses.replace(case, provider=find_provider("cpu"), precision=None)
+        self._plain = dataclasses.replace(case, provider=CPU, precision=None)
         self._plain_settings = dataclasses.replace(settings, graph_optimization="disable")
         self.count = 0
 

@@ -124,7 +124,7 @@ def lock_folder() -> Path:
 
 def _gpu_name(case: Case, settings: ExecutionSettings) -> str:
     device = device_of(case, settings)
-    name = _nvidia_uuid(int(device)) if case.provider.memory == "cuda" and device.isdecimal() else None
+    name = _nvidia_uuid(int(device)) if case.provider.nvidia and device.isdecimal() else None
     return name or f"{case.provider.memory or case.provider.name}-{device}".replace("/", "-")
 
 

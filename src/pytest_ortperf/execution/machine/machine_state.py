@@ -101,8 +101,6 @@ PAUSE_S = 10.0
 
 PAUSE_STEP_S = 0.5
 
-CUDA = "CUDAExecutionProvider"
-
 
 @dataclass(kw_only=True)
 class MachineWatch:
@@ -223,7 +221,7 @@ def cuda_device(
         settings: Device and options of the command line.
         of_model: Provider options of the case's model, by short name; without them the answer is the run's.
     """
-    if CUDA not in (provider.full_name, *provider.companions) and provider.runner == "onnxruntime":
+    if not provider.nvidia:
         return None
     text = chosen_device(provider, settings, of_model)
     return int(text) if text.isdecimal() else None

@@ -119,9 +119,6 @@ class _Counter:
         return int(self._file.read_text())
 
 
-NVIDIA = frozenset({"cuda", "tensorrt", "nvtensorrtrtx"})
-"""Short names of the providers that NVML has an answer for."""
-
 WINDOW_S = 1.0
 """Of iterations on a GPU: some ten steps of its energy counter, and three times the clock samples needed."""
 
@@ -141,7 +138,7 @@ def resource_meter(case: Case, settings: ExecutionSettings, facts: RecordBuilder
         settings: Whether memory and energy are taken, and the device's number.
         facts: What is found goes there.
     """
-    if case.provider.name not in NVIDIA:
+    if not case.provider.loads_cuda:
         yield ResourceMeter(facts, NoGpu(f"{case.provider.full_name} uses no NVIDIA GPU"), takes=settings.track_memory)
         return
     with opened_gpu(device_number(case, settings), uuid_of=cuda_uuid) as gpu:

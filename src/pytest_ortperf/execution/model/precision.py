@@ -90,12 +90,6 @@ FP16_IN_FP32 = "fp16 storage, fp32 compute"
 
 BY_OPTION = "provider option"
 
-TENSORRT = "tensorrt"
-"""Short name of the provider."""
-
-BY_FLAG = frozenset({TENSORRT, "trtexec"})
-"""Short names of what takes half precision as an option, up to TensorRT 10."""
-
 STRONGLY_TYPED_MAJOR = 11
 
 
@@ -169,7 +163,7 @@ def fp16_by_option(case: Case, tensorrt: str | None = None) -> bool:
         tensorrt: Version of TensorRT; 11 and later take precision from the model alone.
     """
     major = int(tensorrt.partition(".")[0]) if tensorrt else 0
-    by_option = case.provider.name in BY_FLAG and case.precision == "fp16" and case.model.fp16_path is None
+    by_option = case.provider.uses_tensorrt and case.precision == "fp16" and case.model.fp16_path is None
     return by_option and major < STRONGLY_TYPED_MAJOR
 
 
@@ -218,7 +212,7 @@ def _fp16(case: Case, settings: ExecutionSettings, given: PreparedModel, tensorr
 
 
 def _tensorrt_version(case: Case, settings: ExecutionSettings) -> str | None:
-    if case.provider.name != TENSORRT:
+    if not case.provider.uses_tensorrt:
         return None
     if settings.workspace is not None:
         preload_tensorrt(settings.workspace)

@@ -16,10 +16,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.cases.providers import CPU, PROVIDERS
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.profile.profiled_runs import NodeKey, ProfiledRun, profiled_runs
 from pytest_ortperf.execution.record_builder import RecordBuilder
-from pytest_ortperf.execution.session.creation import CPU, SessionHooks
+from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.execution.session.inspection import InspectionHooks, case_folder, inspect
 from pytest_ortperf.execution.session.profile_events import Event, read_events, unreadable
 from pytest_ortperf.records.operators import OperatorProfile, OperatorTime
@@ -33,7 +34,7 @@ MOST_BYTE = 2**28
 """Of a profile that is read: about 300,000 calls of nodes."""
 
 _COMPILED = re.compile(
-    r"(?P<name>TRTKernel_graph|MGXKernel_graph|OpenVINO-EP-subgraph|DmlFusedNode|QNN|NNAPI)_.*"
+    rf"(?P<name>{'|'.join(row.subgraph_name for row in PROVIDERS if row.subgraph_name)})_.*"
     r"|(?P<plugin>\w+ExecutionProvider)_\d+_\d+",
     re.DOTALL,
 )
@@ -143,7 +144,7 @@ def type_name(op_type: str) -> str:
 def _kernels(runs: Sequence[ProfiledRun], times: dict[Key, float]) -> tuple[dict[Key, int], tuple[str, ...]]:
     """Return the device's time by provider and operator type, where the build of ONNX Runtime notes kernels."""
     types = dict.fromkeys(op_type for run in runs for op_type in run.kernel_us)
-    on_device = {key[1]: key for key in times if key[0] != CPU}
+    on_device = {key[1]: key for key in times if key[0] != CPU.full_name}
     found: dict[Key, int] = defaultdict(int)
     unnamed = 0.0
     for op_type in types:

@@ -11,19 +11,17 @@ from typing import Any, Protocol
 import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.cases.providers import CPU
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.machine.tensorrt_libraries import preload_tensorrt
 from pytest_ortperf.execution.model.model_dimensions import fix_dimensions
-from pytest_ortperf.execution.model.precision import TENSORRT
 from pytest_ortperf.execution.session.ep_registry import providers_argument
 from pytest_ortperf.execution.session.placement import record_placement, require_recorded
 from pytest_ortperf.execution.session.resolved_options import provider_options
 from pytest_ortperf.execution.session.runtime_log import loader_reason, reason, shortened
 from pytest_ortperf.execution.session.session_config import SessionConfig, session_config_of
 from pytest_ortperf.records.record import SessionFact
-
-CPU = "CPUExecutionProvider"
 
 _LEVELS = {
     "disable": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -93,7 +91,7 @@ def create_session(
     hooks.configure_session(options)
     require_recorded(options)
     wanted = requested_providers(source, case, settings)
-    if case.provider.name == TENSORRT and settings.workspace is not None:
+    if case.provider.uses_tensorrt and settings.workspace is not None:
         preload_tensorrt(settings.workspace)
     device = settings.devices.get(case.provider.name)
     listed = providers_argument(options, wanted, settings.plugins, device)
@@ -134,7 +132,8 @@ def requested_providers(
 ) -> list[tuple[str, Mapping[str, str]]]:
     """Return the provider list: the case's own with its options, its companions, and the CPU last."""
     listed: dict[str, Mapping[str, str]] = dict(provider_options(case, settings, source))
-    listed.setdefault(CPU, {**case.model.ep_options.get("cpu", {}), **settings.ep_options.get("cpu", {})})
+    given = {**case.model.ep_options.get(CPU.name, {}), **settings.ep_options.get(CPU.name, {})}
+    listed.setdefault(CPU.full_name, given)
     return list(listed.items())
 
 

@@ -40,10 +40,8 @@ def engines_of(session: SessionFact, since_ns: int) -> str | None:
         session: As made, with the options it got.
         since_ns: When its creation began, on the clock of `time.time_ns`.
     """
-    options = session.provider_options.get("TensorrtExecutionProvider", {})
-    if "trt_engine_cache_path" not in options:
-        return None
-    times = [path.stat().st_mtime_ns for path in Path(options["trt_engine_cache_path"]).glob("*.engine")]
+    folders = [it["trt_engine_cache_path"] for it in session.provider_options.values() if "trt_engine_cache_path" in it]
+    times = [path.stat().st_mtime_ns for folder in folders for path in Path(folder).glob("*.engine")]
     if not times:
         return None
     return "built" if max(times) >= since_ns - _CLOCK_STEP_NS else "loaded"

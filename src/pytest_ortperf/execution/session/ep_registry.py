@@ -9,8 +9,6 @@ import onnxruntime
 
 from pytest_ortperf.errors import CaseError
 
-_DEVICE_TYPES = {"cpu", "gpu", "npu"}
-
 
 def providers_argument(
     options: onnxruntime.SessionOptions,

@@ -6,9 +6,10 @@ import importlib
 import importlib.util
 from pathlib import Path
 
+from pytest_ortperf.cases.providers import PROVIDERS
 from pytest_ortperf.records.environment.distributions import installed
 
-PACKAGES = ("onnxruntime-ep-", "onnxruntime-qnn")
+PACKAGES = ("onnxruntime-ep-", *(row.plugin_package for row in PROVIDERS if row.plugin_package))
 """How the distributions of plugins are called; their package has the same name with underscores."""
 
 

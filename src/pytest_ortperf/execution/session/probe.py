@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_ortperf.cases.providers import CPU, PROVIDERS, find_provider
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.execution.process.child import Child, ChildEnd
 
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 120.0
 """For one provider; the first CUDA session of a machine takes seconds."""
-
-NO_NODES = frozenset({"AzureExecutionProvider"})
-"""Compiled into every wheel, takes no ordinary node."""
 
 _SEE = (
     "see it with python -c 'import onnx, onnxruntime', and install what is missing, or a distribution of ONNX Runtime "
@@ -75,7 +73,7 @@ def compiled_in() -> list[str]:
         raise SettingsError(f"ONNX Runtime cannot be asked for its providers: {_how(answer)}; {_SEE}")
     if isinstance(answer, str):
         raise SettingsError(answer)
-    return [name for name in answer if name not in NO_NODES]
+    return [name for name in answer if find_provider(name).takes_nodes]
 
 
 def import_problem(error: ImportError) -> str:
@@ -148,14 +146,15 @@ def _landed(question: Question, journal: Journal) -> bool:
     from pytest_ortperf.execution.session.ep_registry import providers_argument
     from pytest_ortperf.execution.session.placement import has_assignment_info, read_placement, record_placement
 
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+    available = onnxruntime.get_available_providers()
+    if any(row.nvidia and row.full_name in available for row in PROVIDERS):
         onnxruntime.preload_dlls()
-    if question.workspace is not None and question.full_name == "TensorrtExecutionProvider":
+    if question.workspace is not None and find_provider(question.full_name).uses_tensorrt:
         preload_tensorrt(Path(question.workspace))
     options = onnxruntime.SessionOptions()
     record_placement(options)
     wanted = {question.full_name: question.options}
-    wanted.setdefault("CPUExecutionProvider", {})
+    wanted.setdefault(CPU.full_name, {})
     listed = providers_argument(options, list(wanted.items()), question.plugins, question.device)
     session, _ = make_session(tiny_model(), options, listed, question.full_name, journal.log_tail)
     require_active(question.full_name, session.get_providers(), journal.log_tail)

@@ -9,13 +9,11 @@ import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import EMPTY
-from pytest_ortperf.cases.provider_option_tables import TABLES
 from pytest_ortperf.cases.provider_options import PROFILE_KEYS, check_options
-from pytest_ortperf.cases.providers import short_name
+from pytest_ortperf.cases.providers import Provider, short_name
 from pytest_ortperf.errors import CaseError, SettingsError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.model.model_file import is_ep_context
-from pytest_ortperf.execution.model.precision import TENSORRT
 from pytest_ortperf.execution.session import tensorrt
 from pytest_ortperf.execution.session.engine_cache import cache_options
 
@@ -47,32 +45,34 @@ def provider_options(
     names = (case.provider.full_name, *case.provider.companions)
     given = {name: _given(name, case, settings) for name in names}
     _share_device(case, given)
-    if case.provider.name == TENSORRT:
+    if case.provider.uses_tensorrt:
         name = case.provider.full_name
         given[name] = _with_tensorrt_defaults(given[name], case, settings, source, session_inputs)
     checked = {name: _checked(name, options) for name, options in given.items()}
     if settings.device_graph and case.provider.graph_option:
         # after the check, which refuses it to users
-        checked[case.provider.full_name][case.provider.graph_option] = TABLES[case.provider.name].true
+        table = case.provider.options
+        checked[case.provider.full_name][case.provider.graph_option] = table.true if table else "1"
     return checked
 
 
 def lower_precisions(
-    provider: str, options: Mapping[str, str], precision: str | None, environ: Mapping[str, str] = EMPTY
+    provider: Provider, options: Mapping[str, str], precision: str | None, environ: Mapping[str, str] = EMPTY
 ) -> tuple[str, ...]:
     """Return the precisions below fp32 that fp32 numbers may be computed in, the lowest last.
 
     Args:
-        provider: Short name.
+        provider: Says which it has.
         options: The provider's, as given to the session.
         precision: Of the model's weights.
         environ: The environment; `NVIDIA_TF32_OVERRIDE=0` keeps NVIDIA's libraries from TF32 whatever is allowed.
     """
-    if provider not in {"cuda", TENSORRT} or precision != "fp32":
+    if precision != "fp32":
         return ()
-    lower = [] if _is_off(environ.get("NVIDIA_TF32_OVERRIDE")) or _is_off(options.get("use_tf32")) else [TF32]
-    lower += [name for name in ("fp16", "bf16", "int8") if options.get(f"trt_{name}_enable") in {"True", "1"}]
-    return tuple(lower)
+    asked = {name for name in provider.lower_precisions if options.get(f"trt_{name}_enable") in {"True", "1"}}
+    if not _is_off(environ.get("NVIDIA_TF32_OVERRIDE")) and not _is_off(options.get("use_tf32")):
+        asked.add(TF32)
+    return tuple(name for name in provider.lower_precisions if name in asked)
 
 
 def lower_precisions_note(lower: Sequence[str]) -> str:

@@ -59,7 +59,7 @@ def _note_precision(case: Case, facts: RecordBuilder, session: SessionFact) -> N
     if model is None or model.compute_precision is not None:
         return
     given = session.provider_options.get(case.provider.full_name, {})
-    lower = lower_precisions(case.provider.name, given, model.precision, os.environ)
+    lower = lower_precisions(case.provider, given, model.precision, os.environ)
     if lower:
         known = dataclasses.replace(model, compute_precision=lower[-1])
         facts.model_fact = noted(known, lower_precisions_note(lower))

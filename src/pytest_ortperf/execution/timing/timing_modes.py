@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.cases.providers import Provider
+from pytest_ortperf.cases.providers import PROVIDERS, Provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.tensor_types import Value
@@ -65,7 +65,8 @@ def graph_session(
         CannotBind: If the provider has no such graphs, or ONNX Runtime refuses the model; in its words.
     """
     if case.provider.graph_option is None:
-        raise CannotBind(f"{case.provider.full_name} has no CUDA graphs; cuda and tensorrt have")
+        others = " and ".join(row.name for row in PROVIDERS if row.graph_option)
+        raise CannotBind(f"{case.provider.full_name} has no CUDA graphs; {others} have")
     try:
         return create_session(source, case, dataclasses.replace(settings, device_graph=True), hooks).session
     except CaseError as error:

@@ -266,15 +266,15 @@ class TrtexecExecution(Execution):
         if fact is None or fact.compute_precision is not None:
             return
         options = {"trt_fp16_enable": str(self._half), **({"use_tf32": "0"} if self._no_tf32 else {})}
-        lower = lower_precisions("tensorrt", options, fact.precision, os.environ)
+        lower = lower_precisions(self.case.provider, options, fact.precision, os.environ)
         if lower:
             known = dataclasses.replace(fact, compute_precision=lower[-1])
             self.facts.model_fact = noted(known, lower_precisions_note(lower))
 
     @property
     def _no_tf32(self) -> bool:
-        given = {**self.case.model.ep_options.get("trtexec", {}), **self.settings.ep_options.get("trtexec", {})}
-        return "noTF32" in given
+        name = self.case.provider.name
+        return "noTF32" in {**self.case.model.ep_options.get(name, {}), **self.settings.ep_options.get(name, {})}
 
     @property
     def _program(self) -> ProgramFact:

@@ -222,7 +222,7 @@ def _case(model: str, name: str, precision: str | None, values: Mapping[str, str
         session=_session(values),
         resources=_resources(values),
     )
-    timing = "bound+copies" if name == "trtexec" else "host"
+    timing = "host" if provider.runner == "onnxruntime" else "bound+copies"
     observed = {} if mean is None or failed else {timing: (Observation(mean_ns=mean * 1e6),)}
     return CaseResult(record=record, observations=observed)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from pytest_ortperf.cases.providers import CPU, known_provider
 from pytest_ortperf.records.environment.run_header import Environment, RunHeader
 from pytest_ortperf.records.latency import Latency, Summary
 from pytest_ortperf.records.operators import OperatorProfile, OperatorTime
@@ -150,10 +151,11 @@ def inputs_text(record: Record) -> str | None:
 
 def device_name(record: Record, environment: Environment) -> str | None:
     """Return the hardware's name where it is certain: the CPU, or the GPU if all are of one kind."""
-    if record.provider == "cpu":
+    row = known_provider(record.provider)
+    if row == CPU:
         return environment.cpu
     names = {gpu.name for gpu in environment.gpus}
-    if record.provider in ("cuda", "tensorrt", "nvtensorrtrtx", "trtexec") and len(names) == 1:
+    if row is not None and row.nvidia and len(names) == 1:
         return names.pop()
     return None
 
