@@ -8,7 +8,8 @@ import pytest
 from machine_trees import AMD, ARM, CONTAINER_V1, CONTAINER_V2, CPU, FIRECRACKER, INTEL, Tree, plant
 
 from pytest_ortperf.execution.machine.host_checks import HOST_CHECKS, Host, host_findings, own_cores
-from pytest_ortperf.execution.machine.machine_files import control_groups, cores_of, cores_text, read_list
+from pytest_ortperf.execution.machine.machine_files import cores_of, cores_text, read_list
+from pytest_ortperf.records.environment.host import control_groups
 from pytest_ortperf.records.environment.machine_catalogue import BY_ID
 
 NOTHING: Tree = {}

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pytest_ortperf.execution.machine.host_checks import ROOT, read_load
-from pytest_ortperf.execution.machine.machine_files import CPU, control_groups, number_after, read_number
+from pytest_ortperf.execution.machine.machine_files import CPU, number_after, read_number
+from pytest_ortperf.records.environment.host import control_groups
 from pytest_ortperf.records.environment.libraries import read_text
 from pytest_ortperf.records.environment.machine_catalogue import finding
 from pytest_ortperf.records.environment.machine_checks import Finding, HostReading, Level

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from pytest_ortperf.records.environment.libraries import read_text
@@ -57,23 +57,6 @@ def cores_text(cores: Iterable[int]) -> str:
         else:
             parts.append([core, core])
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
-
-
-def control_groups(root: Path, controller: str) -> Iterator[Path]:
-    """Yield the folders of this process's control group, then of those around it, for version 1 or 2.
-
-    In a container the group's own path often is not mounted; then the mount's top is the container's group.
-    """
-    base = root / "sys/fs/cgroup"
-    for line in read_text(root / "proc/self/cgroup").splitlines():
-        number, _, rest = line.partition(":")
-        controllers, _, group = rest.partition(":")
-        if number != "0" and controller not in controllers.split(","):
-            continue
-        mounts = [base, base / "unified"] if number == "0" else [base / controllers, base / controller]
-        mounted = next((mount for mount in mounts if mount.is_dir()), base)
-        inner = mounted / group.lstrip("/")
-        yield from (folder for folder in (inner, *inner.parents) if folder.is_relative_to(mounted))
 
 
 def is_virtual(root: Path) -> bool | None:

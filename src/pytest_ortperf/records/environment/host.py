@@ -162,7 +162,7 @@ def read_usable_cores(root: Path) -> float | None:
 
 def read_quota(root: Path) -> float | None:
     """Return the control group's CPU quota in cores (version 2 or 1), or `None` if there is none."""
-    quotas = [quota for folder in _control_groups(root) if (quota := _quota_of(folder)) is not None]
+    quotas = [quota for folder in control_groups(root, "cpu") if (quota := _quota_of(folder)) is not None]
     return min(quotas) if quotas else None
 
 
@@ -173,15 +173,19 @@ def _affinity() -> float | None:
         return None
 
 
-def _control_groups(root: Path) -> Iterator[Path]:
-    """Yield the folders of this process's group and of those around it, where quotas may stand."""
+def control_groups(root: Path, controller: str) -> Iterator[Path]:
+    """Yield the folders of this process's control group, then of those around it, for version 1 or 2.
+
+    In a container the group's own path often is not mounted; then the mount's top is the container's group.
+    """
     base = root / "sys/fs/cgroup"
     for line in read_text(root / "proc/self/cgroup").splitlines():
         number, _, rest = line.partition(":")
         controllers, _, group = rest.partition(":")
-        if number != "0" and "cpu" not in controllers.split(","):
+        if number != "0" and controller not in controllers.split(","):
             continue
-        mounted = base if number == "0" else base / "cpu"
+        mounts = [base, base / "unified"] if number == "0" else [base / controllers, base / controller]
+        mounted = next((mount for mount in mounts if mount.is_dir()), base)
         inner = mounted / group.lstrip("/")
         yield from (folder for folder in (inner, *inner.parents) if folder.is_relative_to(mounted))
 
