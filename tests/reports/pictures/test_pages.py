@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ortperf.records.bisection import ValueFact
 from pytest_ortperf.records.record import Failure, Record
 from pytest_ortperf.reports.pictures.charts import growth_svg, heatmap_svg, histogram_svg
 from pytest_ortperf.reports.pictures.picture_page import bisection_page, error_section, failure_page, write_failure_page
@@ -123,6 +124,20 @@ def test_pages_are_whole_small_and_load_nothing(text: str) -> None:
     assert "<script" not in text
     assert "<a&b>" not in text
     assert "logits &lt;a&amp;b&gt;" in text
+
+
+def test_no_text_of_others_becomes_markup() -> None:
+    evil = "</pre><script>'\"&"
+    value = ValueFact(name=evil, dtype=evil, shape=None, origin=evil)
+    points = (point(3, None, within=False, tensor=None, problem=evil), point(4, 0.5, within=False, tensor=evil))
+    words = dict.fromkeys(("case_id", "reference", "data_set", "complaint", "conclusion", "part_folder"), evil)
+    found = make_bisection(points=points, inputs=(value,), pictures=(make_picture(output=evil, measure=evil),), **words)
+    for text in (bisection_page(found), failure_page(dataclasses.replace(failed(), case_id=evil))):
+        page = Balanced()
+        page.feed(text)
+        assert page.open == []
+        assert "<script" not in text
+        assert "&lt;/pre&gt;&lt;script&gt;&#39;&#34;&amp;" in text
 
 
 def test_a_section_has_the_worst_elements() -> None:

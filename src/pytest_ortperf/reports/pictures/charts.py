@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from pytest_ortperf.records.bisection import Bisection, GrowthPoint
 from pytest_ortperf.records.pictures import ErrorPicture, Heatmap, Histogram
-from pytest_ortperf.reports.pictures.svg import element, picture, power, text, tip
+from pytest_ortperf.reports.pictures.svg import Markup, element, picture, power, text, tip
 
 _SIDE = 320
 _LEFT, _TOP = 52, 26
@@ -26,7 +26,7 @@ _EDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 3.0, 10.0, 100.0, 1e4)
 """Between the shades, in the picture's measure where that is a share of the allowed error."""
 
 
-def heatmap_svg(shown: ErrorPicture) -> str:
+def heatmap_svg(shown: ErrorPicture) -> Markup:
     """Return the plane with the worst element, its cell framed."""
     heatmap = shown.heatmap
     edges = _EDGES if "allowed" in shown.measure else _spread(heatmap)
@@ -37,7 +37,7 @@ def heatmap_svg(shown: ErrorPicture) -> str:
     return picture(size, f"Heatmap of {shown.measure} of output {shown.output} at {heatmap.plane}", parts)
 
 
-def _grid(heatmap: Heatmap, cell: float, edges: tuple[float, ...]) -> Iterator[str]:
+def _grid(heatmap: Heatmap, cell: float, edges: tuple[float, ...]) -> Iterator[Markup]:
     """Yield a path for each shade; an element for each cell would make a page large."""
     outlines: dict[str, list[str]] = {}
     for row, line in enumerate(heatmap.cells):
@@ -53,7 +53,7 @@ def _grid(heatmap: Heatmap, cell: float, edges: tuple[float, ...]) -> Iterator[s
         yield element("path", tip(words[shade]), d="".join(outline), fill=shade)
 
 
-def _frame(heatmap: Heatmap, cell: float) -> Iterator[str]:
+def _frame(heatmap: Heatmap, cell: float) -> Iterator[Markup]:
     down, across = len(heatmap.cells), len(heatmap.cells[0])
     row, column = heatmap.worst_cell
     yield element("rect", x=_LEFT, y=_TOP, width=cell * across, height=cell * down, class_="axis")
@@ -66,7 +66,7 @@ def _frame(heatmap: Heatmap, cell: float) -> Iterator[str]:
     yield text(str(heatmap.columns - 1), _LEFT + cell * across, _TOP + cell * down + 15, text_anchor="end")
 
 
-def _legend(left: float, edges: tuple[float, ...]) -> Iterator[str]:
+def _legend(left: float, edges: tuple[float, ...]) -> Iterator[Markup]:
     for number, (shade, words) in enumerate(_meanings(edges)):
         y = _TOP + number * 17
         yield element("rect", x=left, y=y, width=16, height=16, fill=shade)
@@ -95,7 +95,7 @@ WIDTH, HEIGHT = 760, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 18, 26, 44
 
 
-def growth_svg(found: Bisection) -> str:
+def growth_svg(found: Bisection) -> Markup:
     """Return the error at each cut that was computed over the place of the cut, the suspect marked."""
     known = [point for point in found.points if point.error]
     exponents = [math.log10(point.error) for point in known if point.error]
@@ -113,7 +113,7 @@ class _GrowthAxes:
         self._found = found
         self._low, self._high = low, high
 
-    def axes(self) -> Iterator[str]:
+    def axes(self) -> Iterator[Markup]:
         floor = HEIGHT - _BOTTOM
         yield element("path", d=f"M{_LEFT} {_TOP}V{floor}H{WIDTH - _RIGHT}", class_="axis")
         yield text("largest error / root mean square", 4, 14)
@@ -128,12 +128,12 @@ class _GrowthAxes:
             yield text(str(position), self._x(position), floor + 16, text_anchor="middle")
         yield text("node, in the order of the graph", WIDTH / 2, HEIGHT - 6, text_anchor="middle")
 
-    def curve(self, known: Sequence[GrowthPoint]) -> Iterator[str]:
+    def curve(self, known: Sequence[GrowthPoint]) -> Iterator[Markup]:
         if len(known) > 1:
             places = " ".join(f"{self._x(it.node.position):.1f},{self._height(it):.1f}" for it in known)
             yield element("polyline", points=places, class_="curve")
 
-    def mark(self, point: GrowthPoint) -> Iterator[str]:
+    def mark(self, point: GrowthPoint) -> Iterator[Markup]:
         x, y = self._x(point.node.position), self._height(point)
         words = tip(f"{point.node.name} ({point.node.op_type}, node {point.node.position}): {describe(point)}")
         if point.problem is not None:
@@ -141,7 +141,7 @@ class _GrowthAxes:
         else:
             yield element("circle", words, cx=x, cy=y, r=4.5, class_="good" if point.is_within else "bad")
 
-    def suspect(self) -> Iterator[str]:
+    def suspect(self) -> Iterator[Markup]:
         suspect = self._found.suspect
         if suspect is None:
             return
@@ -181,7 +181,7 @@ _EXACT_ROOM = 46
 """For the bars of elements without error and of those that are not finite."""
 
 
-def histogram_svg(shown: ErrorPicture) -> str:
+def histogram_svg(shown: ErrorPicture) -> Markup:
     """Return the histogram of one output's errors, the tolerance drawn where the measure has one."""
     drawn = _HistogramAxes(shown.histogram)
     label = (
@@ -201,7 +201,7 @@ class _HistogramAxes:
         self._step = self._inner / len(histogram.counts)
         self._most = max(*histogram.counts, histogram.exact, histogram.not_finite, 1)
 
-    def bars(self, limit: float | None) -> Iterator[str]:
+    def bars(self, limit: float | None) -> Iterator[Markup]:
         histogram = self._histogram
         yield from self._bar(_LEFT + 6, "good", histogram.exact, "no error", _EXACT_ROOM - 16)
         for number, count in enumerate(histogram.counts):
@@ -212,7 +212,7 @@ class _HistogramAxes:
         right = WIDTH - _RIGHT - _EXACT_ROOM + 8
         yield from self._bar(right, "bad", histogram.not_finite, "not finite", _EXACT_ROOM - 16)
 
-    def axes(self, measure: str) -> Iterator[str]:
+    def axes(self, measure: str) -> Iterator[Markup]:
         floor = HEIGHT - _BOTTOM
         yield element("path", d=f"M{_LEFT} {_TOP}V{floor}H{WIDTH - _RIGHT}", class_="axis")
         yield text("elements", 4, 16)
@@ -227,12 +227,12 @@ class _HistogramAxes:
             exponent += 2
         yield text(measure, WIDTH / 2, HEIGHT - 6, text_anchor="middle")
 
-    def limit(self) -> list[str]:
+    def limit(self) -> list[Markup]:
         x = self._x(0.0)
         line = element("line", x1=x, x2=x, y1=_TOP - 4, y2=HEIGHT - _BOTTOM, class_="limit")
         return [line, text("tolerance", x, _TOP - 8, text_anchor="middle")]
 
-    def _bar(self, x: float, colour: str, count: int, what: str, width: float) -> Iterator[str]:
+    def _bar(self, x: float, colour: str, count: int, what: str, width: float) -> Iterator[Markup]:
         if count:
             # one element among millions still shows
             height = max(2.0, count / self._most * (HEIGHT - _TOP - _BOTTOM))
