@@ -22,7 +22,7 @@ VENV_USABLE := $(shell grep -q -x -E '$(WANTED_PYTHON)' '$(VENV)/.made-by' 2>/de
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help benchmark test test-slow lint format docs matrix providers constraints clean
+.PHONY: help benchmark test test-slow coverage lint format docs matrix providers constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +35,13 @@ test: $(VENV)/.has-dev ## run the tests, without those marked slow
 
 test-slow: $(VENV)/.has-dev ## run the tests marked slow
 	$(VENV)/bin/python -m pytest -m slow $(PYTEST_WORKERS) $(ARGS)
+
+coverage: $(VENV)/.has-dev ## report lines and branches that the fast tests reach, in child processes too
+	$(VENV)/bin/coverage erase
+	$(VENV)/bin/python -m pytest -q -m "not slow" $(PYTEST_WORKERS) --cov --cov-report=term $(COVERAGE_LEFT_OUT) $(ARGS)
+
+# A full disk is simulated by a limit on file sizes, which the coverage of its process would break too.
+COVERAGE_LEFT_OUT := --deselect tests/records/test_pairs_file.py::test_a_full_disk_is_told_and_what_is_whole_stays
 
 lint: $(VENV)/.has-dev ## check style, types and import contracts
 	$(VENV)/bin/ruff check .
