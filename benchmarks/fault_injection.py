@@ -27,8 +27,9 @@ from faults import Array, Fault, Outputs, Subject, load_subject, planted, run_mo
 from measuring import Report, Target, parser, table
 from onnx import ModelProto, TensorProto, numpy_helper
 
-from pytest_ortperf.cases.model import Fp16Rule, Model, Tolerance
+from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.model_list import read_models
+from pytest_ortperf.cases.rules import Fp16Rule, Tolerance
 from pytest_ortperf.execution.accuracy.array_difference import Difference
 from pytest_ortperf.execution.accuracy.error_ratio import error_ratio
 from pytest_ortperf.execution.accuracy.output_accuracy import compare, difference_of

@@ -25,8 +25,9 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from pytest_ortperf.cases.model import Fp16Rule, Model
+from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.model_list import read_models
+from pytest_ortperf.cases.rules import Fp16Rule
 from pytest_ortperf.execution.inputs.case_data import cast_floats
 from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs
 from pytest_ortperf.execution.model.fp16 import convert

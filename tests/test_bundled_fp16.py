@@ -15,8 +15,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from pytest_ortperf.cases.model import Model, ToleranceRule
+from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.model_list import read_models
+from pytest_ortperf.cases.rules import ToleranceRule
 from pytest_ortperf.execution.model.artifact_cache import ArtifactCache
 from pytest_ortperf.execution.model.fp16 import fp16_model
 

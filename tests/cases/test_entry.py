@@ -3,8 +3,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ortperf.cases import sources
-from pytest_ortperf.cases.entry import ENTRY_KEYS
-from pytest_ortperf.cases.model import Condition, DimRange, Fp16Rule, InputRule, Model, Tolerance, ToleranceRule
+from pytest_ortperf.cases.entry import entry_keys
+from pytest_ortperf.cases.model import Model
+from pytest_ortperf.cases.rules import Condition, DimRange, Fp16Rule, InputRule, Tolerance, ToleranceRule
 
 ENTRY = {"name": "a", "path": "a.onnx"}
 
@@ -299,7 +300,7 @@ def test_all_issues_of_a_file_come_at_once(issues_of: IssuesOf) -> None:
         "no object",
         {},
     ]
-    known = ", ".join(ENTRY_KEYS)
+    known = ", ".join(entry_keys())
     assert issues_of(document) == [
         "models[0]: missing key 'name'",
         "models[1] 'bert': missing key 'path', or 'source' for a model that comes with a package",
@@ -314,12 +315,12 @@ def test_all_issues_of_a_file_come_at_once(issues_of: IssuesOf) -> None:
 
 def test_near_key_is_suggested(issues_of_entry: IssuesOfEntry) -> None:
     assert issues_of_entry(tolerence={}) == [
-        "unknown key 'tolerence'; did you mean 'tolerance'? Known keys are " + ", ".join(ENTRY_KEYS)
+        "unknown key 'tolerence'; did you mean 'tolerance'? Known keys are " + ", ".join(entry_keys())
     ]
 
 
 def test_a_key_near_to_none_is_unknown(issues_of_entry: IssuesOfEntry) -> None:
-    assert issues_of_entry(colour="red") == ["unknown key 'colour'; known keys are " + ", ".join(ENTRY_KEYS)]
+    assert issues_of_entry(colour="red") == ["unknown key 'colour'; known keys are " + ", ".join(entry_keys())]
 
 
 def test_duplicate_names_name_both_entries(issues_of: IssuesOf) -> None:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ortperf.cases.expectations import BOUNDS, limits_of
-from pytest_ortperf.cases.model import LimitRule, Model
+from pytest_ortperf.cases.expectations import BOUNDS, LimitRule, limits_of
+from pytest_ortperf.cases.model import Model
 
 Read = Callable[..., tuple[Model, ...]]
 IssuesOf = Callable[[Any], list[str]]

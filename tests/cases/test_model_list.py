@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_ortperf.cases.entry import ENTRY_KEYS, ORIGINAL_KEYS
+from pytest_ortperf.cases.entry import ORIGINAL_KEYS, entry_keys
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.model_list import read_models
 from pytest_ortperf.errors import ModelListError
@@ -125,7 +125,7 @@ JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(sorted([*ENTRY_KEYS, *ORIGINAL_KEYS])) | st.text(), inner, max_size=4)
+        | st.dictionaries(st.sampled_from(sorted([*entry_keys(), *ORIGINAL_KEYS])) | st.text(), inner, max_size=4)
     ),
     max_leaves=12,
 )

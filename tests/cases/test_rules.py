@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ortperf.cases.model import Model, SessionRule
+from pytest_ortperf.cases.model import Model
+from pytest_ortperf.cases.rules import SessionRule
 
 PROVIDER_NAMES = (
     "cpu, cuda, tensorrt, trtexec, nvtensorrtrtx, openvino, dml, migraphx, rocm, qnn, acl, armnn, xnnpack, coreml, "

@@ -6,13 +6,13 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pytest_ortperf.cases.dimension_rules import RANGE_KEYS
-from pytest_ortperf.cases.entry import DEFAULT_KEYS, ENTRY_KEYS, ORIGINAL_KEYS, ROOT_KEY
+from pytest_ortperf.cases.entry import ORIGINAL_KEYS, ROOT_KEYS, entry_keys
 from pytest_ortperf.cases.expectations import EXPECT_KEYS
-from pytest_ortperf.cases.model import Model
-from pytest_ortperf.cases.model_list import TOP_KEYS, schema_text
+from pytest_ortperf.cases.keys import keys_of
+from pytest_ortperf.cases.model import Model, ModelDefaults
+from pytest_ortperf.cases.model_list import schema_text, top_keys
 from pytest_ortperf.cases.names import RESERVED_TAGS
-from pytest_ortperf.cases.rules import FP16_KEYS, INPUT_KEYS, SESSION_KEYS, SKIP_KEYS, TOLERANCE_KEYS, XFAIL_KEYS
+from pytest_ortperf.cases.rules import SKIP_KEYS, TOLERANCE_KEYS, XFAIL_KEYS, DimRange, Fp16Rule, InputRule, SessionRule
 
 ENTRY = {"name": "a", "path": "a.onnx"}
 
@@ -31,16 +31,16 @@ def validator() -> jsonschema.Draft202012Validator:
 @pytest.mark.parametrize(
     ("definition", "keys"),
     [
-        ("list", TOP_KEYS),
-        ("defaults", DEFAULT_KEYS),
-        ("entry", ENTRY_KEYS),
+        ("list", top_keys()),
+        ("defaults", keys_of(ModelDefaults)),
+        ("entry", entry_keys()),
         ("original_entry", ORIGINAL_KEYS),
-        ("original_root", {ROOT_KEY}),
+        ("original_root", ROOT_KEYS),
         ("tolerance", TOLERANCE_KEYS),
-        ("input", INPUT_KEYS),
-        ("fp16", FP16_KEYS),
-        ("dim_range", RANGE_KEYS),
-        ("session", SESSION_KEYS),
+        ("input", keys_of(InputRule)),
+        ("fp16", keys_of(Fp16Rule)),
+        ("dim_range", keys_of(DimRange)),
+        ("session", keys_of(SessionRule)),
         ("expect", EXPECT_KEYS),
         ("skip", SKIP_KEYS),
         ("xfail", XFAIL_KEYS),

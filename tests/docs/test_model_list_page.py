@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from pytest_ortperf.cases.dimension_rules import RANGE_KEYS
+
 from pytest_ortperf.cases.entry import DEFAULT_KEYS, ENTRY_KEYS, ORIGINAL_KEYS, ROOT_KEY
 from pytest_ortperf.cases.expectations import EXPECT_KEYS
 from pytest_ortperf.cases.rules import (

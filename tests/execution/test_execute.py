@@ -12,8 +12,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.cases.model import InputRule, Model
+from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import find_provider
+from pytest_ortperf.cases.rules import InputRule
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute

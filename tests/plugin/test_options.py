@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from plugin.project import Project
-from pytest_ortperf.cases.model import Tolerance
+from pytest_ortperf.cases.rules import Tolerance
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.running import validations
 from pytest_ortperf.settings import option_table, options

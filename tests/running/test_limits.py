@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ortperf.cases.expectations import BOUNDS
-from pytest_ortperf.cases.model import LimitRule
+from pytest_ortperf.cases.expectations import BOUNDS, LimitRule
 from pytest_ortperf.records.record import ModelFact, Record
 from pytest_ortperf.running.limits import check_limits, limits_problem
 from record_examples import make_latency, make_placement, make_record, make_session

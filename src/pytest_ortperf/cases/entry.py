@@ -3,54 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_ortperf.cases.dimension_rules import read_dims, split_ranges
-from pytest_ortperf.cases.expectations import read_expect
-from pytest_ortperf.cases.issues import Place, shown_value
-from pytest_ortperf.cases.json_values import (
-    Reader,
-    read_above_zero,
-    read_flag,
-    read_object,
-    read_path,
-    read_text,
-    read_texts,
-)
-from pytest_ortperf.cases.model import Model, SessionRule
-from pytest_ortperf.cases.names import name_issue
-from pytest_ortperf.cases.provider_option_rules import read_ep_options
-from pytest_ortperf.cases.rules import (
-    read_batch_dim,
-    read_fp16,
-    read_inputs,
-    read_session,
-    read_skips,
-    read_tags,
-    read_tolerances,
-    read_xfails,
-)
+from pytest_ortperf.cases.issues import Place
+from pytest_ortperf.cases.json_values import PATH, TEXT, Kind
+from pytest_ortperf.cases.keys import Key, keys_of, object_kind, read_object
+from pytest_ortperf.cases.model import Model, ModelDefaults
+from pytest_ortperf.cases.names import NAME
+from pytest_ortperf.cases.rules import DimRange, SessionRule
 from pytest_ortperf.cases.sources import RAMP, Source, find_source
 from pytest_ortperf.errors import ModelListError
 
 
-def read_name(value: Any, place: Place) -> str:
-    """Return a model's name, fit for pytest ids."""
-    if not isinstance(value, str):
-        place.wrong(value, "a text")
-        return ""
-    issue = name_issue(value)
-    if issue:
-        place.report(f"the name {shown_value(value)} {issue}; choose another")
-    return value
-
-
-def read_source(value: Any, place: Place) -> Source | None:
-    """Return what a source stands for."""
-    text = read_text(value, place)
+def _read_source(value: Any, place: Place) -> Source | None:
+    text = TEXT.read(value, place)
     try:
         return find_source(text) if text else None
     except ModelListError as error:
@@ -58,51 +27,65 @@ def read_source(value: Any, place: Place) -> Source | None:
         return None
 
 
-DEFAULT_KEYS: Mapping[str, Reader] = {
-    "tolerance": read_tolerances,
-    "dims": read_dims,
-    "fix_dims": read_flag,
-    "symbolic_shapes": read_flag,
-    "batch_dim": read_batch_dim,
-    "fp16": read_fp16,
-    "tags": read_tags,
-    "ep_options": read_ep_options,
-    "timeout": read_above_zero,
-    "inputs": read_inputs,
-    "session": read_session,
-    "expect": read_expect,
-    "skip": read_skips,
-    "xfail": read_xfails,
-}
-"""Keys of `defaults`; entries have them too."""
+_SOURCE = Key(
+    Kind(
+        "a source such as `onnx-light:resnet50`",
+        _read_source,
+        {"type": "string", "pattern": r"^onnx-light:\S+$", "examples": ["onnx-light:resnet50"]},
+    ),
+    "Instead of `path`: a model that comes with an installed package.",
+    name="source",
+)
 
-ENTRY_KEYS: Mapping[str, Reader] = {
-    "name": read_name,
-    "path": read_path,
-    "source": read_source,
-    "test_data": read_path,
-    "fp16_path": read_path,
-    "test_data_fp16": read_path,
-    "input_order": read_texts,
-    "outputs": read_texts,
-    **DEFAULT_KEYS,
-}
 
-ROOT_KEY = "root_working_directory"
-ORIGINAL_KEYS: Mapping[str, Reader] = {
-    "model_name": read_name,
-    "working_directory": read_path,
-    "model_path": read_path,
-    "test_data_path": read_path,
-    "model_path_fp16": read_path,
-    "test_data_path_fp16": read_path,
+ORIGINAL_KEYS: Mapping[str, Key] = {
+    "model_name": Key(NAME, "Names the model in case ids; unique in the list.", field="name", required=True),
+    "working_directory": Key(
+        PATH,
+        "Folder of the model: absolute, or below the `root_working_directory` set last, else below the list's folder.",
+        required=True,
+    ),
+    "model_path": Key(PATH, "The `.onnx` file, below `working_directory`.", field="path", required=True),
+    "test_data_path": Key(
+        PATH, "Folder of `test_data*` folders, below `working_directory`.", field="test_data", required=True
+    ),
+    "model_path_fp16": Key(
+        PATH, "The model in fp16, below `working_directory`; left out, the model is converted.", field="fp16_path"
+    ),
+    "test_data_path_fp16": Key(PATH, "Test data of the fp16 model, below `working_directory`.", field="test_data_fp16"),
 }
 """Those of the original script's lists, less `root_working_directory`, which is an element of its own."""
 
-_ORIGINAL_REQUIRED = ("model_name", "working_directory", "model_path", "test_data_path")
+ROOT_KEY = "root_working_directory"
+ROOT_KEYS: Mapping[str, Key] = {
+    ROOT_KEY: Key(
+        PATH,
+        "Where the `working_directory` of later elements starts: a folder, relative to that of the list.",
+        required=True,
+    )
+}
 
-_FIELDS = {"tolerance": "tolerances", "timeout": "timeout_s", "expect": "limits"}
-"""Keys whose field in `Model` is called otherwise."""
+
+def entry_keys() -> Mapping[str, Key]:
+    """Return the keys of an entry in the richer form: those of one model alone, then those of `defaults`."""
+    shared = keys_of(ModelDefaults)
+    own = {name: key for name, key in keys_of(Model).items() if name not in shared}
+    return {"name": own["name"], "path": own["path"], "source": _SOURCE, **own, **shared}
+
+
+def entry_forms() -> list[Kind]:
+    """Return the forms that an element of a list can have."""
+    either = [
+        {"required": ["name", "path"], "properties": {"source": False}},
+        {"required": ["source"], "properties": {"path": False}},
+    ]
+    script = "A model, with the keys of ONNX Runtime's TensorRT performance script."
+    root = "Sets where relative working directories of later elements start."
+    return [
+        object_kind("entry", entry_keys(), dict, meaning="A model.", schema={"oneOf": either}),
+        object_kind("original_entry", ORIGINAL_KEYS, dict, meaning=script),
+        object_kind("original_root", ROOT_KEYS, dict, meaning=root),
+    ]
 
 
 @dataclass(slots=True)
@@ -116,10 +99,12 @@ class EntryReader:
     """Where relative paths start; absolute."""
 
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    """Values of `DEFAULT_KEYS`, read already."""
+    """Values of the fields of `ModelDefaults`, read already."""
 
     root: Path | None = None
     """Where relative working directories of the original form start, once an element has set it."""
+
+    keys: Mapping[str, Key] = field(default_factory=entry_keys)
 
     def read(self, value: Any, place: Place) -> Model | None:
         """Return the model of one entry; `None` for a wrong entry, or one that only sets the root."""
@@ -132,48 +117,41 @@ class EntryReader:
         return self._read_rich(value, place)
 
     def _read_root(self, value: Mapping[str, Any], place: Place) -> None:
-        found = read_object(value, place, {ROOT_KEY: read_path, **ORIGINAL_KEYS}, "an object")
+        others = {name: dataclasses.replace(key, required=False) for name, key in ORIGINAL_KEYS.items()}
+        found = read_object(value, place, {**ROOT_KEYS, **others}, "an object")
         if len(value) > 1:
             place.report(f"{ROOT_KEY!r} must stand in an element of its own, before the models it is for")
-        self.root = self.base / found[ROOT_KEY]
+        self.root = self.base / found[ROOT_KEY] if found else None
 
     def _read_original(self, value: Any, place: Place) -> Model | None:
         found = read_object(value, place, ORIGINAL_KEYS, "an object")
-        missing = [key for key in _ORIGINAL_REQUIRED if key not in value]
-        for key in missing:
-            place.report(f"missing key {key!r}")
-        if missing:
+        if found is None:
             return None
-        folder = (self.root or self.base) / found["working_directory"]
-        return self._model(
-            {
-                "name": found["model_name"],
-                "path": folder / found["model_path"],
-                "test_data": folder / found["test_data_path"],
-                "fp16_path": _joined(folder, found.get("model_path_fp16")),
-                "test_data_fp16": _joined(folder, found.get("test_data_path_fp16")),
-            },
-            place,
-        )
+        folder = (self.root or self.base) / found.pop("working_directory")
+        paths = {field: folder / path for field, path in found.items() if field != "name"}
+        return self._model(found | paths, place)
 
     def _read_rich(self, value: Any, place: Place) -> Model | None:
-        found = read_object(value, place, ENTRY_KEYS, 'an object such as {"name": "bert", "path": "bert.onnx"}')
-        if not isinstance(value, dict) or not _has_model(value, place):
+        found = read_object(value, place, self.keys, 'an object such as {"name": "bert", "path": "bert.onnx"}')
+        if found is None or not _has_model(value, place):
             return None
         source = found.pop("source", None)
         if source is not None:
             found = {**_source_values(source, found), **found}
-        for key in ("path", "test_data", "fp16_path", "test_data_fp16"):
-            if key in found:
-                found[key] = self.base / found[key]
+        for key in self.keys.values():
+            if key.kind is PATH and key.field in found:
+                found[key.field] = self.base / found[key.field]
         return self._model(found, place) if "path" in found and "name" in found else None
 
     def _model(self, found: dict[str, Any], place: Place) -> Model:
-        merged = _with_defaults(found, self.defaults)
-        merged |= split_ranges(merged.get("dims", {}))
-        if "session" in merged:
-            merged["session"] = tuple(_located(rule, self.base) for rule in merged["session"])
-        values = {_FIELDS.get(key, key): value for key, value in merged.items()}
+        values = {**self.defaults, **found}  # what only the defaults give is shared, not copied
+        if self.defaults:
+            for key in self.keys.values():
+                if key.merge and key.field in found and key.field in self.defaults:
+                    values[key.field] = key.merge(found[key.field], self.defaults[key.field])
+        values |= _split_ranges(values.get("dims", {}))
+        if "session" in values:
+            values["session"] = tuple(_located(rule, self.base) for rule in values["session"])
         return Model(**values, origin=f"{self.title}: {place.entry}")
 
 
@@ -192,8 +170,12 @@ def _located(rule: SessionRule, base: Path) -> SessionRule:
     return dataclasses.replace(rule, custom_op_libraries=libraries) if libraries else rule
 
 
-def _joined(folder: Path, path: str | None) -> Path | None:
-    return None if path is None else folder / path
+def _split_ranges(dims: Mapping[str, tuple[int, ...] | DimRange]) -> dict[str, Any]:
+    """Return the fields of a model that hold values and ranges; a case of a range runs with its `opt`."""
+    ranges = {name: sizes for name, sizes in dims.items() if isinstance(sizes, DimRange)}
+    if not ranges:
+        return {}
+    return {"dims": {**dims, **{name: (sizes.opt,) for name, sizes in ranges.items()}}, "dim_ranges": ranges}
 
 
 def _has_model(value: Mapping[str, Any], place: Place) -> bool:
@@ -215,35 +197,3 @@ def _source_values(source: Source, found: Mapping[str, Any]) -> dict[str, Any]:
     if found.get("inputs", RAMP) == RAMP:
         values["stored_outputs"] = source.stored_outputs
     return values
-
-
-def _with_defaults(found: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an entry's values over the defaults; what only the defaults give is shared, not copied."""
-    merged = {**defaults, **found}
-    for key in found.keys() & defaults.keys() & _MERGERS.keys():
-        merged[key] = _MERGERS[key](found[key], defaults[key])
-    return merged
-
-
-def _merged_tags(own: tuple[str, ...], default: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*default, *own)))
-
-
-def _merged_options(
-    own: Mapping[str, Mapping[str, str]], default: Mapping[str, Mapping[str, str]]
-) -> Mapping[str, Mapping[str, str]]:
-    return {name: {**default.get(name, {}), **own.get(name, {})} for name in {**default, **own}}
-
-
-def _merged_rules(own: tuple[Any, ...], default: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (*own, *default)
-
-
-_MERGERS: Mapping[str, Callable[[Any, Any], Any]] = {
-    "tags": _merged_tags,
-    "ep_options": _merged_options,
-    "tolerance": _merged_rules,
-    "session": _merged_rules,
-    "expect": _merged_rules,
-}
-"""How an entry and the defaults make one value; for all other keys the entry's stands alone."""

@@ -1,24 +1,14 @@
 """Limits that a model list sets with `expect`: which there are, how they are read, which hold for a case."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 from pytest_ortperf.cases.issues import Place
-from pytest_ortperf.cases.json_values import (
-    Reader,
-    choice_reader,
-    one_or_more,
-    read_above_zero,
-    read_count,
-    read_object,
-    read_percent,
-)
-from pytest_ortperf.cases.model import LimitRule
-from pytest_ortperf.cases.provider_option_rules import read_provider
-from pytest_ortperf.cases.rules import read_precision
+from pytest_ortperf.cases.json_values import COUNT, by_name, choice, number, one_or_more
+from pytest_ortperf.cases.keys import EMPTY, Key, keys_of, object_kind
+from pytest_ortperf.cases.names import PRECISION
+from pytest_ortperf.cases.provider_option_rules import PROVIDER
 
 TIMINGS = ("host", "bound", "bound+copies", "graph")
 """What a limit on latency can be about; without it, it is about the headline."""
@@ -59,40 +49,60 @@ IN_EVERY_MODE = frozenset({"nodes_on_ep_percent"})
 """Limits that a validation is held to as well; a validation measures nothing else."""
 
 
-def _read_case_dims(value: Any, place: Place) -> Mapping[str, int]:
-    if not isinstance(value, dict):
-        place.wrong(value, 'an object of values by dimension name, such as {"batch": 8}')
-        return {}
-    return {name: read_count(size, place.inside(name)) for name, size in value.items()}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitRule:
+    """Limits and where they apply; `None` applies everywhere."""
+
+    limits: Mapping[str, float]
+    """By key of `BOUNDS`."""
+
+    provider: Annotated[str | None, PROVIDER, "Only for this execution provider."] = None
+    precision: Annotated[str | None, PRECISION, "Only for this precision."] = None
+    timing: Annotated[
+        str | None,
+        choice("timing", TIMINGS),
+        "The timing mode that limits on latency and throughput are about; left out, the first that is measured.",
+    ] = None
+    dims: Annotated[
+        Mapping[str, int],
+        by_name(COUNT, 'an object of values by dimension name, such as {"batch": 8}'),
+        "Only for cases with these values of symbolic dimensions.",
+    ] = field(default_factory=lambda: EMPTY)
 
 
-EXPECT_KEYS: Mapping[str, Reader] = {
-    **{name: read_percent if name.endswith("percent") else read_above_zero for name in BOUNDS},
-    "provider": read_provider,
-    "precision": read_precision,
-    "timing": choice_reader("timing", TIMINGS),
-    "dims": _read_case_dims,
+def _limit_key(name: str, bound: LimitBound) -> Key:
+    kind = number(low=0, high=100) if name.endswith("percent") else number(above=0)
+    unit = f", in {bound.unit}" if bound.unit and not bound.unit.startswith("per") else ""
+    return Key(kind, f"At {'least' if bound.is_least else 'most'} this: {bound.meaning}{unit}.")
+
+
+def _limit_rule(**found: Any) -> LimitRule:
+    limits = {name: found.pop(name) for name in BOUNDS if name in found}
+    return LimitRule(limits=limits, **found)
+
+
+def _check_timing(rule: LimitRule, place: Place) -> None:
+    others = [name for name in rule.limits if not BOUNDS[name].of_latency]
+    if rule.timing and others:
+        place.report(f"timing {rule.timing!r} means nothing for {', '.join(others)}; put it in an object of its own")
+
+
+EXPECT_KEYS: Mapping[str, Key] = {
+    **{name: _limit_key(name, bound) for name, bound in BOUNDS.items()},
+    **keys_of(LimitRule),
 }
-
-
-def read_expect(value: Any, place: Place) -> tuple[LimitRule, ...]:
-    """Return one rule per object, in their order."""
-    rules = []
-    for index, item in one_or_more(value):
-        here = place if index is None else place.inside(index)
-        found = read_object(item, here, EXPECT_KEYS, 'an object such as {"p50_ms": 5}, or a list of them')
-        limits = {name: found.pop(name) for name in BOUNDS if name in found}
-        if isinstance(item, dict) and not limits:
-            here.report(f"limits nothing; give at least one of {', '.join(BOUNDS)}")
-        _check_timing(limits, found.get("timing"), here)
-        rules.append(LimitRule(limits=limits, **found))
-    return tuple(rules)
-
-
-def _check_timing(limits: Iterable[str], timing: str | None, place: Place) -> None:
-    others = [name for name in limits if not BOUNDS[name].of_latency]
-    if timing and others:
-        place.report(f"timing {timing!r} means nothing for {', '.join(others)}; put it in an object of its own")
+EXPECT = one_or_more(
+    object_kind(
+        "expect",
+        EXPECT_KEYS,
+        _limit_rule,
+        meaning="Limits, and where they apply.",
+        allowed='an object such as {"p50_ms": 5}, or a list of them',
+        needs=("limits nothing", BOUNDS),
+        check=_check_timing,
+    )
+)
+"""One rule per object, in their order."""
 
 
 def limits_of(

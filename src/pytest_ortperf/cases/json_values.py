@@ -1,6 +1,6 @@
-"""Readers of the plain values of a model list: text, numbers, lists and objects.
+"""Kinds of JSON values: how each is read, what messages say it must be, and how a JSON Schema describes it.
 
-Each takes a JSON value and its place, and returns it checked; what is wrong goes to the place's issues,
+A reader takes a JSON value and its place, and returns it checked; what is wrong goes to the place's issues,
 and the value returned then is only fit for finding more issues.
 """
 
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Collection, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pytest_ortperf.cases.issues import Place, shown_value, unknown
@@ -16,40 +18,46 @@ from pytest_ortperf.cases.issues import Place, shown_value, unknown
 Reader = Callable[[Any, Place], Any]
 
 
-def read_text(value: Any, place: Place) -> str:
-    """Return a text that is not empty."""
-    if isinstance(value, str) and value.strip():
-        return value
-    place.wrong(value, "a text that is not empty")
-    return ""
+@dataclass(frozen=True, slots=True, eq=False)
+class Kind:
+    """What a value can be."""
+
+    allowed: str
+    """The end of *it must be ...*."""
+
+    read: Reader
+    schema: Mapping[str, Any]
+    """As JSON Schema; other kinds may stand in it."""
+
+    name: str = ""
+    """Of its definition in the schema; without one, the schema is written out wherever it is used."""
 
 
-def read_path(value: Any, place: Place) -> str:
-    """Return a text that could be a path; whether something is there is not looked at."""
-    text = read_text(value, place)
-    try:
-        os.fsencode(text)
-    except UnicodeEncodeError:
-        place.wrong(value, "a path that can be encoded")
-    if "\0" in text:
-        place.wrong(value, "a path without NUL characters")
-    return text
+def converted(
+    allowed: str, schema: Mapping[str, Any], convert: Callable[[Any], Any], *, wrong: Any = None, name: str = ""
+) -> Kind:
+    """Return the kind of the values that `convert` takes.
 
+    Args:
+        allowed: What they are, for messages.
+        schema: The same as JSON Schema.
+        convert: Returns a value as it is kept, `None` for one of another kind.
+        wrong: What a value of another kind is read as.
+        name: Of the definition in the schema.
+    """
 
-def read_texts(value: Any, place: Place) -> tuple[str, ...]:
-    """Return the texts of a list, which are not empty and differ."""
-    if not isinstance(value, list):
-        place.wrong(value, "a list of texts")
-        return ()
-    texts = tuple(read_text(text, place.inside(index)) for index, text in enumerate(value))
-    for index, text in enumerate(texts):
-        if text and text in texts[:index]:
-            place.inside(index).report(f"repeats {shown_value(text)}; remove one")
-    return texts
+    def read(value: Any, place: Place) -> Any:
+        found = convert(value)
+        if found is not None:
+            return found
+        place.wrong(value, allowed)
+        return wrong
+
+    return Kind(allowed, read, schema, name)
 
 
 def is_integer(value: Any, *, at_least: int) -> bool:
-    """Return true for an integer that is not too small; `true` and `false` are none."""
+    """Return true for an integer that is not too small; `true` and `false` are not integers."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= at_least
 
 
@@ -64,101 +72,139 @@ def as_number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def read_flag(value: Any, place: Place) -> bool:
-    """Return true or false."""
-    if not isinstance(value, bool):
-        place.wrong(value, "true or false")
-    return value is True
+TEXT = converted(
+    "a text that is not empty",
+    {"type": "string", "pattern": r"\S"},
+    lambda value: value if isinstance(value, str) and value.strip() else None,
+    wrong="",
+    name="text",
+)
+FLAG = converted("true or false", {"type": "boolean"}, lambda value: value if isinstance(value, bool) else None)
+COUNT = converted(
+    "an integer above 0",
+    {"type": "integer", "minimum": 1},
+    lambda value: value if is_integer(value, at_least=1) else None,
+    wrong=0,
+    name="size",
+)
 
 
-def read_count(value: Any, place: Place) -> int:
-    """Return an integer above 0."""
-    if is_integer(value, at_least=1):
-        return int(value)
-    place.wrong(value, "an integer above 0")
-    return 0
+def _read_path(value: Any, place: Place) -> str:
+    text: str = TEXT.read(value, place)
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        place.wrong(value, "a path that can be encoded")
+    if "\0" in text:
+        place.wrong(value, "a path without NUL characters")
+    return text
 
 
-def read_number(value: Any, place: Place) -> float | None:
-    """Return a finite number."""
-    number = as_number(value)
-    if number is None:
-        place.wrong(value, "a finite number")
-    return number
+PATH = Kind("a path", _read_path, {"type": "string", "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}, "path")
+"""Whether something is there is not looked at."""
 
 
-def read_above_zero(value: Any, place: Place) -> float | None:
-    """Return a number above 0."""
-    number = as_number(value)
-    if number is None or number <= 0:
-        place.wrong(value, "a number above 0")
-    return number
+def number(*, low: float | None = None, high: float | None = None, above: float | None = None) -> Kind:
+    """Return the kind of finite numbers from `low` to `high`, or greater than `above`."""
+    if high is not None:
+        allowed = f"a number from {low:g} to {high:g}"
+    elif low is not None:
+        allowed = f"a number, {low:g} or more"
+    else:
+        allowed = "a finite number" if above is None else f"a number above {above:g}"
+
+    def convert(value: Any) -> float | None:
+        found = as_number(value)
+        if found is None or (above is not None and found <= above):
+            return None
+        return None if (low is not None and found < low) or (high is not None and found > high) else found
+
+    bounds = {"minimum": low, "maximum": high, "exclusiveMinimum": above}
+    given = {key: bound for key, bound in bounds.items() if bound is not None}
+    return converted(allowed, {"type": "number", **given}, convert)
 
 
-def read_zero_or_more(value: Any, place: Place) -> float | None:
-    """Return a number, 0 or more."""
-    number = as_number(value)
-    if number is None or number < 0:
-        place.wrong(value, "a number, 0 or more")
-    return number
+def matching(allowed: str, pattern: str, *, examples: Sequence[str], name: str = "") -> Kind:
+    """Return the kind of texts that match a regular expression as a whole."""
+    compiled = re.compile(pattern)
+    schema = {"type": "string", "pattern": f"^{pattern}$", "examples": list(examples)}
+    return converted(
+        allowed,
+        schema,
+        lambda value: value if isinstance(value, str) and compiled.fullmatch(value) else None,
+        wrong="",
+        name=name,
+    )
 
 
-def read_percent(value: Any, place: Place) -> float | None:
-    """Return a number from 0 to 100."""
-    number = as_number(value)
-    if number is None or not 0 <= number <= 100:  # noqa: PLR2004
-        place.wrong(value, "a number from 0 to 100")
-    return number
+def choice(word: str, known: Collection[str]) -> Kind:
+    """Return the kind of a word out of `known`; `word` is what messages call it."""
+    allowed = f"one of {', '.join(known)}"
 
-
-def read_object(value: Any, place: Place, readers: Mapping[str, Reader], what: str) -> dict[str, Any]:
-    """Return the values of an object, each read by its key's reader; unknown keys are issues.
-
-    Args:
-        value: What stands in the file.
-        place: Where.
-        readers: The known keys.
-        what: What the object is, such as `an entry`, for a value of another type.
-    """
-    if not isinstance(value, dict):
-        place.wrong(value, what)
-        return {}
-    found: dict[str, Any] = {}
-    for key, item in value.items():
-        reader = readers.get(key)
-        if reader is None:
-            place.report(unknown("key", key, readers))
-        else:
-            found[key] = reader(item, place.inside(key))
-    return found
-
-
-def choice_reader(kind: str, known: Collection[str]) -> Reader:
-    """Return a reader of one word out of `known`."""
-
-    def read_choice(value: Any, place: Place) -> str:
+    def read(value: Any, place: Place) -> str:
         if not isinstance(value, str):
-            place.wrong(value, f"one of {', '.join(known)}")
+            place.wrong(value, allowed)
             return ""
         if value not in known:
-            place.report(unknown(kind, value, known))
+            place.report(unknown(word, value, known))
         return value
 
-    return read_choice
+    return Kind(allowed, read, {"enum": list(known)})
 
 
-def list_reader(read_one: Reader, what: str) -> Reader:
-    """Return a reader of lists that hold what `read_one` reads; an empty list is an issue."""
+def distinct(one: Kind, name: str = "") -> Kind:
+    """Return the kind of lists of texts that differ."""
+    allowed = "a list of texts"
 
-    def read_list(value: Any, place: Place) -> tuple[Any, ...]:
-        if not isinstance(value, list) or not value:
-            place.wrong(value, f"a list of {what}, at least one")
+    def read(value: Any, place: Place) -> tuple[str, ...]:
+        if not isinstance(value, list):
+            place.wrong(value, allowed)
             return ()
-        return tuple(read_one(item, place.inside(index)) for index, item in enumerate(value))
+        texts = tuple(one.read(text, place.inside(index)) for index, text in enumerate(value))
+        for index, text in enumerate(texts):
+            if text and text in texts[:index]:
+                place.inside(index).report(f"repeats {shown_value(text)}; remove one")
+        return texts
 
-    return read_list
+    return Kind(allowed, read, {"type": "array", "items": one, "uniqueItems": True}, name)
 
 
-def one_or_more(value: Any) -> list[tuple[int | None, Any]]:
-    """Return a value, or the items of a list, with the index to show: none for a single value."""
-    return list(enumerate(value)) if isinstance(value, list) else [(None, value)]
+TEXTS = distinct(TEXT, "texts")
+
+
+def list_of(one: Kind, what: str) -> Kind:
+    """Return the kind of lists that hold at least one value of a kind; `what` names the values."""
+    allowed = f"a list of {what}, at least one"
+
+    def read(value: Any, place: Place) -> tuple[Any, ...]:
+        if not isinstance(value, list) or not value:
+            place.wrong(value, allowed)
+            return ()
+        return tuple(one.read(item, place.inside(index)) for index, item in enumerate(value))
+
+    return Kind(allowed, read, {"type": "array", "items": one, "minItems": 1})
+
+
+def one_or_more(one: Kind) -> Kind:
+    """Return the kind of a value, or a list of such values, which may be empty; what can be read becomes a tuple."""
+
+    def read(value: Any, place: Place) -> tuple[Any, ...]:
+        if isinstance(value, list):
+            found = [one.read(item, place.inside(index)) for index, item in enumerate(value)]
+        else:
+            found = [one.read(value, place)]
+        return tuple(item for item in found if item is not None)
+
+    return Kind(one.allowed, read, {"anyOf": [one, {"type": "array", "items": one}]})
+
+
+def by_name(one: Kind, allowed: str) -> Kind:
+    """Return the kind of objects that hold a value of a kind under each name."""
+
+    def read(value: Any, place: Place) -> Mapping[str, Any]:
+        if not isinstance(value, dict):
+            place.wrong(value, allowed)
+            return {}
+        return {name: one.read(item, place.inside(name)) for name, item in value.items()}
+
+    return Kind(allowed, read, {"type": "object", "additionalProperties": one})

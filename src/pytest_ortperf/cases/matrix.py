@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pytest_ortperf.cases.case_id import CaseId, Dims, Mode
-from pytest_ortperf.cases.model import EMPTY, Condition, Model
+from pytest_ortperf.cases.keys import EMPTY
+from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import Provider
+from pytest_ortperf.cases.rules import Condition
 
 MODES: Mapping[str, tuple[Mode, ...]] = {
     "validate": ("validate",),

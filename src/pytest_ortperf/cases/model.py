@@ -1,220 +1,184 @@
-"""A model: one entry of a model list or model directory, read but not opened."""
+"""A model: one entry of a model list or model directory, read but not opened.
 
-from __future__ import annotations
+Keys are declared by the annotations alone: reading, messages, JSON Schema and the documentation's tables follow.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Annotated, Any
 
-EMPTY: Mapping[str, Any] = MappingProxyType({})
-"""The default of every mapping below."""
+from pytest_ortperf.cases.expectations import EXPECT, LimitRule
+from pytest_ortperf.cases.json_values import FLAG, PATH, TEXT, TEXTS, Kind, distinct, number
+from pytest_ortperf.cases.keys import EMPTY
+from pytest_ortperf.cases.names import NAME, TAG
+from pytest_ortperf.cases.provider_option_rules import EP_OPTIONS
+from pytest_ortperf.cases.rules import (
+    DIMS,
+    FP16,
+    INPUTS,
+    SESSIONS,
+    SKIPS,
+    TOLERANCES,
+    XFAILS,
+    Condition,
+    DimRange,
+    Fp16Rule,
+    InputRule,
+    SessionRule,
+    ToleranceRule,
+)
 
-Fill = Literal["uniform", "ramp", "zeros", "ones"]
-NanPattern = Literal["exact", "counted"]
-Repeat = Literal["exact", "within", "report"]
-"""The same bits; the same within the tolerance; anything."""
+_BATCH_DIM = Kind(
+    "a text that is not empty, or false",
+    lambda value, place: "" if value is False else TEXT.read(value, place),
+    {"oneOf": [TEXT, {"const": False}]},
+)
+_START = "Relative paths start at the list's own folder, or at `--ortperf-workspace`."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tolerance:
-    """What an output may differ by; `None` is *not given here*."""
+def _joined_rules(own: tuple[Any, ...], default: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (*own, *default)
 
-    rtol: float | None = None
-    """Times the absolute reference value."""
 
-    atol: float | None = None
-    """Added to it."""
+def _joined_tags(own: tuple[str, ...], default: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*default, *own)))
 
-    percent_mismatch: float | None = None
-    """Share of elements, 0 to 100, that may lie outside."""
 
-    cosine: float | None = None
-    """Least cosine of the angle between output and reference, taken as vectors."""
-
-    snr_db: float | None = None
-    """Least ratio of the reference's power to the error's, in decibels."""
-
-    peak_percent: float | None = None
-    """Largest error in percent of the largest absolute reference value; one up to a thousandth of `atol` is none."""
-
-    top_k: int | None = None
-    """Rows along the last axis agree, instead of elements, if the same k lie at the top."""
-
-    nan_pattern: NanPattern | None = None
-    """Whether NaN and infinities must stand where the reference has them, or count as elements outside."""
-
-    repeat: Repeat | None = None
-    """What a second run with the same inputs has to give."""
-
-    second_chance: bool | None = None
-    """Whether an output in half precision may pass for an error no larger than its precision's own."""
-
-    own_error: float | None = None
-    """Largest root-mean-square error in multiples of the precision's own; the largest error may be 10/3 as many."""
+def _joined_options(
+    own: Mapping[str, Mapping[str, str]], default: Mapping[str, Mapping[str, str]]
+) -> Mapping[str, Mapping[str, str]]:
+    return {name: {**default.get(name, {}), **own.get(name, {})} for name in {**default, **own}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToleranceRule:
-    """A tolerance and where it applies; `None` applies everywhere."""
+class ModelDefaults:
+    """What a list can say of all its models, by `defaults`, and each entry of its own."""
 
-    tolerance: Tolerance
-    precision: str | None = None
-    """`fp32`, `fp16`, ... as in a case's precision or the model's own."""
+    tolerances: Annotated[
+        tuple[ToleranceRule, ...],
+        TOLERANCES,
+        "What outputs may differ by. The first rule that applies and gives a value counts; an entry's rules stand "
+        "before those of the defaults.",
+        {"name": "tolerance", "merge": _joined_rules},
+    ] = ()
+    dims: Annotated[
+        Mapping[str, tuple[int, ...]],
+        DIMS,
+        "Values of symbolic dimensions by name, 1 where left out; several values multiply the cases. A range such as "
+        '`{"min": 1, "opt": 8, "max": 32}` runs with `opt`, and tells TensorRT the rest. An entry\'s replace those of '
+        "the defaults.",
+    ] = field(default_factory=lambda: EMPTY)
+    fix_dims: Annotated[
+        bool,
+        FLAG,
+        "Whether the values of `dims` are made static in the session, so that graph optimisation and the provider "
+        "see fixed shapes.",
+    ] = False
+    symbolic_shapes: Annotated[
+        bool,
+        FLAG,
+        "Whether the shapes inside the model are inferred symbolically before the session is created, and not only "
+        "if TensorRT asks for it; needs the extra `symbolic`.",
+    ] = False
+    batch_dim: Annotated[
+        str | None,
+        _BATCH_DIM,
+        "Symbolic dimension that the rows of a batch lie along, for the check that each row is the same on its own, "
+        "and for the throughput; false for none. Left out, one whose name begins with `batch`.",
+    ] = None
+    """`""` is none."""
 
-    provider: str | None = None
-    """Short name, such as `cuda`."""
-
-    output: str | None = None
-    """Glob on the output's name."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputRule:
-    """How to generate or cut one input."""
-
-    low: float | None = None
-    """Smallest generated value, included."""
-
-    high: float | None = None
-    """Largest generated value; excluded for floats, included for integers."""
-
-    fill: Fill = "uniform"
-    """`ramp` is arange(n) / n in the input's shape, as the onnx backend tests feed the light networks."""
-
-    shape: tuple[int, ...] | None = None
-    """Instead of the shape the model declares."""
-
-    slices: str | None = None
-    """Python slices applied to a stored input, such as `0:1` or `0:1, :, 2:`."""
-
-
-Fp16Io = Literal["keep", "cast"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fp16Rule:
-    """How to convert a model to fp16."""
-
-    io: Fp16Io | None = None
-    """Whether float32 inputs and outputs stay (`keep`) or become float16 (`cast`); `None` is *not given here*."""
-
-    op_block_list: tuple[str, ...] = ()
-    """Operator types that stay float32, besides those that the converter knows."""
-
-    node_block_list: tuple[str, ...] = ()
-    """Names of nodes that stay float32."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DimRange:
-    """Sizes that a symbolic dimension may have, for providers that build for a range; cases run with `opt`."""
-
-    min: int
-    opt: int
-    max: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
-    """A `skip` or `xfail` of a model list entry."""
-
-    reason: str
-    providers: tuple[str, ...] = ()
-    """Short names it applies to; none means all."""
-
-    precisions: tuple[str, ...] = ()
-    modes: tuple[str, ...] = ()
-    raises_crash: bool = False
-    """Only of `xfail`: a crash or time-out is expected too (`"raises": "crash"`)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionRule:
-    """Session settings and the provider they are for; `None` is *not given here*."""
-
-    provider: str | None = None
-    """Short name, such as `cuda`; `None` is every provider."""
-
-    graph_optimization: str | None = None
-    intra_op_threads: int | None = None
-    inter_op_threads: int | None = None
-    execution_mode: str | None = None
-    config: Mapping[str, str] = field(default_factory=lambda: EMPTY)
-    """Session config entries."""
-
-    custom_op_libraries: tuple[str, ...] = ()
-    """Paths; absolute once the list is read."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitRule:
-    """Limits and where they apply; `None` applies everywhere."""
-
-    limits: Mapping[str, float]
-    """By key of `pytest_ortperf.cases.expectations.BOUNDS`."""
-
-    provider: str | None = None
-    """Short name, such as `cuda`."""
-
-    precision: str | None = None
-    timing: str | None = None
-    """Timing mode that limits on latency are about; `None` is the headline."""
-
-    dims: Mapping[str, int] = field(default_factory=lambda: EMPTY)
-    """Values that these dimensions of the case must have."""
+    fp16: Annotated[Fp16Rule, FP16, "How to convert the model to fp16. An entry's replaces that of the defaults."] = (
+        field(default_factory=Fp16Rule)
+    )
+    tags: Annotated[
+        tuple[str, ...],
+        distinct(TAG),
+        "pytest markers of the model's items, for `-m`, and keywords for `-k`; names that mean something to pytest, "
+        "such as `skip`, are errors. An entry's are added to those of the defaults.",
+        {"merge": _joined_tags},
+    ] = ()
+    ep_options: Annotated[
+        Mapping[str, Mapping[str, str]],
+        EP_OPTIONS,
+        "Provider options by execution provider. An entry's options go over those of the defaults, one by one. true "
+        "and false become 1 and 0.",
+        {"merge": _joined_options},
+    ] = field(default_factory=lambda: EMPTY)
+    timeout_s: Annotated[
+        float | None,
+        number(above=0),
+        "Seconds that one item may take; left out, `--ortperf-timeout`.",
+        {"name": "timeout"},
+    ] = None
+    inputs: Annotated[
+        Mapping[str, InputRule],
+        INPUTS,
+        "How to generate or cut inputs, by input name or glob; the first that matches counts. An entry's replace "
+        "those of the defaults.",
+    ] = field(default_factory=lambda: EMPTY)
+    session: Annotated[
+        tuple[SessionRule, ...],
+        SESSIONS,
+        "Session settings: one object, or several with the provider they are for. The first that applies and gives a "
+        "value counts, config entries and libraries add up; an entry's stand before those of the defaults.",
+        {"merge": _joined_rules},
+    ] = ()
+    limits: Annotated[
+        tuple[LimitRule, ...],
+        EXPECT,
+        "Limits that fail a case which does not keep them: one object, or several with where they apply. The first "
+        "that applies and gives a limit counts; an entry's stand before those of the defaults.",
+        {"name": "expect", "merge": _joined_rules},
+    ] = ()
+    skip: Annotated[
+        tuple[Condition, ...],
+        SKIPS,
+        "Why items are not run: a reason, or reasons with where they apply. An entry's replaces that of the defaults.",
+    ] = ()
+    xfail: Annotated[
+        tuple[Condition, ...],
+        XFAILS,
+        "Why items are expected to fail: a reason, or reasons with where they apply. An entry's replaces that of the "
+        "defaults.",
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class Model(ModelDefaults):
     """One ONNX model with what its list says about it. Paths are absolute; nothing has been opened."""
 
-    name: str
-    path: Path
+    name: Annotated[
+        str,
+        NAME,
+        "Names the model in case ids: unique in the list, at most 200 characters, without `::`, `@`, `[`, `]` or "
+        "control characters. Left out with `source`, it is the source's name.",
+        {"required": False},
+    ]
+    path: Annotated[Path, PATH, f"The `.onnx` file. {_START}", {"required": False}]
+    test_data: Annotated[
+        Path | None,
+        PATH,
+        "Folder of `test_data*` folders with `input_0.pb` and `output_0.pb` files, or one such folder; left out, "
+        f"inputs are generated. {_START}",
+    ] = None
+    fp16_path: Annotated[Path | None, PATH, f"The model in fp16; left out, the model is converted. {_START}"] = None
+    test_data_fp16: Annotated[
+        Path | None, PATH, f"Test data of the fp16 model; left out, that of the model is cast. {_START}"
+    ] = None
+    input_order: Annotated[
+        tuple[str, ...],
+        TEXTS,
+        "Names of the stored inputs in the order of their files, where the names in the files do not match the "
+        "model; left out, inputs are matched by name, then by position.",
+    ] = ()
+    outputs: Annotated[tuple[str, ...], TEXTS, "Names of the outputs to compute and compare; left out, all."] = ()
     origin: str
     """Where the entry stands, for messages: `models.json: models[3] 'bert'`."""
 
-    fp16_path: Path | None = None
-    test_data: Path | None = None
-    """Folder whose `test_data*` children are data sets, or which is a data set itself."""
-
-    test_data_fp16: Path | None = None
     stored_outputs: tuple[Path, ...] = ()
     """Reference outputs in graph order, for generated inputs (the light networks have them)."""
 
-    dims: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: EMPTY)
-    """Values of symbolic dimensions; several values multiply the cases."""
-
     dim_ranges: Mapping[str, DimRange] = field(default_factory=lambda: EMPTY)
     """Of those in `dims` that were given as a range."""
-
-    fix_dims: bool = False
-    """Whether the values of `dims` are made static in the session."""
-
-    batch_dim: str | None = None
-    """Symbolic dimension that rows of a batch lie along; `""` is none, `None` one that calls itself a batch."""
-
-    symbolic_shapes: bool = False
-    """Whether shapes are inferred symbolically before the session is created."""
-
-    fp16: Fp16Rule = field(default_factory=Fp16Rule)
-    tags: tuple[str, ...] = ()
-    tolerances: tuple[ToleranceRule, ...] = ()
-    inputs: Mapping[str, InputRule] = field(default_factory=lambda: EMPTY)
-    """By input name or glob; the first that matches counts."""
-
-    input_order: tuple[str, ...] = ()
-    """Names of the stored input files' tensors in file order, where names do not match the model."""
-
-    outputs: tuple[str, ...] = ()
-    """Outputs to take and compare; none means all."""
-
-    ep_options: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: EMPTY)
-    """Provider options by short provider name."""
-
-    session: tuple[SessionRule, ...] = ()
-    limits: tuple[LimitRule, ...] = ()
-    skip: tuple[Condition, ...] = ()
-    xfail: tuple[Condition, ...] = ()
-    timeout_s: float | None = None

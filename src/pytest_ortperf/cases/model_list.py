@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import codecs
-import importlib.resources
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pytest_ortperf.cases.directory import read_directory
-from pytest_ortperf.cases.entry import DEFAULT_KEYS, EntryReader, entry_label
+from pytest_ortperf.cases.entry import ROOT_KEY, EntryReader, entry_forms, entry_label
 from pytest_ortperf.cases.issues import Issues, Place, shown_path, shown_value
-from pytest_ortperf.cases.json_values import Reader, read_object
-from pytest_ortperf.cases.model import Model
+from pytest_ortperf.cases.json_values import Kind, converted
+from pytest_ortperf.cases.keys import Key, json_schema, keys_of, object_kind, read_object
+from pytest_ortperf.cases.model import Model, ModelDefaults
 
-SCHEMA_FILE = "model_list.schema.json"
 _EXAMPLE = '{"name": "resnet50", "path": "resnet50.onnx"}'
 
 
@@ -38,7 +37,16 @@ def read_models(path: Path, *, workspace: Path | None) -> tuple[Model, ...]:
 
 def schema_text() -> str:
     """Return the JSON Schema (draft 2020-12) of model lists."""
-    return importlib.resources.files(__package__).joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
+    whole = object_kind("list", top_keys(), dict, meaning="Models with defaults for all of them.")
+    definitions: dict[str, Any] = {}
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Model list of pytest-ortperf",
+        "description": "ONNX models to validate and benchmark: a list of entries, or an object with defaults for them.",
+        "anyOf": json_schema([_entries(), whole], definitions),
+        "$defs": definitions,
+    }
+    return json.dumps(schema, indent=2)
 
 
 def _read_list(path: Path, base: Path) -> tuple[Model, ...]:
@@ -122,32 +130,33 @@ def _parts(document: Any, place: Place) -> tuple[Sequence[Any], dict[str, Any]]:
     if isinstance(document, list):
         return document, {}
     allowed = f'a list of models, or an object such as {{"models": [{_EXAMPLE}]}}'
-    found = read_object(document, place, TOP_KEYS, allowed)
-    if isinstance(document, dict) and "models" not in document:
-        place.report("missing key 'models'")
-    return found.get("models", []), found.get("defaults", {})
+    found = read_object(document, place, top_keys(), allowed) or {}
+    return found.get("models") or [], found.get("defaults") or {}
 
 
-def _read_schema_key(value: Any, place: Place) -> Any:
-    if not isinstance(value, str):
-        place.wrong(value, "a text, the address of the schema")
-    return value
+def top_keys() -> Mapping[str, Key]:
+    """Return the keys of a list that is an object."""
+    address = converted(
+        "a text, the address of the schema",
+        {"type": "string"},
+        lambda value: value if isinstance(value, str) else None,
+    )
+    meaning = "Values for entries that do not give their own."
+    defaults = object_kind("defaults", keys_of(ModelDefaults), dict, meaning=meaning)
+    return {
+        "$schema": Key(address, "Address of this schema, for editors."),
+        "defaults": Key(defaults, meaning),
+        "models": Key(_entries(), "The models, in the order they are run.", required=True),
+    }
 
 
-def _read_defaults(value: Any, place: Place) -> dict[str, Any]:
-    return read_object(value, place, DEFAULT_KEYS, "an object")
-
-
-def _read_entries(value: Any, place: Place) -> list[Any]:
-    if isinstance(value, list):
-        return value
-    place.wrong(value, "a list of models")
-    return []
-
-
-TOP_KEYS: dict[str, Reader] = {
-    "$schema": _read_schema_key,
-    "defaults": _read_defaults,
-    "models": _read_entries,
-}
-"""Keys of a list that is an object."""
+def _entries() -> Kind:
+    schema = {
+        "type": "array",
+        "items": {"anyOf": entry_forms()},
+        "minItems": 1,
+        "contains": {"not": {"required": [ROOT_KEY]}},
+    }
+    return converted(
+        "a list of models", schema, lambda value: value if isinstance(value, list) else None, name="entries"
+    )

@@ -1,6 +1,11 @@
-"""Rules for what ends up in pytest ids and markers: model names and tags."""
+"""Rules for names that end up in pytest ids, markers and records: those of models, tags and precisions."""
 
 from __future__ import annotations
+
+from typing import Any
+
+from pytest_ortperf.cases.issues import Place, shown_value
+from pytest_ortperf.cases.json_values import TEXT, Kind, matching
 
 NAME_CHARACTERS = 200
 """Longest model name."""
@@ -52,3 +57,56 @@ def tag_issue(tag: str) -> str | None:
     if not tag.isidentifier() or tag.startswith("_"):
         return "is no marker name: only letters, digits and _, beginning with a letter"
     return None
+
+
+def _read_name(value: Any, place: Place) -> str:
+    if not isinstance(value, str):
+        place.wrong(value, "a text")
+        return ""
+    issue = name_issue(value)
+    if issue:
+        place.report(f"the name {shown_value(value)} {issue}; choose another")
+    return value
+
+
+NAME = Kind(
+    "a text",
+    _read_name,
+    {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": NAME_CHARACTERS,
+        "pattern": r"^(?!\s)(?!.*\s$)(?!.*::)[^@\[\]\u0000-\u001f\u007f]*$",
+    },
+    "name",
+)
+"""A model's name, fit for pytest ids."""
+
+
+def _read_tag(value: Any, place: Place) -> str:
+    tag: str = TEXT.read(value, place)
+    issue = tag_issue(tag) if tag else None
+    if issue:
+        place.report(f"the tag {tag!r} {issue}; choose another")
+    return tag
+
+
+TAG = Kind(
+    TEXT.allowed,
+    _read_tag,
+    {
+        "description": "A valid name of a pytest marker that no plugin uses.",
+        "type": "string",
+        "pattern": r"^[^\W\d_]\w*$",
+        "not": {"enum": sorted(RESERVED_TAGS)},
+    },
+    "tag",
+)
+
+PRECISION = matching(
+    "a precision in lower case, such as fp32, fp16 or int8",
+    "[a-z][a-z0-9_]*",
+    examples=["fp32", "fp16", "int8"],
+    name="precision",
+)
+"""Which there are is known only when the models are read."""

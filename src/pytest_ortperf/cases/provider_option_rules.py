@@ -1,4 +1,4 @@
-"""Readers of provider options; those that are known are checked."""
+"""Kinds of values that name execution providers and their options; options that are known are checked."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_ortperf.cases.issues import Place, unknown
-from pytest_ortperf.cases.json_values import as_number, read_text
+from pytest_ortperf.cases.json_values import TEXT, Kind, as_number, by_name, converted
 from pytest_ortperf.cases.provider_options import check_option, installed_onnxruntime
 from pytest_ortperf.cases.providers import find_provider, provider_names
 from pytest_ortperf.errors import SettingsError
 
+_NAMES = "a short name such as cuda, or a full name that ends in ExecutionProvider"
 
-def read_provider(value: Any, place: Place) -> str:
-    """Return the short name of a provider."""
-    name = read_text(value, place)
+
+def _read_provider(value: Any, place: Place) -> str:
+    name: str = TEXT.read(value, place)
     if not name:
         return ""
     try:
@@ -24,20 +25,52 @@ def read_provider(value: Any, place: Place) -> str:
         return ""
 
 
-def read_ep_options(value: Any, place: Place) -> Mapping[str, Mapping[str, str]]:
-    """Return provider options by short name."""
+PROVIDER = Kind(_NAMES, _read_provider, {"description": _NAMES, **TEXT.schema})
+"""Read as the short name."""
+
+
+def _option_text(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return str(value) if isinstance(value, str) or as_number(value) is not None else None
+
+
+OPTIONS = by_name(
+    converted(
+        "a text, a finite number, true or false", {"type": ["string", "number", "boolean"]}, _option_text, wrong=""
+    ),
+    "an object of option values",
+)
+"""Read as text; true and false become 1 and 0."""
+
+_EP_OPTIONS = 'an object of options by provider, such as {"cuda": {"device_id": 0}}'
+
+
+def _read_ep_options(value: Any, place: Place) -> Mapping[str, Mapping[str, str]]:
     if not isinstance(value, dict):
-        place.wrong(value, 'an object of options by provider, such as {"cuda": {"device_id": 0}}')
+        place.wrong(value, _EP_OPTIONS)
         return {}
     options: dict[str, Mapping[str, str]] = {}
     for key, item in value.items():
         here = place.inside(key)
-        name = read_provider(key, here)
+        name = PROVIDER.read(key, here)
         if name in options:
             here.report(f"the provider {name!r} is given twice; put all its options under one name")
-        options[name] = read_options(item, here)
+        options[name] = OPTIONS.read(item, here)
         _check_options(name, item, options[name], here)
     return options
+
+
+EP_OPTIONS = Kind(
+    _EP_OPTIONS,
+    _read_ep_options,
+    {
+        "type": "object",
+        "propertyNames": PROVIDER.schema,
+        "additionalProperties": OPTIONS,
+    },
+)
+"""Read as options by short name."""
 
 
 def _check_options(provider: str, value: Any, options: Mapping[str, str], place: Place) -> None:
@@ -48,20 +81,3 @@ def _check_options(provider: str, value: Any, options: Mapping[str, str], place:
             check_option(provider, key, text, installed_onnxruntime())
         except SettingsError as error:
             place.inside(key).report(str(error))
-
-
-def read_options(value: Any, place: Place) -> Mapping[str, str]:
-    """Return option values as text; true and false become 1 and 0."""
-    if not isinstance(value, dict):
-        place.wrong(value, "an object of option values")
-        return {}
-    return {key: _option_text(item, place.inside(key)) for key, item in value.items()}
-
-
-def _option_text(value: Any, place: Place) -> str:
-    if isinstance(value, bool):
-        return "1" if value else "0"
-    if isinstance(value, str) or as_number(value) is not None:
-        return str(value)
-    place.wrong(value, "a text, a finite number, true or false")
-    return ""

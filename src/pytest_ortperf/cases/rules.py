@@ -1,214 +1,326 @@
-"""Readers of what an entry holds: tolerances, input rules, conditions, dims, tags, provider options."""
+"""Rules in an entry of a model list: tolerances, input rules, conditions, ranges of dimensions, session settings.
 
-from __future__ import annotations
+Keys are declared by the annotations alone: reading, messages, JSON Schema and the documentation's tables follow.
+"""
 
-import re
+import dataclasses
 from collections.abc import Mapping
-from typing import Any, get_args
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, get_args
 
+from pytest_ortperf.cases.case_id import Mode
 from pytest_ortperf.cases.issues import Place
 from pytest_ortperf.cases.json_values import (
-    Reader,
-    choice_reader,
+    COUNT,
+    FLAG,
+    TEXT,
+    TEXTS,
+    Kind,
+    by_name,
+    choice,
+    converted,
     is_integer,
-    list_reader,
+    list_of,
+    matching,
+    number,
     one_or_more,
-    read_count,
-    read_flag,
-    read_number,
-    read_object,
-    read_percent,
-    read_text,
-    read_texts,
-    read_zero_or_more,
 )
-from pytest_ortperf.cases.matrix import MODES
-from pytest_ortperf.cases.model import (
-    Condition,
-    Fill,
-    Fp16Io,
-    Fp16Rule,
-    InputRule,
-    NanPattern,
-    Repeat,
-    SessionRule,
-    Tolerance,
-    ToleranceRule,
-)
-from pytest_ortperf.cases.names import tag_issue
-from pytest_ortperf.cases.provider_option_rules import read_options, read_provider
+from pytest_ortperf.cases.keys import EMPTY, Key, keys_of, object_kind
+from pytest_ortperf.cases.names import PRECISION
+from pytest_ortperf.cases.provider_option_rules import OPTIONS, PROVIDER
 
-_PRECISION = re.compile(r"[a-z][a-z0-9_]*")
+Fill = Literal["uniform", "ramp", "zeros", "ones"]
+Fp16Io = Literal["keep", "cast"]
+NanPattern = Literal["exact", "counted"]
+Repeat = Literal["exact", "within", "report"]
+"""The same bits; the same within the tolerance; anything."""
+
+_ZERO_OR_MORE = number(low=0)
+_NUMBER = number()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """What an output may differ by; `None` is *not given here*."""
+
+    rtol: Annotated[float | None, _ZERO_OR_MORE, "Times the absolute reference value."] = None
+    atol: Annotated[
+        float | None, _ZERO_OR_MORE, "Added to that: an element may differ by `atol + rtol * abs(reference)`."
+    ] = None
+    percent_mismatch: Annotated[
+        float | None, number(low=0, high=100), "Share of elements that may lie outside, in percent."
+    ] = None
+    cosine: Annotated[
+        float | None,
+        number(low=-1, high=1),
+        "Least cosine of the angle between output and reference, taken as vectors.",
+    ] = None
+    snr_db: Annotated[float | None, _NUMBER, "Least ratio of the reference's power to the error's, in decibels."] = None
+    peak_percent: Annotated[
+        float | None,
+        _ZERO_OR_MORE,
+        "Largest error in percent of the largest absolute reference value; one up to a thousandth of `atol` is none.",
+    ] = None
+    top_k: Annotated[
+        int | None,
+        COUNT,
+        "Compare rows along the last axis instead of elements: of numbers the k largest have to stand in the same "
+        "places, of integers the first k have to be the same in any order. Default bounds on cosine, SNR and largest "
+        "error do not count then.",
+    ] = None
+    nan_pattern: Annotated[
+        NanPattern | None,
+        choice("nan_pattern", get_args(NanPattern)),
+        "`exact`: NaN and infinities must stand where the reference has them; `counted`: such elements are outside "
+        "like others, where `percent_mismatch` bounds those.",
+        {"default": "exact"},
+    ] = None
+    repeat: Annotated[
+        Repeat | None,
+        choice("repeat", get_args(Repeat)),
+        "What a second run with the same inputs has to give: `exact`ly the same bits, the same `within` the "
+        "tolerance, or anything, which is then only `report`ed.",
+        {"default": "within"},
+    ] = None
+    second_chance: Annotated[
+        bool | None,
+        FLAG,
+        "Whether an output in half precision may pass for an error no larger than its precision's own.",
+        {"default": True},
+    ] = None
+    own_error: Annotated[
+        float | None,
+        _ZERO_OR_MORE,
+        "Root-mean-square error at most this many times what the precision itself makes on the CPU; the largest "
+        "error at most 10/3 as many.",
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToleranceRule:
+    """A tolerance and where it applies; `None` applies everywhere."""
+
+    tolerance: Tolerance
+    precision: Annotated[str | None, PRECISION, "Only for this precision, of the case or of the model."] = None
+    provider: Annotated[str | None, PROVIDER, "Only for this execution provider."] = None
+    output: Annotated[
+        str | None, TEXT, "Only for outputs of this name, or whose name matches this glob, such as `logits*`."
+    ] = None
+
+
+def _tolerance_rule(**found: Any) -> ToleranceRule:
+    own = {name: found.pop(name) for name in keys_of(Tolerance) if name in found}
+    return ToleranceRule(tolerance=Tolerance(**own), **found)
+
+
+TOLERANCE_KEYS = {**keys_of(Tolerance), **keys_of(ToleranceRule)}
+TOLERANCES = one_or_more(
+    object_kind(
+        "tolerance",
+        TOLERANCE_KEYS,
+        _tolerance_rule,
+        meaning="A tolerance, and where it applies.",
+        allowed='an object such as {"rtol": 0.001}, or a list of them',
+        needs=("sets nothing", keys_of(Tolerance)),
+    )
+)
+
+_SHAPE = converted(
+    "a list of integers, 0 or more",
+    {"type": "array", "items": {"type": "integer", "minimum": 0}},
+    lambda value: (
+        tuple(value) if isinstance(value, list) and all(is_integer(size, at_least=0) for size in value) else None
+    ),
+)
 _SLICE = r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(:\s*(-?0*[1-9]\d*)?\s*)?"
-_SLICES = re.compile(rf"{_SLICE}(,{_SLICE})*")
+_SLICES = matching(
+    'Python slices with commas between, such as "0:1, :, 2:"', f"{_SLICE}(,{_SLICE})*", examples=["0:1", "0:1, :, 2:"]
+)
 
 
-def read_precision(value: Any, place: Place) -> str:
-    """Return a precision; which ones there are is known only when the models are read."""
-    if isinstance(value, str) and _PRECISION.fullmatch(value):
-        return value
-    place.wrong(value, "a precision in lower case, such as fp32, fp16 or int8")
-    return ""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputRule:
+    """How to generate or cut one input."""
+
+    low: Annotated[float | None, _NUMBER, "Smallest generated value, included."] = None
+    high: Annotated[float | None, _NUMBER, "Largest generated value; excluded for floats, included for integers."] = (
+        None
+    )
+    fill: Annotated[
+        Fill,
+        choice("fill", get_args(Fill)),
+        "What to generate: random values between `low` and `high`, arange(n) / n in the input's shape, zeros or ones.",
+    ] = "uniform"
+    shape: Annotated[tuple[int, ...] | None, _SHAPE, "Instead of the shape that the model declares."] = None
+    slices: Annotated[str | None, _SLICES, "Python slices applied to a stored input."] = None
 
 
-def read_cosine(value: Any, place: Place) -> float | None:
-    """Return a number from -1 to 1."""
-    number = read_number(value, place)
-    if number is not None and not -1 <= number <= 1:
-        place.wrong(value, "a number from -1 to 1")
-    return number
-
-
-_TOLERANCE: Mapping[str, Reader] = {
-    "rtol": read_zero_or_more,
-    "atol": read_zero_or_more,
-    "percent_mismatch": read_percent,
-    "cosine": read_cosine,
-    "snr_db": read_number,
-    "peak_percent": read_zero_or_more,
-    "top_k": read_count,
-    "nan_pattern": choice_reader("nan_pattern", get_args(NanPattern)),
-    "repeat": choice_reader("repeat", get_args(Repeat)),
-    "second_chance": read_flag,
-    "own_error": read_zero_or_more,
-}
-TOLERANCE_KEYS: Mapping[str, Reader] = {
-    **_TOLERANCE,
-    "precision": read_precision,
-    "provider": read_provider,
-    "output": read_text,
-}
-
-
-def read_tolerances(value: Any, place: Place) -> tuple[ToleranceRule, ...]:
-    """Return one rule per object, in their order."""
-    rules = []
-    for index, item in one_or_more(value):
-        here = place if index is None else place.inside(index)
-        found = read_object(item, here, TOLERANCE_KEYS, 'an object such as {"rtol": 0.001}, or a list of them')
-        if isinstance(item, dict) and not item.keys() & _TOLERANCE.keys():
-            here.report(f"sets nothing; give at least one of {', '.join(_TOLERANCE)}")
-        tolerance = Tolerance(**{key: found.pop(key) for key in _TOLERANCE if key in found})
-        rules.append(ToleranceRule(tolerance=tolerance, **found))
-    return tuple(rules)
-
-
-def _read_shape(value: Any, place: Place) -> tuple[int, ...]:
-    sizes = value if isinstance(value, list) else [None]
-    if not all(is_integer(size, at_least=0) for size in sizes):
-        place.wrong(value, "a list of integers, 0 or more")
-        return ()
-    return tuple(sizes)
-
-
-def _read_slices(value: Any, place: Place) -> str:
-    text = read_text(value, place)
-    if text and not _SLICES.fullmatch(text):
-        place.wrong(value, 'Python slices with commas between, such as "0:1, :, 2:"')
-    return text
-
-
-INPUT_KEYS: Mapping[str, Reader] = {
-    "low": read_number,
-    "high": read_number,
-    "fill": choice_reader("fill", get_args(Fill)),
-    "shape": _read_shape,
-    "slices": _read_slices,
-}
-
-
-def read_inputs(value: Any, place: Place) -> Mapping[str, InputRule]:
-    """Return the rules by input name or glob, in their order."""
-    if not isinstance(value, dict):
-        place.wrong(value, 'an object of rules by input name, such as {"ids": {"high": 100}}')
-        return {}
-    return {name: _read_input(rule, place.inside(name)) for name, rule in value.items()}
-
-
-def _read_input(value: Any, place: Place) -> InputRule:
-    found = read_object(value, place, INPUT_KEYS, 'an object such as {"low": 0, "high": 100}')
-    rule = InputRule(**found)
+def _check_input(rule: InputRule, place: Place) -> None:
     if rule.low is not None and rule.high is not None and rule.low > rule.high:
         place.report(f"low {rule.low:g} is above high {rule.high:g}; swap them")
     if rule.fill != "uniform" and (rule.low is not None or rule.high is not None):
         place.report(f"low and high have no effect with fill {rule.fill!r}; remove them, or the fill")
-    return rule
 
 
-FP16_KEYS: Mapping[str, Reader] = {
-    "io": choice_reader("io", get_args(Fp16Io)),
-    "op_block_list": read_texts,
-    "node_block_list": read_texts,
-}
+INPUTS = by_name(
+    object_kind(
+        "input",
+        keys_of(InputRule),
+        InputRule,
+        meaning="How to generate or cut one input.",
+        allowed='an object such as {"low": 0, "high": 100}',
+        check=_check_input,
+        schema={"dependentSchemas": {key: {"properties": {"fill": {"const": "uniform"}}} for key in ("low", "high")}},
+    ),
+    'an object of rules by input name, such as {"ids": {"high": 100}}',
+)
 
 
-def read_fp16(value: Any, place: Place) -> Fp16Rule:
-    """Return how to convert a model to fp16."""
-    return Fp16Rule(**read_object(value, place, FP16_KEYS, 'an object such as {"io": "cast"}'))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fp16Rule:
+    """How to convert a model to fp16."""
+
+    io: Annotated[
+        Fp16Io | None,
+        choice("io", get_args(Fp16Io)),
+        "Whether float32 inputs and outputs stay as they are (`keep`) or become float16 (`cast`).",
+        {"default": "keep"},
+    ] = None
+    """`None` is *not given here*."""
+
+    op_block_list: Annotated[
+        tuple[str, ...], TEXTS, "Operator types that stay float32, besides those that the converter knows."
+    ] = ()
+    node_block_list: Annotated[tuple[str, ...], TEXTS, "Names of nodes that stay float32."] = ()
 
 
-SKIP_KEYS: Mapping[str, Reader] = {
-    "reason": read_text,
-    "providers": list_reader(read_provider, "provider names"),
-    "precisions": list_reader(read_precision, "precisions"),
-    "modes": list_reader(choice_reader("mode", MODES["both"]), "modes"),
-}
-XFAIL_KEYS: Mapping[str, Reader] = {**SKIP_KEYS, "raises": choice_reader("value", ["crash"])}
+FP16 = object_kind(
+    "fp16",
+    keys_of(Fp16Rule),
+    Fp16Rule,
+    meaning="How to convert a model to fp16.",
+    allowed='an object such as {"io": "cast"}',
+)
 
 
-def read_skips(value: Any, place: Place) -> tuple[Condition, ...]:
-    """Return the conditions of a `skip`."""
-    return _read_conditions(value, place, SKIP_KEYS)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DimRange:
+    """Sizes that a symbolic dimension may have, for providers that build for a range; cases run with `opt`."""
+
+    min: Annotated[int, COUNT, "Smallest size."]
+    opt: Annotated[int, COUNT, "Size that cases run with, and that is built for best."]
+    max: Annotated[int, COUNT, "Largest size."]
 
 
-def read_xfails(value: Any, place: Place) -> tuple[Condition, ...]:
-    """Return the conditions of an `xfail`."""
-    return _read_conditions(value, place, XFAIL_KEYS)
+def _check_range(sizes: DimRange, place: Place) -> None:
+    if sizes.min and sizes.opt and sizes.max and not sizes.min <= sizes.opt <= sizes.max:
+        place.wrong(dataclasses.asdict(sizes), "in the order min, opt, max")
 
 
-def _read_conditions(value: Any, place: Place, keys: Mapping[str, Reader]) -> tuple[Condition, ...]:
-    conditions = []
-    for index, item in one_or_more(value):
-        here = place if index is None else place.inside(index)
-        if isinstance(item, str):
-            conditions.append(Condition(reason=read_text(item, here)))
-            continue
-        found = read_object(item, here, keys, "a reason, an object with a reason, or a list of these")
-        if isinstance(item, dict) and "reason" not in item:
-            here.report("missing key 'reason'")
-        crash = found.pop("raises", None) == "crash"
-        conditions.append(Condition(**{"reason": "", **found}, raises_crash=crash))
-    return tuple(conditions)
+RANGE = object_kind(
+    "dim_range",
+    keys_of(DimRange),
+    DimRange,
+    meaning="Sizes that a dimension may have, for providers that build for a range; cases run with opt.",
+    check=_check_range,
+)
 
 
-def read_batch_dim(value: Any, place: Place) -> str:
-    """Return the name of the dimension that rows of a batch lie along; false is none, as an empty text."""
-    return "" if value is False else read_text(value, place)
+def _as_sizes(value: Any) -> tuple[int, ...] | None:
+    sizes = value if isinstance(value, list) else [value]
+    fit = all(is_integer(size, at_least=1) for size in sizes)
+    return tuple(sizes) if fit and sizes and len(set(sizes)) == len(sizes) else None
 
 
-def read_tags(value: Any, place: Place) -> tuple[str, ...]:
-    """Return the tags, each a valid name of a pytest marker."""
-    tags = read_texts(value, place)
-    for index, tag in enumerate(tags):
-        issue = tag_issue(tag) if tag else None
-        if issue:
-            place.inside(index).report(f"the tag {tag!r} {issue}; choose another")
-    return tags
+_SIZES = converted(
+    "an integer above 0, a list of different ones, or a range with min, opt and max",
+    {"anyOf": [COUNT, {"type": "array", "items": COUNT, "minItems": 1, "uniqueItems": True}, RANGE]},
+    _as_sizes,
+    wrong=(),
+)
 
 
-SESSION_KEYS: Mapping[str, Reader] = {
-    "provider": read_provider,
-    "graph_optimization": choice_reader("level", ["disable", "basic", "extended", "all"]),
-    "intra_op_threads": read_count,
-    "inter_op_threads": read_count,
-    "execution_mode": choice_reader("mode", ["sequential", "parallel"]),
-    "config": read_options,
-    "custom_op_libraries": read_texts,
-}
+def _read_sizes(value: Any, place: Place) -> tuple[int, ...] | DimRange:
+    sizes: tuple[int, ...] | DimRange = (RANGE if isinstance(value, dict) else _SIZES).read(value, place)
+    return sizes
 
 
-def read_session(value: Any, place: Place) -> tuple[SessionRule, ...]:
-    """Return one rule per object, in their order."""
-    what = 'an object such as {"intra_op_threads": 1}, or a list of them'
-    items = [(place if i is None else place.inside(i), item) for i, item in one_or_more(value)]
-    return tuple(SessionRule(**read_object(item, here, SESSION_KEYS, what)) for here, item in items)
+DIMS = by_name(
+    dataclasses.replace(_SIZES, read=_read_sizes),
+    'an object of values by dimension name, such as {"batch": [1, 8]}',
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """A `skip` or `xfail` of a model list entry."""
+
+    reason: Annotated[str, TEXT, "Shown in reports."]
+    providers: Annotated[
+        tuple[str, ...], list_of(PROVIDER, "provider names"), "Execution providers it applies to; left out, all."
+    ] = ()
+    """Short names; none means all, also of the two below."""
+
+    precisions: Annotated[
+        tuple[str, ...], list_of(PRECISION, "precisions"), "Precisions it applies to; left out, all."
+    ] = ()
+    modes: Annotated[
+        tuple[str, ...], list_of(choice("mode", get_args(Mode)), "modes"), "Modes it applies to; left out, both."
+    ] = ()
+    raises_crash: bool = False
+    """Only of `xfail`: a crash or time-out is expected too."""
+
+
+def _condition(*, raises: str = "", **found: Any) -> Condition:
+    return Condition(**found, raises_crash=raises == "crash")
+
+
+def _conditions(name: str, keys: Mapping[str, Key]) -> Kind:
+    allowed = "a reason, an object with a reason, or a list of these"
+    rule = object_kind(name, keys, _condition, meaning="A reason, and where it applies.", allowed=allowed)
+
+    def read(value: Any, place: Place) -> Any:
+        return Condition(reason=TEXT.read(value, place)) if isinstance(value, str) else rule.read(value, place)
+
+    return one_or_more(Kind(allowed, read, {"anyOf": [TEXT, rule]}))
+
+
+SKIP_KEYS = keys_of(Condition)
+XFAIL_KEYS = {**SKIP_KEYS, "raises": Key(choice("value", ["crash"]), "A crash or a missed deadline is expected too.")}
+SKIPS = _conditions("skip", SKIP_KEYS)
+XFAILS = _conditions("xfail", XFAIL_KEYS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRule:
+    """Session settings and the provider they are for; `None` is *not given here*."""
+
+    provider: Annotated[str | None, PROVIDER, "Only for this execution provider."] = None
+    graph_optimization: Annotated[
+        str | None, choice("level", ["disable", "basic", "extended", "all"]), "ONNX Runtime's graph optimisation level."
+    ] = None
+    intra_op_threads: Annotated[int | None, COUNT, "Threads inside an operator."] = None
+    inter_op_threads: Annotated[int | None, COUNT, "Operators at once, with `execution_mode` `parallel`."] = None
+    execution_mode: Annotated[
+        str | None, choice("mode", ["sequential", "parallel"]), "One operator after another, or several at once."
+    ] = None
+    config: Annotated[
+        Mapping[str, str],
+        OPTIONS,
+        "Session config entries, such as `session.intra_op.allow_spinning`. true and false become 1 and 0.",
+    ] = field(default_factory=lambda: EMPTY)
+    custom_op_libraries: Annotated[
+        tuple[str, ...], TEXTS, "Shared libraries of custom operators. Relative paths start where those of models do."
+    ] = ()
+    """Absolute once the list is read."""
+
+
+SESSIONS = one_or_more(
+    object_kind(
+        "session",
+        keys_of(SessionRule),
+        SessionRule,
+        meaning="Session settings, and the provider they are for.",
+        allowed='an object such as {"intra_op_threads": 1}, or a list of them',
+    )
+)

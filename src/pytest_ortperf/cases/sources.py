@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_ortperf.cases.issues import unknown
-from pytest_ortperf.cases.model import InputRule
+from pytest_ortperf.cases.rules import InputRule
 from pytest_ortperf.errors import ModelListError
 
 SCHEMES = ("onnx-light",)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pytest_ortperf.cases.model import EMPTY, Fp16Io, Tolerance
+from pytest_ortperf.cases.keys import EMPTY
+from pytest_ortperf.cases.rules import Fp16Io, Tolerance
 
 InputSource = Literal["auto", "zoo", "random"]
 GraphOptimization = Literal["disable", "basic", "extended", "all"]

@@ -9,8 +9,8 @@ import onnx
 import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.cases.model import Tolerance
 from pytest_ortperf.cases.providers import CPU
+from pytest_ortperf.cases.rules import Tolerance
 from pytest_ortperf.execution.accuracy.output_accuracy import compare
 from pytest_ortperf.execution.case_flow import Execution
 from pytest_ortperf.execution.case_settings import ExecutionSettings

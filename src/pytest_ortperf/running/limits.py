@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_ortperf.cases.expectations import BOUNDS, IN_EVERY_MODE, limits_of
-from pytest_ortperf.cases.model import LimitRule
+from pytest_ortperf.cases.expectations import BOUNDS, IN_EVERY_MODE, LimitRule, limits_of
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.record import LimitFact, Record
 from pytest_ortperf.records.statistics import SAMPLES_NEEDED, summarize

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from pytest_ortperf.cases.case_id import CaseId
 from pytest_ortperf.cases.matrix import Case, applies
-from pytest_ortperf.cases.model import Condition
 from pytest_ortperf.cases.providers import known_provider
+from pytest_ortperf.cases.rules import Condition
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.process.child import ChildEnd
 from pytest_ortperf.execution.record_builder import Journal, RecordBuilder, last_lines

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from pytest_ortperf.cases.matrix import MODES, Axes
-from pytest_ortperf.cases.model import Tolerance
 from pytest_ortperf.cases.provider_options import check_option, installed_onnxruntime
 from pytest_ortperf.cases.providers import PROVIDERS, Provider, Target, find_provider, find_targets
+from pytest_ortperf.cases.rules import Tolerance
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.execution.case_settings import ExecutionSettings, tool_of_builtins
 from pytest_ortperf.settings import options

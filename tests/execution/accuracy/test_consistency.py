@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_ortperf.cases.model import Tolerance
+from pytest_ortperf.cases.rules import Tolerance
 from pytest_ortperf.execution.accuracy.consistency import batch_dimension, check_batch, check_repeat, same_bits
 from pytest_ortperf.records.record import ConsistencyCheck
 

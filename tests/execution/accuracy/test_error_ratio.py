@@ -12,9 +12,10 @@ import pytest
 from onnx import numpy_helper
 
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.cases.model import Fp16Rule, Model, Tolerance
+from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.model_list import read_models
 from pytest_ortperf.cases.providers import find_provider
+from pytest_ortperf.cases.rules import Fp16Rule, Tolerance
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.accuracy.array_difference import Difference, array_difference
 from pytest_ortperf.execution.accuracy.error_ratio import error_ratio

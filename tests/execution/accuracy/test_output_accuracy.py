@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pytest_ortperf.cases.model import Model, Tolerance, ToleranceRule
+from pytest_ortperf.cases.model import Model
+from pytest_ortperf.cases.rules import Tolerance, ToleranceRule
 from pytest_ortperf.execution.accuracy.array_difference import CHUNK
 from pytest_ortperf.execution.accuracy.output_accuracy import compare
 from pytest_ortperf.execution.accuracy.policy import choose_tolerance, tolerance_precision

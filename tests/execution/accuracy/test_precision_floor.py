@@ -10,8 +10,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.cases.model import Model, Tolerance
+from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import find_provider
+from pytest_ortperf.cases.rules import Tolerance
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.accuracy import precision_floor
 from pytest_ortperf.execution.accuracy.array_difference import array_difference

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from pytest_ortperf.cases.model import InputRule, Model
+from pytest_ortperf.cases.model import Model
+from pytest_ortperf.cases.rules import InputRule
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs
 from pytest_ortperf.execution.inputs.tensor_types import DTYPES

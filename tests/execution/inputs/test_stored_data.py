@@ -9,7 +9,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pytest_ortperf.cases.model import InputRule, Model, Tolerance
+from pytest_ortperf.cases.model import Model
+from pytest_ortperf.cases.rules import InputRule, Tolerance
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.accuracy.output_accuracy import compare
 from pytest_ortperf.execution.inputs.generated_inputs import parse_slices

@@ -7,7 +7,7 @@ import pytest
 from fp16_models import model_of, product, saved, value
 from onnx import TensorProto, helper
 
-from pytest_ortperf.cases.model import Fp16Rule
+from pytest_ortperf.cases.rules import Fp16Rule
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.model import fp16
 from pytest_ortperf.execution.model.artifact_cache import Artifact, ArtifactCache

@@ -7,7 +7,7 @@ import pytest
 from fp16_models import case_of, model_of, product, saved
 from onnx import TensorProto, helper
 
-from pytest_ortperf.cases.model import Fp16Rule
+from pytest_ortperf.cases.rules import Fp16Rule
 from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.model.precision import prepare_model, second_try

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from ort_models import case
 
-from pytest_ortperf.cases.model import SessionRule
+from pytest_ortperf.cases.rules import SessionRule
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.session.session_config import SessionConfig, session_config_of
 

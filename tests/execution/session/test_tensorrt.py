@@ -6,9 +6,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.cases.model import DimRange, InputRule, Model
+from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.provider_options import PROFILE_KEYS
 from pytest_ortperf.cases.providers import find_provider
+from pytest_ortperf.cases.rules import DimRange, InputRule
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.model.model_file import is_ep_context
 from pytest_ortperf.execution.model.precision import fp16_by_option

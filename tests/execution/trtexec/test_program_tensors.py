@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from execution.ort_models import case
-from pytest_ortperf.cases.model import DimRange
+from pytest_ortperf.cases.rules import DimRange
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.trtexec.program_tensors import (
     TensorMeta,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_ortperf.cases.model import Tolerance
+from pytest_ortperf.cases.rules import Tolerance
 from pytest_ortperf.execution.accuracy.output_accuracy import compare
 from pytest_ortperf.execution.inputs.tensor_types import Array, Meta, Value
 from pytest_ortperf.records.record import ConsistencyCheck

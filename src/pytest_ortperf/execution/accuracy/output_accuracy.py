@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from pytest_ortperf.cases.model import Tolerance
+from pytest_ortperf.cases.rules import Tolerance
 from pytest_ortperf.execution.accuracy.array_difference import Difference, Worst, array_difference, combined
 from pytest_ortperf.execution.inputs.number_ranges import is_integer
 from pytest_ortperf.execution.inputs.tensor_types import FLOATS, Array, Value, element_name, shape_of, type_text

@@ -6,7 +6,8 @@ import dataclasses
 import fnmatch
 import functools
 
-from pytest_ortperf.cases.model import Model, Tolerance
+from pytest_ortperf.cases.model import Model
+from pytest_ortperf.cases.rules import Tolerance
 
 RELATIVE = ("fp16", "bf16", "mixed", "tf32")
 """Precisions whose own error may excuse an output."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.cases.model import Tolerance
+from pytest_ortperf.cases.rules import Tolerance
 from pytest_ortperf.execution.accuracy.array_difference import Difference
 from pytest_ortperf.execution.accuracy.output_accuracy import cosine_text, difference_of
 from pytest_ortperf.execution.accuracy.policy import RELATIVE, SINGLE

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.cases.model import Tolerance
+from pytest_ortperf.cases.rules import Tolerance
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.accuracy.output_accuracy import compare, effective
 from pytest_ortperf.execution.accuracy.policy import choose_tolerance, tolerance_precision

@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from pytest_ortperf.cases.model import Tolerance
+from pytest_ortperf.cases.rules import Tolerance
 from pytest_ortperf.execution.bisection.graph import save
 from pytest_ortperf.execution.bisection.judgement import Judge, Judgement, wrong_outputs
 from pytest_ortperf.execution.bisection.node_values import GraphValues

@@ -19,7 +19,7 @@ from typing import Any
 
 import onnx
 
-from pytest_ortperf.cases.model import Tolerance
+from pytest_ortperf.cases.rules import Tolerance
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.accuracy.output_accuracy import effective
 from pytest_ortperf.execution.bisection.find import Search, find_part, reference_name

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_ortperf.cases.model import InputRule
+from pytest_ortperf.cases.rules import InputRule
 from pytest_ortperf.execution.inputs.tensor_types import BITS, Array
 
 _UNSIGNED_SCALE = "float8e8m0"

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from pytest_ortperf.cases.keys import EMPTY
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.cases.model import EMPTY
 from pytest_ortperf.cases.providers import Provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings

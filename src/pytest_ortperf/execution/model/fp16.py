@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from pytest_ortperf.cases.model import Fp16Rule
+from pytest_ortperf.cases.rules import Fp16Rule
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.model.artifact_cache import MODEL, Artifact, ArtifactCache
 from pytest_ortperf.execution.model.model_file import weights_precision

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import onnx
 import onnxruntime
 
+from pytest_ortperf.cases.keys import EMPTY
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.cases.model import EMPTY
 from pytest_ortperf.cases.provider_options import PROFILE_KEYS, check_options
 from pytest_ortperf.cases.providers import Provider, short_name
 from pytest_ortperf.errors import CaseError, SettingsError

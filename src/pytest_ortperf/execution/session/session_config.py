@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from pytest_ortperf.cases.keys import EMPTY
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.cases.model import EMPTY, SessionRule
+from pytest_ortperf.cases.rules import SessionRule
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 
 T = TypeVar("T")
