@@ -1,7 +1,9 @@
-"""Sphinx settings; lists of options, failures and columns are written from the package's own tables."""
+"""Sphinx settings; what is said of options, keys, failures and columns is written from the package's own tables."""
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +42,50 @@ def options_page() -> str:
             text = option.help[0].upper() + option.help[1:]
             parts.append(f"`{flag}`\n: {text}.\n  Default: {option.default}. Ini: `{option.ini}`.\n")
     return "\n".join(parts)
+
+
+KEY_LINKS = {
+    "source": "#sources",
+    "tolerance": "#tolerance",
+    "inputs": "#inputs",
+    "fp16": "#fp16",
+    "session": "#session",
+    "expect": "#expect",
+    "skip": "#skip-and-xfail",
+    "xfail": "#skip-and-xfail",
+    "ep_options": "provider-options.md",
+}
+"""What more there is to read about a key of a model list."""
+
+
+def model_list_tables() -> dict[str, str]:
+    """Return a table of the keys of each object in a model list, by the object's name."""
+    from pytest_ortperf.cases import entry, expectations, model, rules
+    from pytest_ortperf.cases.keys import keys_of
+
+    shared = keys_of(model.ModelDefaults)
+    tables = {
+        "entry": {name: key for name, key in entry.entry_keys().items() if name not in shared},
+        "defaults": shared,
+        "tolerance": rules.TOLERANCE_KEYS,
+        "input": keys_of(rules.InputRule),
+        "fp16": keys_of(rules.Fp16Rule),
+        "dim_range": keys_of(rules.DimRange),
+        "session": keys_of(rules.SessionRule),
+        "expect": expectations.EXPECT_KEYS,
+        "condition": rules.XFAIL_KEYS,
+        "original": {**entry.ORIGINAL_KEYS, **entry.ROOT_KEYS},
+    }
+    pages = {}
+    for table, keys in tables.items():
+        rows = ["| key | value | meaning |", "|---|---|---|"]
+        for name, key in keys.items():
+            link = KEY_LINKS.get(name) if table in {"entry", "defaults"} else None
+            value = re.sub(r'(\{.*\}|"[^"]*")', r"`\1`", key.kind.allowed)
+            default = f" Default: `{json.dumps(key.default).strip(chr(34))}`." if key.default is not None else ""
+            rows.append(f"| {f'[`{name}`]({link})' if link else f'`{name}`'} | {value} | {key.meaning}{default} |")
+        pages[table] = "\n".join([*rows, ""])
+    return pages
 
 
 def failures_page() -> str:
@@ -133,6 +179,7 @@ def write_generated(_app: Sphinx) -> None:
         "providers": providers_page(),
         "machine_checks": machine_checks_page(),
     }
+    pages |= {f"model_list_{name}": text for name, text in model_list_tables().items()}
     pages |= {f"columns_{name}": text + "\n" for name, text in column_lists().items()}
     for name, text in pages.items():
         (GENERATED / f"{name}.md").write_text(text, encoding="utf-8")

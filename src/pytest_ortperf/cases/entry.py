@@ -34,9 +34,7 @@ _SOURCE = Key(
         {"type": "string", "pattern": r"^onnx-light:\S+$", "examples": ["onnx-light:resnet50"]},
     ),
     "Instead of `path`: a model that comes with an installed package.",
-    name="source",
 )
-
 
 ORIGINAL_KEYS: Mapping[str, Key] = {
     "model_name": Key(NAME, "Names the model in case ids; unique in the list.", field="name", required=True),

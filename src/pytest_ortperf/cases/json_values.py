@@ -72,13 +72,12 @@ def as_number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-TEXT = converted(
-    "a text that is not empty",
-    {"type": "string", "pattern": r"\S"},
-    lambda value: value if isinstance(value, str) and value.strip() else None,
-    wrong="",
-    name="text",
-)
+def as_text(value: Any) -> str | None:
+    """Return a text that is not empty, or `None` for all else."""
+    return value if isinstance(value, str) and value.strip() else None
+
+
+TEXT = converted("a text that is not empty", {"type": "string", "pattern": r"\S"}, as_text, wrong="", name="text")
 FLAG = converted("true or false", {"type": "boolean"}, lambda value: value if isinstance(value, bool) else None)
 COUNT = converted(
     "an integer above 0",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import typing
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import KW_ONLY, dataclass
 from types import MappingProxyType
@@ -25,10 +26,9 @@ class Key:
     """Markdown, for the JSON Schema and the documentation."""
 
     _: KW_ONLY
-    name: str = ""
-    """In the file, where the field that the value goes to is called otherwise."""
-
     field: str = ""
+    """Where the value goes, if it is called otherwise."""
+
     required: bool = False
     default: Any = None
     """What counts where the key is left out, if that is a JSON value."""
@@ -41,18 +41,20 @@ class Key:
 def keys_of(declared: type) -> Mapping[str, Key]:
     """Return the keys that the fields of a dataclass declare, by name.
 
-    A field that is a key is annotated as `Annotated[TYPE, KIND, MEANING]`, and optionally a dict of more of `Key`.
+    A field that is a key is annotated as `Annotated[TYPE, KIND, MEANING]`. A dict may follow: the key's `name`, if the
+    field is called otherwise, and what else a `Key` has.
     """
+    hints = typing.get_type_hints(declared, include_extras=True)
     found = {}
     for field in dataclasses.fields(declared):
-        kind, meaning, *more = getattr(field.type, "__metadata__", (None, ""))
+        kind, meaning, *more = getattr(hints[field.name], "__metadata__", (None, ""))
         if kind is not None:
             options: dict[str, Any] = {
-                "name": field.name,
                 "required": field.default is dataclasses.MISSING is field.default_factory,
                 "default": field.default if isinstance(field.default, bool | str) else None,
             } | (more[0] if more else {})
-            found[options["name"]] = Key(kind, meaning, field=field.name, **options)
+            name = options.pop("name", field.name)
+            found[name] = Key(kind, meaning, field=field.name, **options)
     return found
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pytest_ortperf.cases.expectations import EXPECT, LimitRule
-from pytest_ortperf.cases.json_values import FLAG, PATH, TEXT, TEXTS, Kind, distinct, number
+from pytest_ortperf.cases.json_values import FLAG, PATH, TEXT, TEXTS, as_text, converted, distinct, number
 from pytest_ortperf.cases.keys import EMPTY
 from pytest_ortperf.cases.names import NAME, TAG
 from pytest_ortperf.cases.provider_option_rules import EP_OPTIONS
@@ -29,10 +29,10 @@ from pytest_ortperf.cases.rules import (
     ToleranceRule,
 )
 
-_BATCH_DIM = Kind(
+_BATCH_DIM = converted(
     "a text that is not empty, or false",
-    lambda value, place: "" if value is False else TEXT.read(value, place),
     {"oneOf": [TEXT, {"const": False}]},
+    lambda value: "" if value is False else as_text(value),
 )
 _START = "Relative paths start at the list's own folder, or at `--ortperf-workspace`."
 
@@ -73,7 +73,7 @@ class ModelDefaults:
         bool,
         FLAG,
         "Whether the values of `dims` are made static in the session, so that graph optimisation and the provider "
-        "see fixed shapes.",
+        "see fixed shapes; `--ortperf-fix-dims` does so for every model.",
     ] = False
     symbolic_shapes: Annotated[
         bool,

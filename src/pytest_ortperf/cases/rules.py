@@ -183,7 +183,8 @@ class Fp16Rule:
     io: Annotated[
         Fp16Io | None,
         choice("io", get_args(Fp16Io)),
-        "Whether float32 inputs and outputs stay as they are (`keep`) or become float16 (`cast`).",
+        "Whether float32 inputs and outputs stay as they are (`keep`) or become float16 (`cast`); left out, as "
+        "`--ortperf-fp16-io` says.",
         {"default": "keep"},
     ] = None
     """`None` is *not given here*."""
