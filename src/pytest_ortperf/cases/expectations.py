@@ -8,7 +8,7 @@ from pytest_ortperf.cases.issues import Place
 from pytest_ortperf.cases.json_values import COUNT, by_name, choice, number, one_or_more
 from pytest_ortperf.cases.keys import EMPTY, Key, keys_of, object_kind
 from pytest_ortperf.cases.names import PRECISION
-from pytest_ortperf.cases.provider_option_rules import PROVIDER
+from pytest_ortperf.cases.provider_option_rules import FOR_PROVIDER, PROVIDER
 
 TIMINGS = ("host", "bound", "bound+copies", "graph")
 """What a limit on latency can be about; without it, it is about the headline."""
@@ -56,7 +56,7 @@ class LimitRule:
     limits: Mapping[str, float]
     """By key of `BOUNDS`."""
 
-    provider: Annotated[str | None, PROVIDER, "Only for this execution provider."] = None
+    provider: Annotated[str | None, PROVIDER, FOR_PROVIDER] = None
     precision: Annotated[str | None, PRECISION, "Only for this precision."] = None
     timing: Annotated[
         str | None,

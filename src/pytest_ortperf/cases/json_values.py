@@ -123,6 +123,9 @@ def number(*, low: float | None = None, high: float | None = None, above: float 
     return converted(allowed, {"type": "number", **given}, convert)
 
 
+NUMBER = number()
+
+
 def matching(allowed: str, pattern: str, *, examples: Sequence[str], name: str = "") -> Kind:
     """Return the kind of texts that match a regular expression as a whole."""
     compiled = re.compile(pattern)

@@ -89,8 +89,8 @@ class ModelDefaults:
     ] = None
     """`""` is none."""
 
-    fp16: Annotated[Fp16Rule, FP16, "How to convert the model to fp16. An entry's replaces that of the defaults."] = (
-        field(default_factory=Fp16Rule)
+    fp16: Annotated[Fp16Rule, FP16, "How to convert the model to fp16; an entry's replaces the default."] = field(
+        default_factory=Fp16Rule
     )
     tags: Annotated[
         tuple[str, ...],

@@ -28,6 +28,9 @@ def _read_provider(value: Any, place: Place) -> str:
 PROVIDER = Kind(_NAMES, _read_provider, {"description": _NAMES, **TEXT.schema})
 """Read as the short name."""
 
+FOR_PROVIDER = f"Only for this execution provider: {_NAMES}."
+"""What the key means in a rule that is limited to a provider."""
+
 
 def _option_text(value: Any) -> str | None:
     if isinstance(value, bool):

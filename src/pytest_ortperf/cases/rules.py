@@ -13,6 +13,7 @@ from pytest_ortperf.cases.issues import Place
 from pytest_ortperf.cases.json_values import (
     COUNT,
     FLAG,
+    NUMBER,
     TEXT,
     TEXTS,
     Kind,
@@ -27,7 +28,7 @@ from pytest_ortperf.cases.json_values import (
 )
 from pytest_ortperf.cases.keys import EMPTY, Key, keys_of, object_kind
 from pytest_ortperf.cases.names import PRECISION
-from pytest_ortperf.cases.provider_option_rules import OPTIONS, PROVIDER
+from pytest_ortperf.cases.provider_option_rules import FOR_PROVIDER, OPTIONS, PROVIDER
 
 Fill = Literal["uniform", "ramp", "zeros", "ones"]
 Fp16Io = Literal["keep", "cast"]
@@ -36,7 +37,6 @@ Repeat = Literal["exact", "within", "report"]
 """The same bits; the same within the tolerance; anything."""
 
 _ZERO_OR_MORE = number(low=0)
-_NUMBER = number()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Tolerance:
         number(low=-1, high=1),
         "Least cosine of the angle between output and reference, taken as vectors.",
     ] = None
-    snr_db: Annotated[float | None, _NUMBER, "Least ratio of the reference's power to the error's, in decibels."] = None
+    snr_db: Annotated[float | None, NUMBER, "Least ratio of the reference's power to the error's, in decibels."] = None
     peak_percent: Annotated[
         float | None,
         _ZERO_OR_MORE,
@@ -102,7 +102,7 @@ class ToleranceRule:
 
     tolerance: Tolerance
     precision: Annotated[str | None, PRECISION, "Only for this precision, of the case or of the model."] = None
-    provider: Annotated[str | None, PROVIDER, "Only for this execution provider."] = None
+    provider: Annotated[str | None, PROVIDER, FOR_PROVIDER] = None
     output: Annotated[
         str | None, TEXT, "Only for outputs of this name, or whose name matches this glob, such as `logits*`."
     ] = None
@@ -142,10 +142,8 @@ _SLICES = matching(
 class InputRule:
     """How to generate or cut one input."""
 
-    low: Annotated[float | None, _NUMBER, "Smallest generated value, included."] = None
-    high: Annotated[float | None, _NUMBER, "Largest generated value; excluded for floats, included for integers."] = (
-        None
-    )
+    low: Annotated[float | None, NUMBER, "Smallest generated value, included."] = None
+    high: Annotated[float | None, NUMBER, "Largest generated value; excluded for floats, included for integers."] = None
     fill: Annotated[
         Fill,
         choice("fill", get_args(Fill)),
@@ -296,7 +294,7 @@ XFAILS = _conditions("xfail", XFAIL_KEYS)
 class SessionRule:
     """Session settings and the provider they are for; `None` is *not given here*."""
 
-    provider: Annotated[str | None, PROVIDER, "Only for this execution provider."] = None
+    provider: Annotated[str | None, PROVIDER, FOR_PROVIDER] = None
     graph_optimization: Annotated[
         str | None, choice("level", ["disable", "basic", "extended", "all"]), "ONNX Runtime's graph optimisation level."
     ] = None
