@@ -99,7 +99,8 @@ def test_memory_agrees_with_nvml_from_outside(project: GpuProject, spy: Path) ->
     outside = int(seen[:, 4].max()) if memory.source == "process" else int(seen[:, 3].max() - seen[0, 3])
     print(memory, outside)  # noqa: T201 - numbers of the machine
     # `host` is measured besides, and its copies to the device take an arena's chunk more
-    assert memory.peak_byte == pytest.approx(outside, rel=0.05, abs=32 * MIB)
+    peak = max(memory.creation_peak_byte or 0, memory.run_peak_byte or 0)
+    assert peak == pytest.approx(outside, rel=0.05, abs=32 * MIB)
     assert (memory.run_peak_byte or 0) > WEIGHTS
 
 

@@ -9,44 +9,19 @@ from pytest_ortperf.cases.json_values import COUNT, by_name, choice, number, one
 from pytest_ortperf.cases.keys import EMPTY, Key, keys_of, object_kind
 from pytest_ortperf.cases.names import PRECISION
 from pytest_ortperf.cases.provider_option_rules import FOR_PROVIDER, PROVIDER
+from pytest_ortperf.quantities import QUANTITIES, Quantity
 
 TIMINGS = ("host", "bound", "bound+copies", "graph")
 """What a limit on latency can be about; without it, it is about the headline."""
 
 
-@dataclass(frozen=True, slots=True)
-class LimitBound:
-    """What one limit is about."""
+_FIRST = ("p50_ms", "p90_ms", "p95_ms", "p99_ms", "mean_ms", "max_ms", "throughput", "gpu_memory_mib")
+"""What messages name first; the rest follows in the order of the quantities."""
 
-    meaning: str
-    is_least: bool = False
-    """Whether the measured value has to be at least, not at most, the limit."""
-
-    of_latency: bool = False
-    """Whether there is one for each timing mode."""
-
-    unit: str = ""
-
-
-BOUNDS: Mapping[str, LimitBound] = {
-    "p50_ms": LimitBound("median latency", of_latency=True, unit="ms"),
-    "p90_ms": LimitBound("90th percentile of latency", of_latency=True, unit="ms"),
-    "p95_ms": LimitBound("95th percentile of latency", of_latency=True, unit="ms"),
-    "p99_ms": LimitBound("99th percentile of latency", of_latency=True, unit="ms"),
-    "mean_ms": LimitBound("mean latency", of_latency=True, unit="ms"),
-    "max_ms": LimitBound("longest iteration", of_latency=True, unit="ms"),
-    "throughput": LimitBound("inferences per second", is_least=True, of_latency=True, unit="per s"),
-    "gpu_memory_mib": LimitBound("peak GPU memory of the process", unit="MiB"),
-    "host_memory_mib": LimitBound("peak resident memory of the case alone", unit="MiB"),
-    "nodes_on_ep_percent": LimitBound("share of nodes on the provider asked for", is_least=True, unit="%"),
-    "session_creation_s": LimitBound("creation of the first session", unit="s"),
-    "second_session_creation_s": LimitBound("creation of the second session", unit="s"),
-    "first_run_s": LimitBound("first run", unit="s"),
+BOUNDS: Mapping[str, Quantity] = {key: each for key in _FIRST for each in QUANTITIES if each.expect == key} | {
+    each.expect: each for each in QUANTITIES if each.expect
 }
-"""Every limit by its key in `expect`."""
-
-IN_EVERY_MODE = frozenset({"nodes_on_ep_percent"})
-"""Limits that a validation is held to as well; a validation measures nothing else."""
+"""Every limit by its key in `expect`: what it is a limit of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +45,7 @@ class LimitRule:
     ] = field(default_factory=lambda: EMPTY)
 
 
-def _limit_key(name: str, bound: LimitBound) -> Key:
+def _limit_key(name: str, bound: Quantity) -> Key:
     kind = number(low=0, high=100) if name.endswith("percent") else number(above=0)
     unit = f", in {bound.unit}" if bound.unit and not bound.unit.startswith("per") else ""
     return Key(kind, f"At {'least' if bound.is_least else 'most'} this: {bound.meaning}{unit}.")

@@ -135,9 +135,6 @@ class SessionFact:
     engines: str | None = None
     """`built` or `loaded`: TensorRT's, by the first session, where they are cached."""
 
-    validation_creation_ns: int | None = None
-    """Creation time of the session that validated, where the benchmark item validated by itself."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:

@@ -46,11 +46,6 @@ class DeviceMemory:
     run_peak_byte: int | None
     """Over the baseline; `None` if the case did not come to it."""
 
-    @property
-    def peak_byte(self) -> int | None:
-        """The higher of both."""
-        return max((peak for peak in (self.creation_peak_byte, self.run_peak_byte) if peak is not None), default=None)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arena:
@@ -113,15 +108,3 @@ class Resources:
 
     absent: Mapping[str, str] = field(default_factory=dict)
     """Field -> why it or a part of it is absent, for those that were looked for."""
-
-    @property
-    def host_peak_byte(self) -> int | None:
-        """Highest of host memory, while the first session was made or in runs."""
-        memory = self.host_memory
-        peaks = (memory.creation_peak_byte, memory.run_peak_byte) if memory else ()
-        return max((peak for peak in peaks if peak is not None), default=None)
-
-    @property
-    def device_peak_byte(self) -> int | None:
-        """The same of device memory."""
-        return self.device_memory.peak_byte if self.device_memory else None

@@ -121,7 +121,8 @@ def test_tables_of_the_script_from_2022_on(tmp_path: Path) -> None:
     cuda = found.last["resnet::benchmark[cuda]"]
     assert [one.mean_ns for one in cuda.observations["host"]] == [10e6]
     assert cuda.record.resources is not None
-    assert cuda.record.resources.device_peak_byte == 700 * 2**20
+    assert cuda.record.resources.device_memory is not None
+    assert cuda.record.resources.device_memory.run_peak_byte == 700 * 2**20
     session = found.last["resnet::benchmark[cpu]"].record.session
     assert session is not None
     assert (session.creation_ns, session.second_creation_ns) == (1_500_000_000, 1_250_000_000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from pytest_ortperf.quantities import QUANTITIES, Drift, read
 from pytest_ortperf.records.record import OutputAccuracy, Record
 from pytest_ortperf.reports.comparison.change import BETTER, WORSE, Change, once
 from pytest_ortperf.reports.comparison.compared_side import Side
@@ -60,20 +61,7 @@ def _drift(base: OutputAccuracy, current: OutputAccuracy) -> tuple[str, str, str
         is_worse = _RANKS[current.verdict] > _RANKS[base.verdict]
         text = f"{base.verdict} -> {current.verdict}{_errors(base, current)}"
         return ("less accurate", WORSE, text) if is_worse else ("more accurate", BETTER, text)
-    measures: list[Measure] = [
-        ("largest error", base.max_abs_error, current.max_abs_error, current.atol, f"atol {current.atol:g}"),
-        (
-            "percent of elements outside",
-            base.percent_mismatch,
-            current.percent_mismatch,
-            current.percent_mismatch_allowed,
-            f"allowed {current.percent_mismatch_allowed:g}",
-        ),
-        *_angles(base, current),
-    ]
-    for name, old, new, scale, limit in measures:
-        if old is None or new is None or not (math.isfinite(old) and math.isfinite(new)):
-            continue
+    for name, old, new, scale, limit in _measures(base, current):
         text = f"{name} {old:.3g} -> {new:.3g}, {limit}"
         if _grew(old, new, scale):
             return "less accurate", WORSE, text
@@ -82,14 +70,16 @@ def _drift(base: OutputAccuracy, current: OutputAccuracy) -> tuple[str, str, str
     return None
 
 
-Measure = tuple[str, float | None, float | None, float, str]
-
-
-def _angles(base: OutputAccuracy, current: OutputAccuracy) -> Iterator[Measure]:
-    """Yield what a policy on the cosine looks at, where there is one: how far it is from 1."""
-    if base.cosine is not None and current.cosine is not None and current.cosine_least is not None:
-        limit = 1 - current.cosine_least
-        yield "1 - cosine", 1 - base.cosine, 1 - current.cosine, limit, f"at most {limit:.3g}"
+def _measures(base: OutputAccuracy, current: OutputAccuracy) -> Iterator[tuple[str, float, float, float, str]]:
+    """Yield name, both values, what their difference is held against, and a text of that."""
+    for quantity in QUANTITIES:
+        rule = quantity.comparison
+        if isinstance(rule, Drift):
+            old, new, scale = quantity.value(base), quantity.value(current), read(current, rule.scale)
+            if None not in (old, new, scale) and math.isfinite(old) and math.isfinite(new):
+                if rule.from_one:
+                    old, new, scale = 1 - old, 1 - new, 1 - scale
+                yield quantity.label, old, new, scale, f"{rule.word} {scale:{'.3g' if rule.from_one else 'g'}}"
 
 
 def _grew(old: float, new: float, atol: float) -> bool:

@@ -13,7 +13,7 @@ from pytest_ortperf.reports.comparison.compared_side import Side
 from pytest_ortperf.reports.comparison.evidence import PAIRS, RUNS, SINGLE
 from pytest_ortperf.reports.comparison.failure_changes import case_changes, failure_changes, still_failing
 from pytest_ortperf.reports.comparison.fleet import FleetDifference, FleetShift, differences, same_machine
-from pytest_ortperf.reports.comparison.footprint_changes import creation_changes, memory_changes
+from pytest_ortperf.reports.comparison.footprint_changes import footprint_changes
 from pytest_ortperf.reports.comparison.latency_changes import LatencyPair, compare_latencies
 from pytest_ortperf.reports.comparison.placement_changes import placement_changes
 from pytest_ortperf.reports.comparison.verdicts import (
@@ -62,8 +62,7 @@ def compare(base: Side, current: Side) -> Comparison:
         *failure_changes(base, current),
         *accuracy_changes(base, current),
         *placement_changes(base, current),
-        *memory_changes(base, current),
-        *creation_changes(base, current),
+        *footprint_changes(base, current),
         *case_changes(base, current),
     )
     return Comparison(

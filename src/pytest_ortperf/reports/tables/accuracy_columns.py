@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
-from pytest_ortperf.records.record import ConsistencyCheck, DataSetAccuracy, OutputAccuracy, Record, RelativeError
-from pytest_ortperf.reports.tables.columns import IDENTITY, Cell, Column
+from pytest_ortperf.quantities import ERRORS, NEEDED, PRECISION, QUANTITIES, Group, Quantity
+from pytest_ortperf.records.record import ConsistencyCheck, DataSetAccuracy, OutputAccuracy, Record
+from pytest_ortperf.reports.tables.columns import IDENTITY, Cell, Column, at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,15 +33,25 @@ def compared_rows(records: Iterable[Record]) -> Iterator[OutputComparisonRow]:
 
 def _of(name: str) -> Column[OutputComparisonRow]:
     """Return the column of an output's field of that name."""
-    return Column(name, lambda row: getattr(row.output, name) if row.output else None)
+    return Column(name, at(f"output.{name}"))
+
+
+def _of_group(group: Group) -> Iterator[Column[OutputComparisonRow]]:
+    """Yield the columns of quantities, each with what the tolerance asks for beside it."""
+    for each in QUANTITIES:
+        if each.group == group:
+            yield Column(each.name, partial(_cell, each))
+            if each.bound:
+                yield _of(each.bound)
+
+
+def _cell(quantity: Quantity, row: OutputComparisonRow) -> Cell:
+    cell: Cell = quantity.cell(row.output or row.check)  # a check has some of these fields too
+    return cell
 
 
 def _identity(column: Column[Record]) -> Column[OutputComparisonRow]:
     return Column(column.name, lambda row: column.get(row.record))
-
-
-def _relative(row: OutputComparisonRow) -> RelativeError | None:
-    return row.output.relative if row.output else None
 
 
 def _verdict(row: OutputComparisonRow) -> Cell:
@@ -58,10 +70,6 @@ def _index(row: OutputComparisonRow) -> Cell:
     return ",".join(map(str, row.output.worst_index)) or "scalar"
 
 
-def _error(row: OutputComparisonRow) -> Cell:
-    return row.output.max_abs_error if row.output else row.check.max_abs_error if row.check else None
-
-
 def _note(row: OutputComparisonRow) -> Cell:
     if row.output is not None:
         return row.output.message
@@ -70,35 +78,21 @@ def _note(row: OutputComparisonRow) -> Cell:
 
 ACCURACY: tuple[Column[OutputComparisonRow], ...] = (
     *map(_identity, IDENTITY),
-    Column("data_set", lambda row: row.data_set.data_set if row.data_set else None),
-    Column("reference", lambda row: row.data_set.reference if row.data_set else None),
-    Column("output", lambda row: row.output.name if row.output else None),
+    Column("data_set", at("data_set.data_set")),
+    Column("reference", at("data_set.reference")),
+    Column("output", at("output.name")),
     Column("check", lambda row: row.check.name if row.check else "reference"),
     Column("verdict", _verdict),
     _of("dtype"),
     Column("shape", _shape),
-    Column("max_abs_error", _error),
-    _of("max_rel_error"),
-    _of("percent_mismatch"),
-    _of("percent_mismatch_allowed"),
-    _of("cosine"),
-    _of("cosine_least"),
-    _of("snr_db"),
-    _of("snr_db_least"),
-    _of("peak_percent"),
-    _of("peak_percent_allowed"),
-    _of("nonfinite_mismatches"),
+    *_of_group(ERRORS),
     _of("rtol"),
     _of("atol"),
-    _of("needed_rtol"),
-    _of("needed_atol"),
+    *_of_group(NEEDED),
     Column("worst_index", _index),
     _of("worst_output"),
     _of("worst_reference"),
-    Column("golden", lambda row: it.golden if (it := _relative(row)) else None),
-    Column("rmse_to_golden", lambda row: it.rmse if (it := _relative(row)) else None),
-    Column("baseline_rmse_to_golden", lambda row: it.baseline_rmse if (it := _relative(row)) else None),
-    _of("own_error"),
-    _of("own_error_allowed"),
+    Column("golden", at("output.relative.golden")),
+    *_of_group(PRECISION),
     Column("message", _note),
 )

@@ -1,29 +1,30 @@
-"""The columns of each table, as data: name with unit, and how to get the value; `None` is an empty cell."""
+"""The columns of each table, as data: name with unit, and how to get the value; `None` is an empty cell.
+
+Columns of measured quantities come from `pytest_ortperf.quantities`; names, states and texts stand here.
+"""
 
 from __future__ import annotations
 
 import json
-import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar
 
+from pytest_ortperf import quantities as groups
 from pytest_ortperf.cases.providers import CPU, known_provider
+from pytest_ortperf.quantities import QUANTITIES, Group, Quantity, read
 from pytest_ortperf.records.environment.run_header import Environment, RunHeader
 from pytest_ortperf.records.latency import Latency, Summary
-from pytest_ortperf.records.operators import OperatorProfile, OperatorTime
-from pytest_ortperf.records.record import Concurrent, Copies, Failure, ModelFact, Placement, Record, SessionFact
-from pytest_ortperf.reports.tables import resource_cells as cells
-from pytest_ortperf.reports.tables import resource_cells as programs
+from pytest_ortperf.records.operators import OperatorTime
+from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.statistics import summarize
 from pytest_ortperf.reports.tables.gains import Gain
 from pytest_ortperf.reports.tables.machine_text import off_text
 
 Cell = str | int | float | bool | None
 
 R = TypeVar("R")
-
-WITH_COPIES = ("host", "bound+copies")
-"""Timing modes whose clock covers the copies to and from a device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,18 @@ class Column(Generic[R]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """One timing mode of one benchmark: a row of the success table."""
+class TimingRow:
+    """One timing mode of one benchmark: what its quantities are read from."""
 
     record: Record
     latency: Latency
     summary: Summary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured(TimingRow):
+    """A row of the success table."""
+
     gain: Gain | None
     """Against the reference provider."""
 
@@ -64,75 +71,49 @@ class Placed:
     """As run; `None` for a type of which fusion left none, or that was not profiled."""
 
 
-def ms(ns: float | None) -> float | None:
-    """Return nanoseconds as milliseconds, to the nanosecond."""
-    return None if ns is None else round(ns / 1e6, 6)
+def value_of(quantity: Quantity, record: Record, latency: Latency | None = None) -> Any:
+    """Return a quantity of a whole case, in its unit; `None` if it is not known.
+
+    Args:
+        quantity: Of an output, the highest counts.
+        record: Of the case.
+        latency: The timing mode; the headline unless given.
+    """
+    if quantity.group.of == groups.OUTPUT:
+        values = [quantity.value(output) for data_set in record.accuracy for output in data_set.outputs]
+        return max((value for value in values if value is not None), default=None)
+    if not quantity.of_latency:
+        return quantity.value(record)
+    found = latency or next(iter(record.latencies), None)
+    return quantity.value(TimingRow(record=record, latency=found, summary=summarize(found))) if found else None
 
 
-def s(ns: int | None) -> float | None:
-    """Return nanoseconds as seconds, to the nanosecond."""
-    return None if ns is None else round(ns / 1e9, 9)
+def columns_of(group: Group) -> Iterator[Column[Any]]:
+    """Yield the columns of a group of quantities, over what these are read from."""
+    return (Column(quantity.name, quantity.cell) for quantity in QUANTITIES if quantity.group == group)
+
+
+def _of_timing(group: Group) -> Iterator[Column[Measured]]:
+    return (Column(each.name, partial(_timing_cell, each)) for each in QUANTITIES if each.group == group)
+
+
+def _timing_cell(quantity: Quantity, row: Measured) -> Any:
+    """Return a cell of a timing mode; what is measured once a case stands in the rows of some modes alone."""
+    if quantity.of_latency:
+        return quantity.cell(row)
+    timing = quantity.group.timing
+    timings = (read(row.record, timing),) if isinstance(timing, str) else timing
+    return quantity.cell(row.record) if timings is None or row.latency.timing in timings else None
+
+
+def at(path: str) -> Callable[[Any], Any]:
+    """Return what reads the end of a path of attributes; `None` where something on it is absent."""
+    return lambda row: read(row, path)
 
 
 def dims_text(dims: Mapping[str, int]) -> str | None:
     """Return `batch=8,seq=128`; `None` for none."""
     return ",".join(f"{name}={value}" for name, value in dims.items()) or None
-
-
-def failure_of(record: Record, get: Callable[[Failure], Cell]) -> Cell:
-    """Return a fact of the failure, if there is one."""
-    return get(record.failure) if record.failure else None
-
-
-def session_of(record: Record, get: Callable[[SessionFact], Cell]) -> Cell:
-    """Return a fact of the session, if there was one."""
-    return get(record.session) if record.session else None
-
-
-def model_of(record: Record, get: Callable[[ModelFact], Cell]) -> Cell:
-    """Return a fact of the model file, if it was read."""
-    return get(record.model_fact) if record.model_fact else None
-
-
-def placement_of(record: Record, get: Callable[[Placement], Cell]) -> Cell:
-    """Return a fact of the placement, if it is known."""
-    return get(record.placement) if record.placement else None
-
-
-def nodes_on_provider(record: Record) -> int | None:
-    """Return how many nodes ran on the provider the case asked for."""
-    placement = record.placement
-    return placement.nodes_by_provider.get(record.provider_full_name, 0) if placement else None
-
-
-def nodes_ratio(record: Record) -> float | None:
-    """Return the share of nodes on the provider asked for, 0 to 1."""
-    on_provider = nodes_on_provider(record)
-    if on_provider is None or record.placement is None or not record.placement.total_nodes:
-        return None
-    return round(on_provider / record.placement.total_nodes, 6)
-
-
-def operators_of(record: Record, get: Callable[[OperatorProfile], Cell]) -> Cell:
-    """Return a fact of the operators' times, if they are known."""
-    return get(record.operators) if record.operators else None
-
-
-def time_ratio(record: Record) -> float | None:
-    """Return the share of the operators' time on the provider asked for, 0 to 1."""
-    share = record.operators.share_of(record.provider_full_name) if record.operators else None
-    return None if share is None else round(share, 6)
-
-
-def copies_of(row: Measured, get: Callable[[Copies], Cell]) -> Cell:
-    """Return a fact of the copies to and from the device, for a timing mode whose clock covers them."""
-    return get(row.record.copies) if row.record.copies and row.latency.timing in WITH_COPIES else None
-
-
-def concurrent_of(row: Measured, get: Callable[[Concurrent], Cell]) -> Cell:
-    """Return a fact of threads on one session, for the timing mode that they ran in."""
-    found = row.record.concurrent
-    return get(found) if found and found.timing == row.latency.timing else None
 
 
 def refused_text(refused: Mapping[str, str]) -> str | None:
@@ -166,15 +147,41 @@ def runtime_version(environment: Environment) -> str | None:
     return text.rpartition(" ")[2] if text else None
 
 
-def _time_percent(row: Placed) -> float | None:
-    profile = row.record.operators
-    share = profile.share(row.time.time_ns) if profile and row.time else None
-    return None if share is None else round(100 * share, 4)
+def _version(row: Measured) -> str | None:
+    program = row.record.program
+    return program.version if program else runtime_version(row.header.environment)
 
 
-def _provider_options(fact: SessionFact) -> str | None:
-    options = {name: dict(values) for name, values in fact.provider_options.items() if values}
+def _provider_options(row: Measured) -> str | None:
+    given = row.record.session.provider_options if row.record.session else {}
+    options = {name: dict(values) for name, values in given.items() if values}
     return json.dumps(options, sort_keys=True) if options else None
+
+
+def _energy_source(row: Measured) -> str | None:
+    resources = row.record.resources
+    return at("energy.source")(resources) if resources and resources.timing == row.latency.timing else None
+
+
+def _engines(record: Record) -> str | None:
+    return record.program.engine if record.program else record.session.engines if record.session else None
+
+
+def _program(record: Record) -> str | None:
+    return f"{record.program.path} {record.program.version}" if record.program else None
+
+
+def _absent_text(record: Record) -> str | None:
+    absent = record.resources.absent if record.resources else {}
+    return "; ".join(f"{name}: {reason}" for name, reason in absent.items()) or None
+
+
+def _gain(gain: str, name: str) -> Column[Measured]:
+    def rounded(row: Measured) -> float | None:
+        value = read(row, f"{gain}.{name}")
+        return None if value is None else round(value, 4)
+
+    return Column(f"{gain}_{name}", rounded)
 
 
 IDENTITY: tuple[Column[Record], ...] = (
@@ -189,107 +196,62 @@ IDENTITY: tuple[Column[Record], ...] = (
 FAIL: tuple[Column[Record], ...] = (
     *IDENTITY,
     Column("outcome", lambda row: row.outcome),
-    Column("error_type", lambda row: failure_of(row, lambda it: it.kind)),
-    Column("stage", lambda row: failure_of(row, lambda it: it.stage)),
-    Column("signal", lambda row: failure_of(row, lambda it: it.signal)),
-    Column("exit_code", lambda row: failure_of(row, lambda it: it.exit_code)),
-    Column("message", lambda row: failure_of(row, lambda it: it.message)),
+    Column("error_type", at("failure.kind")),
+    *(Column(name, at(f"failure.{name}")) for name in ("stage", "signal", "exit_code", "message")),
     Column("nodeid", lambda row: row.nodeid),
 )
 
-PRECISION: tuple[Column[Measured], ...] = (
-    Column("latency_p50_low_ms", lambda row: ms(row.summary.p50_low_ns)),
-    Column("latency_p50_high_ms", lambda row: ms(row.summary.p50_high_ns)),
-    Column("latency_p50_half_width_percent", lambda row: _percent(row.summary.half_width)),
-    Column("latency_mad_ms", lambda row: ms(row.summary.mad_ns)),
-    Column("latency_variation_percent", lambda row: _percent(row.summary.variation)),
-    Column("lag1_correlation", lambda row: _rounded(row.summary.lag1_correlation)),
-    Column("mild_outliers", lambda row: row.summary.mild_outliers),
-    Column("severe_outliers", lambda row: row.summary.severe_outliers),
-    Column("modes", lambda row: row.summary.modes),
-    Column("blocks", lambda row: row.summary.blocks),
-    Column("block_iterations", lambda row: row.latency.block_iterations),
-    Column("status", lambda row: row.latency.status),
-    Column("stop_reason", lambda row: row.latency.stop_reason),
-    Column("warmup_s", lambda row: s(row.latency.warmup_ns)),
-    Column("steady", lambda row: row.latency.steady),
-)
-"""How far a latency can be trusted: columns of the success table. The interval of the median is a 95 % one."""
-
 SUCCESS: tuple[Column[Measured], ...] = (
-    Column("engine", lambda row: programs.engine_name(row.record)),
-    Column("version", lambda row: programs.version_of(row.record, row.header.environment)),
+    Column("engine", lambda row: row.record.provider if row.record.program else "onnxruntime"),
+    Column("version", _version),
     Column("model", lambda row: row.record.model),
     Column("dims", lambda row: dims_text(row.record.dims)),
     Column("provider", lambda row: row.record.provider),
     Column("precision", lambda row: row.record.precision),
-    Column("model_precision", lambda row: model_of(row.record, lambda it: it.precision)),
-    Column("compute_precision", lambda row: model_of(row.record, lambda it: it.compute_precision)),
-    Column("note", lambda row: model_of(row.record, lambda it: it.note)),
+    Column("model_precision", at("record.model_fact.precision")),
+    Column("compute_precision", at("record.model_fact.compute_precision")),
+    Column("note", at("record.model_fact.note")),
     Column("device", lambda row: device_name(row.record, row.header.environment)),
     Column("timing", lambda row: row.latency.timing),
     Column("io_binding", lambda row: row.latency.timing != "host"),
     Column("timing_note", lambda row: row.record.timing_notes.get(row.latency.timing)),
-    Column("graph_optimization", lambda row: session_of(row.record, lambda it: it.graph_optimization)),
-    Column("intra_op_threads", lambda row: session_of(row.record, lambda it: it.intra_op_threads)),
-    Column("provider_options", lambda row: session_of(row.record, _provider_options)),
+    Column("graph_optimization", at("record.session.graph_optimization")),
+    Column("intra_op_threads", at("record.session.intra_op_threads")),
+    Column("provider_options", _provider_options),
     Column("inputs", lambda row: inputs_text(row.record)),
     Column("batch", lambda row: row.latency.batch),
     Column("started", lambda row: row.record.started),
-    Column("iterations", lambda row: row.summary.count),
-    Column("warmup_iterations", lambda row: row.latency.warmup_iterations),
-    Column("throughput_per_s", lambda row: _rounded(row.summary.throughput_per_s)),
-    Column("latency_mean_ms", lambda row: ms(row.summary.mean_ns)),
-    Column("latency_p50_ms", lambda row: ms(row.summary.p50_ns)),
-    Column("latency_min_ms", lambda row: ms(row.summary.min_ns)),
-    Column("latency_max_ms", lambda row: ms(row.summary.max_ns)),
-    Column("latency_standard_deviation_ms", lambda row: ms(row.summary.standard_deviation_ns)),
-    Column("latency_p90_ms", lambda row: ms(row.summary.p90_ns)),
-    Column("latency_p95_ms", lambda row: ms(row.summary.p95_ns)),
-    Column("latency_p99_ms", lambda row: ms(row.summary.p99_ns)),
-    *PRECISION,
-    Column("energy_per_iteration_mj", lambda row: cells.energy_of(row, lambda it: it.per_iteration_mj)),
-    Column("power_w", lambda row: cells.energy_of(row, lambda it: it.power_w)),
-    Column("energy_source", lambda row: cells.energy_of(row, lambda it: it.source)),
-    Column("sm_clock_mean_mhz", lambda row: cells.clocks_of(row, lambda it: it.mean_sm_mhz)),
-    Column("host_to_device_ms", lambda row: copies_of(row, lambda it: ms(it.to_device_ns))),
-    Column("device_to_host_ms", lambda row: copies_of(row, lambda it: ms(it.to_host_ns))),
-    Column("concurrent_threads", lambda row: concurrent_of(row, lambda it: len(it.iterations))),
-    Column("concurrent_iterations_per_s", lambda row: concurrent_of(row, lambda it: _rounded(it.iterations_per_s))),
-    Column("concurrent_inferences_per_s", lambda row: concurrent_of(row, lambda it: _rounded(it.inferences_per_s))),
-    Column("concurrent_p50_ms", lambda row: concurrent_of(row, lambda it: ms(statistics.median(it.p50_ns)))),
-    Column("gain_percent", lambda row: _rounded(row.gain.percent) if row.gain else None),
-    Column("gain_low_percent", lambda row: _rounded(row.gain.low_percent) if row.gain else None),
-    Column("gain_high_percent", lambda row: _rounded(row.gain.high_percent) if row.gain else None),
-    Column("gain_reference", lambda row: row.gain.reference if row.gain else None),
-    Column("standalone_gain_percent", lambda row: _standalone(row, lambda it: it.percent)),
-    Column("standalone_gain_low_percent", lambda row: _standalone(row, lambda it: it.low_percent)),
-    Column("standalone_gain_high_percent", lambda row: _standalone(row, lambda it: it.high_percent)),
-    Column("program_throughput_per_s", lambda row: _rounded(programs.throughput_of(row.record, row.latency.timing))),
-    Column("machine", lambda row: row.record.machine.level if row.record.machine else None),
+    *_of_timing(groups.LATENCY),
+    Column("status", lambda row: row.latency.status),
+    Column("stop_reason", lambda row: row.latency.stop_reason),
+    *_of_timing(groups.WARM_UP),
+    Column("steady", lambda row: row.latency.steady),
+    *_of_timing(groups.ENERGY),
+    Column("energy_source", _energy_source),
+    *_of_timing(groups.CLOCKS),
+    *_of_timing(groups.COPIES),
+    *_of_timing(groups.THREADS),
+    *(_gain("gain", name) for name in ("percent", "low_percent", "high_percent")),
+    Column("gain_reference", at("gain.reference")),
+    *(_gain("standalone_gain", name) for name in ("percent", "low_percent", "high_percent")),
+    *_of_timing(groups.PROGRAM),
+    Column("machine", at("record.machine.level")),
     Column("machine_findings", lambda row: off_text(row.record.machine)),
 )
 
-LATENCY_GROUP: tuple[Column[Measured], ...] = (
-    Column("p50_ms", lambda row: ms(row.summary.p50_ns)),
-    Column("mean_ms", lambda row: ms(row.summary.mean_ns)),
-    Column("p90_ms", lambda row: ms(row.summary.p90_ns)),
-    Column("gpu_peak_memory_mib", lambda row: cells.device_of(row.record, lambda it: it.peak_byte)),
+LATENCY_GROUP: tuple[Column[Measured], ...] = tuple(
+    Column(each.name.removeprefix("latency_"), partial(_timing_cell, each))
+    for name in ("latency_p50_ms", "latency_mean_ms", "latency_p90_ms", "gpu_peak_memory_mib")
+    for each in QUANTITIES
+    if each.name == name
 )
 """Of each provider and precision in the wide latency table, its name before them: `cuda_fp16_p50_ms`."""
 
 METRICS: tuple[Column[Record], ...] = (
     *IDENTITY,
-    Column("total_nodes", lambda row: placement_of(row, lambda it: it.total_nodes)),
-    Column("nodes_on_provider", nodes_on_provider),
-    Column("ratio_of_nodes_on_provider", nodes_ratio),
-    Column("ratio_of_execution_time_on_provider", time_ratio),
-    Column("profiled_run_ms", lambda row: operators_of(row, lambda it: ms(it.run_ns))),
-    Column("operators_ms", lambda row: operators_of(row, lambda it: ms(it.total_ns))),
-    Column("between_operators_ms", lambda row: operators_of(row, lambda it: ms(it.between_ns))),
-    Column("profiled_runs", lambda row: operators_of(row, lambda it: it.runs)),
-    Column("profile_note", lambda row: operators_of(row, lambda it: "; ".join(it.notes) or None)),
-    Column("source", lambda row: placement_of(row, lambda it: it.source)),
+    *columns_of(groups.NODES),
+    Column("profile_note", lambda row: "; ".join(row.operators.notes) or None if row.operators else None),
+    Column("source", at("placement.source")),
 )
 
 OP_METRICS: tuple[Column[Placed], ...] = (
@@ -299,47 +261,19 @@ OP_METRICS: tuple[Column[Placed], ...] = (
     Column("precision", lambda row: row.record.precision),
     Column("assigned_provider", lambda row: row.assigned),
     Column("op_type", lambda row: row.op_type),
-    Column("nodes", lambda row: row.nodes),
-    Column("nodes_as_run", lambda row: row.time.nodes if row.time else None),
-    Column("time_ms", lambda row: ms(row.time.time_ns) if row.time else None),
-    Column("time_percent", _time_percent),
-    Column("device_kernels_ms", lambda row: ms(row.time.kernel_ns) if row.time else None),
+    *columns_of(groups.OPERATORS),
 )
 
 SESSION: tuple[Column[Record], ...] = (
     *IDENTITY,
-    Column("session_creation_s", lambda row: session_of(row, lambda it: s(it.creation_ns))),
-    Column("second_session_creation_s", lambda row: session_of(row, lambda it: s(it.second_creation_ns))),
-    Column("validation_session_creation_s", lambda row: session_of(row, lambda it: s(it.validation_creation_ns))),
-    Column("first_run_s", lambda row: session_of(row, lambda it: s(it.first_run_ns))),
-    Column("wait_for_hardware_s", lambda row: s(row.stage_ns.get("lease"))),
+    *columns_of(groups.SESSION),
     Column("timings_refused", lambda row: refused_text(row.refused_timings)),
-    Column("engines", programs.engines_of),
-    Column("engine_build_s", lambda row: s(programs.build_ns(row))),
-    Column("engine_size_mib", lambda row: programs.size_of(row, lambda it: it.engine_byte)),
-    Column("execution_context_mib", lambda row: programs.size_of(row, lambda it: it.context_byte)),
-    Column("builder_peak_gpu_mib", lambda row: programs.size_of(row, lambda it: it.build_peak_byte)),
-    Column("program", lambda row: programs.program_of(row, lambda it: f"{it.path} {it.version}")),
-    Column("advice", lambda row: programs.program_of(row, lambda it: "; ".join(it.advice) or None)),
-    Column("host_memory_before_mib", lambda row: cells.host_of(row, lambda it: it.baseline_byte)),
-    Column("host_memory_creation_peak_mib", lambda row: cells.host_of(row, lambda it: it.creation_peak_byte)),
-    Column("host_memory_session_mib", lambda row: cells.host_of(row, lambda it: it.creation_byte)),
-    Column("host_memory_run_peak_mib", lambda row: cells.host_of(row, lambda it: it.run_peak_byte)),
-    Column("gpu_memory_of", cells.device_source),
-    Column("gpu_memory_creation_peak_mib", lambda row: cells.device_of(row, lambda it: it.creation_peak_byte)),
-    Column("gpu_memory_run_peak_mib", lambda row: cells.device_of(row, lambda it: it.run_peak_byte)),
-    Column("arena_held_mib", cells.arena_held),
-    Column("not_known", cells.absent_text),
+    Column("engines", _engines),
+    *columns_of(groups.ENGINES),
+    Column("program", _program),
+    Column("advice", lambda row: "; ".join(row.program.advice) or None if row.program else None),
+    *columns_of(groups.HOST_MEMORY),
+    Column("gpu_memory_of", at("resources.device_memory.source")),
+    *columns_of(groups.GPU_MEMORY),
+    Column("not_known", _absent_text),
 )
-
-
-def _standalone(row: Measured, get: Callable[[Gain], float | None]) -> float | None:
-    return _rounded(get(row.standalone_gain)) if row.standalone_gain else None
-
-
-def _percent(share: float | None) -> float | None:
-    return None if share is None else round(100 * share, 4)
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)

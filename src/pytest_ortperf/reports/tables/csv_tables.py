@@ -29,7 +29,6 @@ from pytest_ortperf.reports.tables.columns import (
     Measured,
     R,
     dims_text,
-    s,
 )
 from pytest_ortperf.reports.tables.gains import PASSED, Gains, references_of
 from pytest_ortperf.reports.tables.rows import FAILED, Group, Rows, group_name, group_of, sorted_rows, subject_of
@@ -193,7 +192,7 @@ def _specs(run: StoredRun) -> Iterator[tuple[str, Cell]]:
     header, environment = run.header, run.header.environment
     yield "run", header.run
     yield "started", header.started
-    yield "duration_s", s(run.end.duration_ns) if run.end else None
+    yield "duration_s", run.end.duration_ns / 1e9 if run.end else None
     yield "exit_status", run.end.exit_status if run.end else None
     yield "command", " ".join(header.command) or None
     yield "providers", " ".join(header.providers) or None

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
+from pytest_ortperf.quantities import COPIES, nodes_on_provider
 from pytest_ortperf.records.latency import UNSTABLE, Latency, Summary
 from pytest_ortperf.records.record import Concurrent, Record
-from pytest_ortperf.reports.tables.columns import WITH_COPIES, Measured, dims_text, nodes_on_provider
+from pytest_ortperf.reports.tables.columns import Measured, dims_text
 from pytest_ortperf.reports.tables.gains import PASSED, list_of
 from pytest_ortperf.reports.tables.rows import Group, Rows, Subject, group_of, subject_of
 from pytest_ortperf.reports.terminal.text_table import TextColumn, table_lines
@@ -175,7 +176,7 @@ def _timing_column(rows: Sequence[Measured]) -> TextColumn:
 def _copies(row: Measured) -> str:
     """Return the share of the copies to and from the device, timed apart, in a time that covers them."""
     copies = row.record.copies
-    if copies is None or row.latency.timing not in WITH_COPIES or not row.summary.p50_ns:
+    if copies is None or row.latency.timing not in (COPIES.timing or ()) or not row.summary.p50_ns:
         return ""
     return f"{copies.to_device_ns / row.summary.p50_ns:.1%} / {copies.to_host_ns / row.summary.p50_ns:.1%}"
 
