@@ -152,6 +152,31 @@ def machine_checks_page() -> str:
     return "\n".join([*rows, ""])
 
 
+def quantities_page() -> str:
+    """Return a table per group of measured quantities."""
+    from pytest_ortperf.quantities import QUANTITIES, Drift
+
+    parts = []
+    for group in dict.fromkeys(each.group for each in QUANTITIES):
+        rows = ["| name | unit | what it is | JUnit property | limit | compared as |", "|---|---|---|---|---|---|"]
+        for each in (each for each in QUANTITIES if each.group == group):
+            junit, limit = (
+                f"`{name}`" if name else "" for name in (each.junit and f"ortperf.{each.junit}", each.expect)
+            )
+            rule = each.comparison
+            topic = "" if rule is None else "accuracy" if isinstance(rule, Drift) else rule.topic
+            rows.append(f"| `{each.name}` | {each.unit} | {each.meaning} | {junit} | {limit} | {topic} |")
+        parts.append("\n".join([f"## {group.title}\n", *rows, ""]))
+    return "\n".join(parts)
+
+
+def reports_page() -> str:
+    """Return a list of the reports that a run writes."""
+    from pytest_ortperf.reports.writers import WRITERS
+
+    return "\n".join(f"- {writer.name}: `{writer.files}`" for writer in WRITERS) + "\n"
+
+
 def column_lists() -> dict[str, str]:
     """Return the column names of each table as a sentence, by the table's name."""
     from pytest_ortperf.reports.tables import columns
@@ -178,6 +203,8 @@ def write_generated(_app: Sphinx) -> None:
         "provider_options": provider_options_page(),
         "providers": providers_page(),
         "machine_checks": machine_checks_page(),
+        "quantities": quantities_page(),
+        "reports": reports_page(),
     }
     pages |= {f"model_list_{name}": text for name, text in model_list_tables().items()}
     pages |= {f"columns_{name}": text + "\n" for name, text in column_lists().items()}

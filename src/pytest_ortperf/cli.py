@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
-from pytest_ortperf.commands.ab import add_command as add_ab
-from pytest_ortperf.commands.bisect_repro import add_case_commands
-from pytest_ortperf.commands.compare import add_command as add_compare
+from pytest_ortperf.commands import ab, bisect_repro, compare, report, schema
 from pytest_ortperf.errors import OrtPerfError
 
 USAGE_ERROR = 2
+
+COMMANDS = (
+    report.add_command,
+    compare.add_command,
+    ab.add_command,
+    bisect_repro.add_bisect,
+    bisect_repro.add_repro,
+    schema.add_command,
+)
+"""In the order of the help."""
 
 EXAMPLES = """\
 examples:
@@ -65,39 +71,6 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _report(arguments: argparse.Namespace) -> int:
-    from pytest_ortperf.records.pairs_file import is_pairs_file
-    from pytest_ortperf.records.store import find_run, read_run
-    from pytest_ortperf.reports.tables.csv_tables import write_tables
-    from pytest_ortperf.reports.terminal.summary import summary_lines
-
-    if is_pairs_file(arguments.results):
-        return _report_pairs(arguments.results)
-    run = read_run(find_run(arguments.results, arguments.run))
-    folder = arguments.output or run.path.parent
-    files = [run.path, *write_tables(run, folder)]
-    width = shutil.get_terminal_size().columns
-    for text, _ in summary_lines(run, width=width, files=files, results=folder):
-        print(text)
-    return 0
-
-
-def _report_pairs(path: Path) -> int:
-    from pytest_ortperf.commands.compare import print_comparison
-    from pytest_ortperf.records.pairs_file import read_pairs
-    from pytest_ortperf.reports.comparison.paired import compare_pairs
-
-    print_comparison(compare_pairs(read_pairs(path)), [], everything=True)
-    return 0
-
-
-def _schema(_: argparse.Namespace) -> int:
-    from pytest_ortperf.cases.model_list import schema_text
-
-    print(schema_text().rstrip("\n"))
-    return 0
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ortperf",
@@ -107,33 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ortperf {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    report = commands.add_parser(
-        "report",
-        help="write the CSV files of a run again and print its summary",
-        description="Write the CSV files of a run again, from its records file, and print its summary. Of a pairs file "
-        "of `ortperf ab`, print the comparison.",
-    )
-    report.add_argument("results", type=Path, metavar="RESULTS", help="results folder, records file or pairs file")
-    report.add_argument("--run", metavar="ID", help="run id, such as 20261123-210146; the newest unless given")
-    report.add_argument(
-        "--output",
-        type=Path,
-        metavar="DIR",
-        help="folder for the files; that of the records file unless given",
-    )
-    report.set_defaults(call=_report)
-
-    add_compare(commands)
-    add_ab(commands)
-    add_case_commands(commands)
-
-    schema = commands.add_parser(
-        "schema",
-        help="print the JSON Schema of model lists",
-        description="Print the JSON Schema of model lists, for editors and other checkers.",
-    )
-    schema.set_defaults(call=_schema)
+    for add in COMMANDS:
+        add(commands)
     return parser
 
 

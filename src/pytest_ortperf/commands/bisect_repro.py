@@ -38,8 +38,8 @@ _WIDTH = 110
 """Of a description: argparse leaves it as it is where it does so with the examples."""
 
 
-def add_case_commands(commands: Any) -> None:
-    """Add both commands to those of `ortperf`."""
+def add_bisect(commands: Any) -> None:
+    """Add `ortperf bisect` to the subparsers of `ortperf`."""
     bisect = _add(
         commands,
         "bisect",
@@ -53,6 +53,10 @@ def add_case_commands(commands: Any) -> None:
         "--keep", type=Path, metavar="DIR", help="folder for what is written; one in the results folder unless given"
     )
     bisect.set_defaults(call=_bisect)
+
+
+def add_repro(commands: Any) -> None:
+    """Add `ortperf repro`."""
     repro = _add(
         commands,
         "repro",

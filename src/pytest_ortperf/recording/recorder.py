@@ -198,12 +198,12 @@ class Recorder:
             canary_after=machine.canary_after,
             machine=machine.run_findings,
         )
-        from pytest_ortperf.reports.tables.csv_tables import write_tables
+        from pytest_ortperf.reports.writers import write_reports
 
         try:
             if self._problem is None:
                 self._file.end(self._end)
-            self._written = [self._file.path, *write_tables(self._stored(self._header), self._run.settings.results)]
+            self._written = [self._file.path, *write_reports(self._stored(self._header), self._run.settings.results)]
         except (ResultsFileError, OSError) as error:
             self._problem = self._problem or str(error)
         if self._problem:
