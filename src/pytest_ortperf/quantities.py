@@ -17,10 +17,10 @@ CASE, TIMING, OPERATOR, OUTPUT = "case", "timing mode", "operator type", "output
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class Scale:
     """A unit, and how values in it are made and shown."""
 
-    name: str
+    unit: str
     per: float = 1
     """How many of what the record holds make one: 1,000,000 ns make a millisecond."""
 
@@ -30,17 +30,14 @@ class Unit:
     is_coarse: bool = False
     """Whether JUnit rounds as tables do; else it has six digits of the value."""
 
-    def __str__(self) -> str:
-        return self.name
 
-
-MS, S, MIB = Unit("ms", 1e6, 6), Unit("s", 1e9, 9), Unit("MiB", 2**20, 2, is_coarse=True)
-MJ, W, MHZ, PER_S = Unit("mJ", 1, 4), Unit("W", 1, 4), Unit("MHz", 1, 1), Unit("per s", 1, 4)
-PERCENT, SHARE = Unit("%", 1, 4), Unit("%", 0.01, 4)
+MS, S, MIB = Scale("ms", 1e6, 6), Scale("s", 1e9, 9), Scale("MiB", 2**20, 2, is_coarse=True)
+MJ, W, MHZ, PER_S = Scale("mJ", 1, 4), Scale("W", 1, 4), Scale("MHz", 1, 1), Scale("per s", 1, 4)
+PERCENT, SHARE = Scale("%", 1, 4), Scale("%", 0.01, 4)
 """Of what is a percentage, or a share of 1, in the record."""
 
-RATIO = Unit("", 1, 6, is_coarse=True)
-PLAIN = Unit("")
+RATIO = Scale("", 1, 6, is_coarse=True)
+PLAIN = Scale("")
 """As the record has it."""
 
 
@@ -89,7 +86,7 @@ class Footprint:
     least: float
     """By more than both, the latter in the record's unit."""
 
-    unit: Unit
+    scale: Scale
     """Of the text."""
 
     sure_from: int
@@ -100,10 +97,10 @@ class Footprint:
 
 
 MEMORY = Footprint(
-    topic="memory", larger="LARGER", smaller="SMALLER", share=0.02, least=8 * 2**20, unit=MIB, sure_from=2
+    topic="memory", larger="LARGER", smaller="SMALLER", share=0.02, least=8 * 2**20, scale=MIB, sure_from=2
 )
 CREATION = Footprint(
-    topic="creation", larger="SLOWER", smaller="FASTER", share=0.25, least=50e6, unit=MS, sure_from=6, is_time=True
+    topic="creation", larger="SLOWER", smaller="FASTER", share=0.25, least=50e6, scale=MS, sure_from=6, is_time=True
 )
 """Of six runs on each side 2 in 924 are all slower or all faster by chance; of 3 it would be 1 in 10."""
 
@@ -112,7 +109,7 @@ CREATION = Footprint(
 class Drift:
     """What the growth of an output's error is held against; `reports.comparison.accuracy_changes` does it."""
 
-    scale: str
+    against: str
     """Field of the output; without a value there is no drift."""
 
     word: str
@@ -133,7 +130,7 @@ class Quantity:
     field: str | tuple[str, ...] | Callable[[Any], Any]
     """Path of attributes to the value; several paths, of which the highest value counts; or a function."""
 
-    unit: Unit
+    scale: Scale
     meaning: str
     """For messages and the documentation."""
 
@@ -166,6 +163,11 @@ class Quantity:
     """In the text of a comparison."""
 
     @property
+    def unit(self) -> str:
+        """Its name; empty for numbers."""
+        return self.scale.unit
+
+    @property
     def of_latency(self) -> bool:
         """Whether there is a value for each timing mode."""
         return self.group.of == TIMING
@@ -181,12 +183,12 @@ class Quantity:
     def value(self, source: Any) -> Any:
         """Return the value in its unit; `None` if it is not known."""
         found = max(self.readings(source).values(), default=None)
-        return found if found is None or self.unit.per == 1 else found / self.unit.per
+        return found if found is None or self.scale.per == 1 else found / self.scale.per
 
     def cell(self, source: Any) -> Any:
         """Return the value as tables show it."""
         value = self.value(source)
-        return value if value is None or self.unit.decimals is None else round(value, self.unit.decimals)
+        return value if value is None or self.scale.decimals is None else round(value, self.scale.decimals)
 
 
 def read(source: Any, path: str) -> Any:
@@ -254,7 +256,7 @@ QUANTITIES: tuple[Quantity, ...] = (
     Quantity(LATENCY, "latency_mad_ms", "summary.mad_ns", MS, "median of the absolute differences from the median"),
     Quantity(LATENCY, "latency_variation_percent", "summary.variation", SHARE,
              "standard deviation as a share of the mean"),
-    Quantity(LATENCY, "lag1_correlation", "summary.lag1_correlation", Unit("", 1, 4),
+    Quantity(LATENCY, "lag1_correlation", "summary.lag1_correlation", Scale("", 1, 4),
              "correlation of each iteration with the next"),
     Quantity(LATENCY, "mild_outliers", "summary.mild_outliers", PLAIN,
              "iterations 1.5 to 3 interquartile ranges outside the quartiles"),
@@ -342,14 +344,14 @@ QUANTITIES: tuple[Quantity, ...] = (
     Quantity(ERRORS, "max_abs_error", "max_abs_error", PLAIN, "largest absolute error",
              junit="max_abs_error", comparison=Drift("atol", "atol"), label="largest error"),
     Quantity(ERRORS, "max_rel_error", "max_rel_error", PLAIN, "largest relative error"),
-    Quantity(ERRORS, "percent_mismatch", "percent_mismatch", Unit("%"), "elements outside the tolerance",
+    Quantity(ERRORS, "percent_mismatch", "percent_mismatch", Scale("%"), "elements outside the tolerance",
              junit="percent_mismatch", bound="percent_mismatch_allowed",
              comparison=Drift("percent_mismatch_allowed", "allowed"), label="percent of elements outside"),
     Quantity(ERRORS, "cosine", "cosine", PLAIN, "cosine of the angle between output and reference",
              bound="cosine_least", comparison=Drift("cosine_least", "at most", from_one=True), label="1 - cosine"),
-    Quantity(ERRORS, "snr_db", "snr_db", Unit("dB"), "power of the reference to that of the error",
+    Quantity(ERRORS, "snr_db", "snr_db", Scale("dB"), "power of the reference to that of the error",
              bound="snr_db_least"),
-    Quantity(ERRORS, "peak_percent", "peak_percent", Unit("%"), "largest error by the largest reference value",
+    Quantity(ERRORS, "peak_percent", "peak_percent", Scale("%"), "largest error by the largest reference value",
              bound="peak_percent_allowed"),
     Quantity(ERRORS, "nonfinite_mismatches", "nonfinite_mismatches", PLAIN, "elements where NaN or infinities differ"),
     Quantity(NEEDED, "needed_rtol", "needed_rtol", PLAIN, "smallest `rtol` that would do, with `atol` as it is"),

@@ -30,8 +30,8 @@ _HEADLINE = {"timing": "timing", "latency_status": "status", "steady": "steady"}
 
 
 def _value(quantity: Quantity, record: Record) -> object:
-    value, unit = value_of(quantity, record), quantity.unit
-    return round(value, unit.decimals) if value is not None and unit.is_coarse else value
+    value, scale = value_of(quantity, record), quantity.scale
+    return round(value, scale.decimals) if value is not None and scale.is_coarse else value
 
 
 def _text(value: object) -> str:

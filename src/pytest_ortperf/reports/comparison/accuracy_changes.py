@@ -75,7 +75,7 @@ def _measures(base: OutputAccuracy, current: OutputAccuracy) -> Iterator[tuple[s
     for quantity in QUANTITIES:
         rule = quantity.comparison
         if isinstance(rule, Drift):
-            old, new, scale = quantity.value(base), quantity.value(current), read(current, rule.scale)
+            old, new, scale = quantity.value(base), quantity.value(current), read(current, rule.against)
             if None not in (old, new, scale) and math.isfinite(old) and math.isfinite(new):
                 if rule.from_one:
                     old, new, scale = 1 - old, 1 - new, 1 - scale

@@ -19,23 +19,20 @@ def footprint_changes(base: Side, current: Side) -> Iterator[Change]:
 
 def _all(base: Side, current: Side) -> Iterator[tuple[Record, Change]]:
     is_one_machine = same_machine(base, current) is None
+    rules = [(each, each.comparison) for each in QUANTITIES if isinstance(each.comparison, Footprint)]
     for topic in TOPICS:
-        for key, case in current.last.items():
-            if case.record.mode != "benchmark":  # a validation's session is made to be right, not to be timed
-                continue
+        judged = [(each, rule) for each, rule in rules if rule.topic == topic and (is_one_machine or not rule.is_time)]
+        # a validation's session is made to be right, not to be timed
+        cases = [(key, case) for key, case in current.last.items() if judged and case.record.mode == "benchmark"]
+        for key, case in cases:
             sides = [[record for record in side.all_of(key) if counts(record)] for side in (base, current)]
-            for quantity in QUANTITIES:
-                rule = quantity.comparison
-                if not isinstance(rule, Footprint) or rule.topic != topic or (rule.is_time and not is_one_machine):
-                    continue
+            for quantity, rule in judged:
                 found = _changed(quantity, rule, *sides)
                 if found:
                     kind, direction, text = found
                     node = case.record.nodeid
-                    yield (
-                        case.record,
-                        Change(topic=topic, kind=kind, direction=direction, case_id=key, nodeid=node, text=text),
-                    )
+                    change = Change(topic=topic, kind=kind, direction=direction, case_id=key, nodeid=node, text=text)
+                    yield case.record, change
 
 
 def _changed(
@@ -44,7 +41,10 @@ def _changed(
     """Return kind, direction and text of a change, from the readings of each run; `None` if there is none."""
     if rule.is_time and {read(it, "session.engines") for it in base} != {read(it, "session.engines") for it in current}:
         return None
-    before, after = ([found for it in side if (found := quantity.readings(it))] for side in (base, current))
+    # a run that lacks a time is left out; memory has to be known of every run
+    before, after = (
+        [found for it in side if (found := quantity.readings(it)) or not rule.is_time] for side in (base, current)
+    )
     if not before or not after:
         return None
     paths = [path for path in before[0] if all(path in each for each in (*before, *after))]
@@ -64,4 +64,4 @@ def _changed(
 
 def _text(quantity: Quantity, rule: Footprint, old: float, new: float) -> str:
     change = f"{100 * (new / old - 1):+.1f} %" if old else "from nothing"
-    return f"{quantity.label} {old / rule.unit.per:.1f} -> {new / rule.unit.per:.1f} {rule.unit} ({change})"
+    return f"{quantity.label} {old / rule.scale.per:.1f} -> {new / rule.scale.per:.1f} {rule.scale.unit} ({change})"
