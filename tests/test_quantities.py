@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -143,5 +144,9 @@ def test_one_more_row_is_compared(more: Project) -> None:
 
 def test_one_more_row_is_documented(more: Project) -> None:
     docs = Path(__file__).parents[1] / "docs"
-    shown = python(more, f"sys.path.insert(0, {str(docs)!r})\nimport conf\nprint(conf.quantities_page())")
+    pages = "print(conf.quantities_page() + conf.model_list_tables()['expect'])"
+    shown = python(more, f"sys.path.insert(0, {str(docs)!r})\nimport conf\n{pages}")
     assert "| `extra_s` | s | an extra measurement | `ortperf.extra` | `extra_limit_s` | creation |\n" in shown
+    assert "| `extra_limit_s` | a number above 0 | At most this: an extra measurement, in s. |\n" in shown
+    schema = json.loads(python(more, "from pytest_ortperf.cli import main\nmain(['schema'])"))
+    assert schema["$defs"]["expect"]["properties"]["extra_limit_s"]["type"] == "number"

@@ -14,7 +14,6 @@ from pytest_ortperf.quantities import QUANTITIES, Quantity
 TIMINGS = ("host", "bound", "bound+copies", "graph")
 """What a limit on latency can be about; without it, it is about the headline."""
 
-
 _FIRST = ("p50_ms", "p90_ms", "p95_ms", "p99_ms", "mean_ms", "max_ms", "throughput", "gpu_memory_mib")
 """What messages name first; the rest follows in the order of the quantities."""
 
