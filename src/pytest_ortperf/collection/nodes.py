@@ -35,10 +35,10 @@ class ModelCollector(pytest.Collector):
 
     def collect(self) -> Iterator[pytest.Item]:
         cases = [(case.label, case) for case in model_cases(self.model, self.run.settings.axes)]
-        for case in named(cases, self._chosen, self):
+        for label, case in named(cases, self._chosen, self):
             # as text: pytest 9.2 splits it at the bracket, as it does where it looks an id up
-            nodeid = f"{self.nodeid}::{case.label}"
-            yield CaseItem.from_parent(self, name=case.label, nodeid=nodeid, case=case, run=self.run)
+            nodeid = f"{self.nodeid}::{label}"
+            yield CaseItem.from_parent(self, name=label, nodeid=nodeid, case=case, run=self.run)
 
 
 class _ModelSource(pytest.Collector):
@@ -54,10 +54,8 @@ class _ModelSource(pytest.Collector):
         self.run.register_tags(tag for model in models for tag in model.tags)
         chosen = self._chosen()
         return [
-            ModelCollector.from_parent(
-                self, name=model.name, model=model, run=self.run, chosen=chosen.get(model.name, ())
-            )
-            for model in named([(model.name, model) for model in models], chosen, self)
+            ModelCollector.from_parent(self, name=name, model=model, run=self.run, chosen=chosen.get(name, ()))
+            for name, model in named([(model.name, model) for model in models], chosen, self)
         ]
 
     def _chosen(self) -> dict[str, set[str]]:
