@@ -198,7 +198,7 @@ class Model:
     symbolic_shapes: bool = False
     """Whether shapes are inferred symbolically before the session is created."""
 
-    fp16: Fp16Rule = field(default_factory=Fp16Rule)
+    fp16: Fp16Rule = Fp16Rule()
     tags: tuple[str, ...] = ()
     tolerances: tuple[ToleranceRule, ...] = ()
     inputs: Mapping[str, InputRule] = field(default_factory=lambda: EMPTY)

@@ -31,7 +31,7 @@ class ModelCollector(pytest.Collector):
         self._chosen = chosen
         self.extra_keyword_matches.add(model.name)
         for tag in model.tags:
-            self.add_marker(tag)
+            self.add_marker(run.tags[tag])
 
     def collect(self) -> Iterator[pytest.Item]:
         cases = [(case.label, case) for case in model_cases(self.model, self.run.settings.axes)]
