@@ -1,32 +1,34 @@
 """What collecting costs: 10,000 cases beside pytest's own parametrised functions, and the plugin where it is not used.
 
-All sides in turns, as whole commands.
+Model lists of each form, as many models with one case each or fewer with more. All sides in turns, as whole commands.
 """
 
 from __future__ import annotations
 
 import functools
-import json
 import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import distributions
 from pathlib import Path
 
+from collection_projects import FORMS, Project, splits, write_functions, write_list
 from measuring import Finished, Report, Target, in_turns, parser, ratio, run_command, spread, table
 
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q")
-OURS, THEIRS = "cases of a model list", "pytest's parametrised functions"
+NEEDED = frozenset({"pytest-ortperf", "pytest-xdist", "pytest-forked"})
+"""Distributions whose plugins run: each side has all of them."""
+
+THEIRS = "pytest's parametrised functions"
+START, THEIR_START = "one case alone", "one function alone"
 PRESENT, BLOCKED = "plugin installed, not asked for", "plugin blocked"
 RATIO_LIMIT, PEAK_LIMIT_MIB, COST_LIMIT_MS = 2.0, 150.0, 30.0
 
-FUNCTIONS = """import pytest
-
-
-@pytest.mark.parametrize("number", range({cases}))
-def test_case(number):
-    pass
-"""
+COLLECTING_TEXT = (
+    "`pytest --collect-only -q` of {cases} cases, {rounds} rounds in turns, without plugins that this one does not "
+    "need ({left_out}). A ratio less start leaves out what one case, or one function, takes alone."
+)
 FOREIGN_TEXT = (
     "`pytest -q` in a project with one test of its own, {rounds} rounds in turns; the median difference is "
     "{wall:.1f} ms, of the CPU times {cpu:.1f} ms."
@@ -41,18 +43,42 @@ def pytest_unconfigure():
 """
 
 
-def write_projects(folder: Path, cases: int) -> dict[str, Path]:
-    """Write a project a side; return their folders."""
-    projects = {name: folder / name for name in ("list", "functions", "foreign")}
-    for project in projects.values():
-        project.mkdir()
-        (project / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-    entries = [{"name": f"model{number}", "path": f"model{number}.onnx"} for number in range(cases)]
-    (projects["list"] / "models.json").write_text(json.dumps({"models": entries}), encoding="utf-8")
-    (projects["functions"] / "test_cases.py").write_text(FUNCTIONS.format(cases=cases), encoding="utf-8")
-    (projects["foreign"] / "test_foreign.py").write_text(FOREIGN_TEST, encoding="utf-8")
-    (projects["foreign"] / "conftest.py").write_text(FOREIGN_CONFTEST, encoding="utf-8")
+def write_projects(folder: Path, cases: int) -> dict[str, Project]:
+    """Write what is collected, the functions first; return it by what it is called."""
+    projects = {THEIRS: write_functions(folder / "functions", cases)}
+    for form in FORMS:
+        for models, each in splits(cases):
+            name = f"{form} list, {models:,} models x {each}"
+            projects[name] = write_list(folder / f"{form}{each}", form, models, each)
+    projects[START] = write_list(folder / "one_case", "rich", 1, 1)
+    projects[THEIR_START] = write_functions(folder / "one_function", 1)
     return projects
+
+
+def write_foreign(folder: Path) -> Path:
+    """Write a project that does not use the plugin; return its folder."""
+    project = folder / "foreign"
+    project.mkdir()
+    (project / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    (project / "test_foreign.py").write_text(FOREIGN_TEST, encoding="utf-8")
+    (project / "conftest.py").write_text(FOREIGN_CONFTEST, encoding="utf-8")
+    return project
+
+
+def other_plugins() -> list[str]:
+    """Return the plugins of this environment that the plugin measured does not need.
+
+    One that shuffles or watches items costs each side the same, which brings the ratio nearer to 1.
+    """
+    entries = (entry for each in distributions() if each.name not in NEEDED for entry in each.entry_points)
+    return sorted(entry.name for entry in entries if entry.group == "pytest11")
+
+
+def collect(project: Project, without: Sequence[str]) -> Finished:
+    """Collect a project."""
+    blocked = [option for name in without for option in ("-p", f"no:{name}")]
+    expected = f"{project.cases} test{'s' if project.cases > 1 else ''} collected"
+    return run_pytest(project.folder, [*blocked, "--collect-only", *project.options], expected)
 
 
 def run_pytest(folder: Path, options: Sequence[str], expected: str) -> Finished:
@@ -70,20 +96,31 @@ def imported(output: str) -> str:
 
 
 def collecting_table(runs: Mapping[str, list[Finished]]) -> str:
-    """Return wall time, ratio and peak memory of both collections."""
-    seconds = {name: [run.seconds for run in done] for name, done in runs.items()}
+    """Return wall times, ratios and peak memory of all collections."""
     rows = [
         [
             name,
-            f"{statistics.median(values):.2f}",
-            spread(values, 2),
-            f"{ratio(values, seconds[THEIRS]):.2f}",
-            f"{ratio(_cpu(runs[name]), _cpu(runs[THEIRS])):.2f}",
-            f"{max(run.peak_mib for run in runs[name]):.0f}",
+            f"{statistics.median(_seconds(done)):.2f}",
+            spread(_seconds(done), 2),
+            f"{ratio(_seconds(done), _seconds(runs[THEIRS])):.2f}",
+            f"{ratio(_cpu(done), _cpu(runs[THEIRS])):.2f}",
+            _ratio_less_start(runs, name),
+            f"{max(run.peak_mib for run in done):.0f}",
         ]
-        for name, values in seconds.items()
+        for name, done in runs.items()
     ]
-    return table(["", "median, s", "spread, s", "ratio", "ratio of CPU times", "peak memory, MiB"], rows)
+    return table(
+        ["", "median, s", "spread, s", "ratio", "of CPU times", "of those less start", "peak memory, MiB"], rows
+    )
+
+
+def _ratio_less_start(runs: Mapping[str, list[Finished]], name: str) -> str:
+    if name in {START, THEIR_START}:
+        return "-"
+    own_start = _cpu(runs[THEIR_START if name == THEIRS else START])
+    own = [whole - start for whole, start in zip(_cpu(runs[name]), own_start, strict=True)]
+    theirs = [whole - start for whole, start in zip(_cpu(runs[THEIRS]), _cpu(runs[THEIR_START]), strict=True)]
+    return f"{ratio(own, theirs):.2f}"
 
 
 def foreign_table(runs: Mapping[str, list[Finished]]) -> str:
@@ -120,9 +157,10 @@ def _heavy(runs: Sequence[Finished]) -> set[str]:
 
 
 def targets(collecting: Mapping[str, list[Finished]], foreign: Mapping[str, list[Finished]]) -> list[Target]:
-    """Return the promises."""
-    times = ratio(_seconds(collecting[OURS]), _seconds(collecting[THEIRS]))
-    peak = max(run.peak_mib for run in collecting[OURS])
+    """Return the promises; those of collection are about each list."""
+    lists = [done for name, done in collecting.items() if name not in {THEIRS, START, THEIR_START}]
+    times = max(ratio(_seconds(done), _seconds(collecting[THEIRS])) for done in lists)
+    peak = max(run.peak_mib for done in lists for run in done)
     cost = cost_ms(_seconds(foreign[PRESENT]), _seconds(foreign[BLOCKED]))
     # other plugins of the environment, such as those of a developer, may have imported some already
     heavy = sorted(_heavy(foreign[PRESENT]) - _heavy(foreign[BLOCKED]))
@@ -145,20 +183,17 @@ def main() -> int:
     report = Report("Collection")
     with tempfile.TemporaryDirectory(prefix="ortperf-collection-") as temporary:
         projects = write_projects(Path(temporary), given.cases)
-        options = ("--collect-only", "--ortperf-mode=validate", "--ortperf-ep=cpu")
-        collected = f"{given.cases} tests collected"
-        collecting_sides: dict[str, Callable[[], Finished]] = {
-            OURS: functools.partial(run_pytest, projects["list"], options, collected),
-            THEIRS: functools.partial(run_pytest, projects["functions"], ("--collect-only",), collected),
-        }
+        foreign_project = write_foreign(Path(temporary))
+        without = other_plugins()
+        collecting_sides = {name: functools.partial(collect, project, without) for name, project in projects.items()}
         foreign_sides: dict[str, Callable[[], Finished]] = {
-            PRESENT: functools.partial(run_pytest, projects["foreign"], (), "1 passed"),
-            BLOCKED: functools.partial(run_pytest, projects["foreign"], ("-p", "no:ortperf"), "1 passed"),
+            PRESENT: functools.partial(run_pytest, foreign_project, (), "1 passed"),
+            BLOCKED: functools.partial(run_pytest, foreign_project, ("-p", "no:ortperf"), "1 passed"),
         }
         collecting = in_turns(collecting_sides, given.repeat)
         foreign = in_turns(foreign_sides, given.foreign_repeat)
     report.sections = [
-        f"`pytest --collect-only -q` of {given.cases} cases, {given.repeat} rounds in turns.",
+        COLLECTING_TEXT.format(cases=given.cases, rounds=given.repeat, left_out=", ".join(without) or "there are none"),
         collecting_table(collecting),
         FOREIGN_TEXT.format(
             rounds=given.foreign_repeat,

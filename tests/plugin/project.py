@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,10 +105,12 @@ class Project:
         assert result.exit_code == 0, result.out + result.err
         return [line for line in result.out.splitlines() if "::" in line]
 
-    def collection(self, *args: str | os.PathLike[str], mode: str | None = "validate") -> Result:
+    def collection(
+        self, *args: str | os.PathLike[str], mode: str | None = "validate", plugins: Sequence[object] = ()
+    ) -> Result:
         """Collect in this process; no model is opened and no case run."""
         done = self._pytester.runpytest_inprocess(
-            *PLAIN, "--collect-only", "-q", *([f"--ortperf-mode={mode}"] if mode else []), *args
+            *PLAIN, "--collect-only", "-q", *([f"--ortperf-mode={mode}"] if mode else []), *args, plugins=plugins
         )
         return Result(int(done.ret), done.stdout.str(), done.stderr.str())
 

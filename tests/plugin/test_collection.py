@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -245,6 +246,27 @@ def test_a_path_may_go_up_and_a_list_have_any_ending(
     (project.path / "sub").mkdir()
     monkeypatch.chdir(project.path / "sub")
     assert project.collect(f"--ortperf-models={path}") == [expected]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize(("chosen", "exit_code"), [("models.json::a", 0), ("models.json::b", 4)])
+def test_collecting_leaves_garbage_collection_as_it_was(
+    project: Project, chosen: str, exit_code: int, *, enabled: bool
+) -> None:
+    project.models("a")
+    during = []
+
+    class Watching:
+        @pytest.hookimpl
+        def pytest_collectstart(self) -> None:
+            during.append(gc.isenabled())
+
+    (gc.enable if enabled else gc.disable)()
+    try:
+        result = project.collection("--ortperf-ep=cpu", chosen, plugins=[Watching()])
+        assert (result.exit_code, set(during), gc.isenabled()) == (exit_code, {False}, enabled)
+    finally:
+        gc.enable()
 
 
 def test_an_inactive_plugin_adds_nothing_and_imports_nothing_heavy(project: Project) -> None:

@@ -89,9 +89,7 @@ class ModelDefaults:
     ] = None
     """`""` is none."""
 
-    fp16: Annotated[Fp16Rule, FP16, "How to convert the model to fp16; an entry's replaces the default."] = field(
-        default_factory=Fp16Rule
-    )
+    fp16: Annotated[Fp16Rule, FP16, "How to convert the model to fp16; an entry's replaces the default."] = Fp16Rule()
     tags: Annotated[
         tuple[str, ...],
         distinct(TAG),

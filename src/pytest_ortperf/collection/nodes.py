@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,14 +32,14 @@ class ModelCollector(pytest.Collector):
         self._chosen = chosen
         self.extra_keyword_matches.add(model.name)
         for tag in model.tags:
-            self.add_marker(tag)
+            self.add_marker(run.tags[tag])
 
     def collect(self) -> Iterator[pytest.Item]:
         cases = [(case.label, case) for case in model_cases(self.model, self.run.settings.axes)]
-        for case in named(cases, self._chosen, self):
+        for label, case in named(cases, self._chosen, self):
             # as text: pytest 9.2 splits it at the bracket, as it does where it looks an id up
-            nodeid = f"{self.nodeid}::{case.label}"
-            yield CaseItem.from_parent(self, name=case.label, nodeid=nodeid, case=case, run=self.run)
+            nodeid = f"{self.nodeid}::{label}"
+            yield CaseItem.from_parent(self, name=label, nodeid=nodeid, case=case, run=self.run)
 
 
 class _ModelSource(pytest.Collector):
@@ -54,10 +55,8 @@ class _ModelSource(pytest.Collector):
         self.run.register_tags(tag for model in models for tag in model.tags)
         chosen = self._chosen()
         return [
-            ModelCollector.from_parent(
-                self, name=model.name, model=model, run=self.run, chosen=chosen.get(model.name, ())
-            )
-            for model in named([(model.name, model) for model in models], chosen, self)
+            ModelCollector.from_parent(self, name=name, model=model, run=self.run, chosen=chosen.get(name, ()))
+            for name, model in named([(model.name, model) for model in models], chosen, self)
         ]
 
     def _chosen(self) -> dict[str, set[str]]:
@@ -105,6 +104,17 @@ class Collecting:
         self._run = run
         self._sources = set(run.settings.models)
         self._sources_given = options.given(run.config, "models") is not None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection(self) -> Generator[None, object, object]:
+        # models and nodes live to the end: looking for garbage among ever more of them takes a third of the time
+        was_enabled = gc.isenabled()
+        gc.disable()
+        try:
+            return (yield)
+        finally:
+            if was_enabled:
+                gc.enable()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

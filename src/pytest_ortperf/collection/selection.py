@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,15 +48,18 @@ def chosen_below(config: pytest.Config, path: Path) -> tuple[str, ...]:
     return tuple(config.stash.get(_chosen_key, {}).get(path, ()))
 
 
-def named(found: Sequence[tuple[str, T]], names: Iterable[str], collector: pytest.Collector) -> list[T]:
+def named(
+    found: Sequence[tuple[str, T]], names: Collection[str], collector: pytest.Collector
+) -> Sequence[tuple[str, T]]:
     """Return those of the found that are named, all where no name is given.
 
     Raises:
         pytest.Collector.CollectError: If a name is none of them.
     """
-    wanted = set(names)
-    unknown = sorted(wanted - {name for name, _ in found})
+    if not names:
+        return found
+    unknown = sorted(set(names) - {name for name, _ in found})
     if unknown:
         near = difflib.get_close_matches(unknown[0], [name for name, _ in found], n=3, cutoff=0)
         raise collector.CollectError(f"{collector.nodeid} has no {unknown[0]!r}; near it are {', '.join(near)}")
-    return [each for name, each in found if name in wanted or not wanted]
+    return [(name, each) for name, each in found if name in names]

@@ -49,8 +49,8 @@ class CaseItem(pytest.Item):
         super().__init__(**kwargs)
         self.case = case
         self.run = run
-        self.extra_keyword_matches.update((case.provider.name, case.provider.full_name, case.mode))
-        self.extra_keyword_matches.add(case.precision or "as-given")
+        precision = case.precision or "as-given"
+        self.extra_keyword_matches.update((case.provider.name, case.provider.full_name, case.mode, precision))
         for condition in case.model.skip:
             if applies(condition, case):
                 self.add_marker(pytest.mark.skip(reason=condition.reason))

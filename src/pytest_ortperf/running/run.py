@@ -32,7 +32,8 @@ class Run:
         self.config = config
         self.settings: RunSettings = read_settings(config)
         self.forked_problem = pytest_forked_problem(config)
-        self._tags: set[str] = set()
+        self.tags: dict[str, pytest.MarkDecorator] = {}
+        """The marker of each tag that is registered, for all models that have it."""
 
     @cached_property
     def journal(self) -> Journal:
@@ -61,9 +62,9 @@ class Run:
 
     def register_tags(self, tags: Iterable[str]) -> None:
         """Make tags known markers, so that `-m` and `--strict-markers` take them."""
-        for tag in set(tags) - self._tags:
+        for tag in set(tags) - self.tags.keys():
             self.config.addinivalue_line("markers", f"{tag}: tag of the model list")
-            self._tags.add(tag)
+            self.tags[tag] = getattr(pytest.mark, tag)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:

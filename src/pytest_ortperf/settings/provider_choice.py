@@ -14,8 +14,6 @@ from pytest_ortperf.cases.providers import CPU, PROVIDERS, Provider, find_provid
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.execution.session.plugin_packages import PluginError, installed_plugins, plugin_library
 from pytest_ortperf.execution.session.probe import ProbeVerdict, Question, compiled_in, probe
-from pytest_ortperf.execution.trtexec.tool import NAME as TRTEXEC
-from pytest_ortperf.execution.trtexec.tool import ToolError, find_tool
 from pytest_ortperf.records.environment.distributions import onnxruntime_distributions
 from pytest_ortperf.settings import options
 from pytest_ortperf.settings.option_table import pairs
@@ -53,12 +51,14 @@ def settle_providers(config: pytest.Config) -> None:
 
 def settle_trtexec(config: pytest.Config, asked: Iterable[Provider]) -> dict[str, str]:
     """Find the program trtexec and hand it on to all cases; return why it cannot be used, by its short name."""
-    if not any(row.runner == TRTEXEC for row in asked):
+    if not any(row.runner == "trtexec" for row in asked):
         return {}
+    from pytest_ortperf.execution.trtexec.tool import NAME, ToolError, find_tool
+
     try:
         tool = find_tool(options.read(config, "trtexec"), options.read(config, "workspace"))
     except ToolError as error:
-        return {TRTEXEC: str(error)}
+        return {NAME: str(error)}
     options.share_with_workers(config, TRTEXEC_TOOL, tool.as_builtins())
     return {}
 
