@@ -51,6 +51,10 @@ def _joined_options(
     return {name: {**default.get(name, {}), **own.get(name, {})} for name in {**default, **own}}
 
 
+PLAIN_FP16 = Fp16Rule()
+"""Of most models: one object for all of them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelDefaults:
     """What a list can say of all its models, by `defaults`, and each entry of its own."""
@@ -89,7 +93,7 @@ class ModelDefaults:
     ] = None
     """`""` is none."""
 
-    fp16: Annotated[Fp16Rule, FP16, "How to convert the model to fp16; an entry's replaces the default."] = Fp16Rule()
+    fp16: Annotated[Fp16Rule, FP16, "How to convert the model to fp16; an entry's replaces the default."] = PLAIN_FP16
     tags: Annotated[
         tuple[str, ...],
         distinct(TAG),
