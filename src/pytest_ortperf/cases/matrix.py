@@ -31,6 +31,13 @@ class Case:
     """`fp16` where asked; `None` is the model as given."""
 
     dims: Dims = ()
+    assumed: Dims = ()
+    """Sizes that nobody gave, of dimensions that need one; they are no part of the id."""
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """All sizes by dimension, those that were given over those that were assumed."""
+        return {**dict(self.assumed), **dict(self.dims)}
 
     @property
     def id(self) -> CaseId:

@@ -21,6 +21,7 @@ from pytest_ortperf.execution.measure import BenchmarkContext, measure
 from pytest_ortperf.execution.model.precision import PreparedModel, prepare_model, second_try
 from pytest_ortperf.execution.profile.operator_profile import note_operators
 from pytest_ortperf.execution.record_builder import RecordBuilder
+from pytest_ortperf.execution.session.assumed_shapes import assume_shapes, lacks_sizes
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.execution.session.engine_cache import engines_of
 from pytest_ortperf.execution.session.inspection import keep_files
@@ -118,6 +119,15 @@ class Execution:
     def _prepare(self) -> None:
         with self.facts.entering("precision" if self.case.precision else "model"):
             self._use(prepare_model(self.case, self.settings, trtexec_version=self._trtexec_version()))
+        self._assume_shapes()
+
+    def _assume_shapes(self) -> None:
+        prepared = self._require_prepared()
+        if not lacks_sizes(self.case, prepared, self.settings):
+            return
+        with self.facts.entering("inputs"):
+            self.case = assume_shapes(self.case, prepared, self.settings, self.hooks)
+        self.facts.assumed_dims = dict(self.case.assumed)
 
     def _trtexec_version(self) -> str | None:
         """Return the version of TensorRT where trtexec runs the case."""

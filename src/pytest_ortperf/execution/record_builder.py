@@ -176,6 +176,7 @@ class RecordBuilder:
     session: SessionFact | None = None
     placement: Placement | None = None
     inputs: tuple[TensorFact, ...] = ()
+    assumed_dims: dict[str, int] = field(default_factory=dict)
     latencies: tuple[Latency, ...] = ()
     refused_timings: dict[str, str] = field(default_factory=dict)
     timing_notes: dict[str, str] = field(default_factory=dict)

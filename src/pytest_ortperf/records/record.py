@@ -96,6 +96,9 @@ class TensorFact:
     origin: str
     """Of inputs: `stored` or `generated`; of outputs `computed`."""
 
+    assumed_axes: tuple[int, ...] = ()
+    """Axes whose size nobody gave: it was assumed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFact:
@@ -397,6 +400,9 @@ class Record:
     session: SessionFact | None = None
     placement: Placement | None = None
     inputs: tuple[TensorFact, ...] = ()
+    assumed_dims: Mapping[str, int] = field(default_factory=dict)
+    """Size of each dimension that nobody gave one, by its name or `INPUT.AXIS`."""
+
     latencies: tuple[Latency, ...] = ()
     """One per timing mode; the first is the headline."""
 

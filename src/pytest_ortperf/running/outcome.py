@@ -177,6 +177,7 @@ def _measured(facts: RecordBuilder | None) -> dict[str, Any]:
         "session": facts.session,
         "placement": facts.placement,
         "inputs": facts.inputs,
+        "assumed_dims": dict(facts.assumed_dims),
         "latencies": facts.latencies,
         "refused_timings": dict(facts.refused_timings),
         "timing_notes": dict(facts.timing_notes),

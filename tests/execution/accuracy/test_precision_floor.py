@@ -28,7 +28,7 @@ from pytest_ortperf.execution.accuracy.references import NotAvailable, Reference
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute
 from pytest_ortperf.execution.inputs.case_data import CaseData
-from pytest_ortperf.execution.model.model_file import inspect_precision
+from pytest_ortperf.execution.model.model_file import inspect_precision, load_graph
 from pytest_ortperf.execution.model.precision import prepare_model
 from pytest_ortperf.execution.record_builder import Journal, RecordBuilder
 
@@ -202,7 +202,7 @@ def test_an_fp32_model_that_the_provider_lowers_is_held_to_its_fp16_twin(
 
     twin = same_precision(compared)
 
-    assert inspect_precision(twin, twin.stat().st_size) == "fp16"
+    assert inspect_precision(load_graph(twin, twin.stat().st_size)) == "fp16"
     assert same_precision(dataclasses.replace(compared, precision="fp32")) == compared.case.model.path
     with pytest.raises(NotAvailable, match="there is no bf16 variant of the model for the CPU"):
         same_precision(dataclasses.replace(compared, precision="bf16"))

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.model.model_file import check_model_file, inspect_precision, weights_precision
+from pytest_ortperf.execution.model.model_file import check_model_file, inspect_precision, load_graph, weights_precision
 
 
 def model_with(*weights: np.ndarray, op: str = "Identity", elem_type: int = TensorProto.FLOAT) -> onnx.ModelProto:
@@ -36,13 +36,13 @@ def test_the_precision_is_that_of_most_weights_else_of_inputs(model: onnx.ModelP
 def test_a_large_model_has_a_precision_too(tmp_path: Path) -> None:
     path = tmp_path / "large.onnx"
     path.write_bytes(model_with(np.zeros(3, np.float16)).SerializeToString())
-    assert inspect_precision(path, 2**31 - 1) == "fp16"
+    assert inspect_precision(load_graph(path, 2**31 - 1)) == "fp16"
 
 
 def test_a_model_with_integer_kernels_is_int8(tmp_path: Path) -> None:
     path = tmp_path / "q.onnx"
     path.write_bytes(model_with(np.zeros(3, np.float32), op="DequantizeLinear").SerializeToString())
-    assert inspect_precision(path, path.stat().st_size) == "int8"
+    assert inspect_precision(load_graph(path, path.stat().st_size)) == "int8"
 
 
 def test_the_size_is_that_of_the_file(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_cut_model_is_told_with_its_size(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(model_with(np.zeros(99, np.float32)).SerializeToString()[:50])
     with pytest.raises(CaseError) as caught:
-        inspect_precision(path, 50)
+        load_graph(path, 50)
     assert str(caught.value) == (
         f"{path} is no ONNX model, or is cut short (50 bytes): it does not parse; write or download it again"
     )

@@ -30,6 +30,7 @@ from pytest_ortperf.execution.bisection.sessions import Answer, Computed, Sessio
 from pytest_ortperf.execution.bisection.smallest import Part, PartTrial, Smallest, Suspicion, suspicion, write_data
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.model.precision import prepare_model
+from pytest_ortperf.execution.session.assumed_shapes import assume_shapes
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.records.bisection import Bisection
 
@@ -178,9 +179,10 @@ def find_part(search: Search) -> tuple[Bisection, Part | None]:
 
 class _Finder:
     def __init__(self, search: Search, work: Path) -> None:
-        self._search = search
         # held on to, because it keeps the model's file from being evicted
         self._prepared = prepare_model(search.case, search.settings)
+        case = assume_shapes(search.case, self._prepared, search.settings, search.hooks)
+        self._search = search = dataclasses.replace(search, case=case)
         source = Path(self._prepared.source)
         reference = search.settings.given.reference_model or search.case.model.path
         self._graph = Graph(source)

@@ -31,6 +31,7 @@ from pytest_ortperf.execution.machine.devices import nvml_gpus
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims
 from pytest_ortperf.execution.model.model_hash import external_files
 from pytest_ortperf.execution.model.precision import PreparedModel, prepare_model
+from pytest_ortperf.execution.session.assumed_shapes import assume_shapes
 from pytest_ortperf.execution.session.creation import requested_providers
 from pytest_ortperf.execution.session.session_config import session_config_of
 from pytest_ortperf.records.environment.host import collect_environment
@@ -155,6 +156,8 @@ def write_bug_report(search: Search, *, smallest: bool = False) -> BugReport:
     """
     search.folder.mkdir(parents=True, exist_ok=True)
     prepared = prepare_model(search.case, search.settings)
+    case = assume_shapes(search.case, prepared, search.settings, search.hooks)
+    search = dataclasses.replace(search, case=case)
     content = _smallest(search, prepared) if smallest else _whole(search, prepared)
     _write_data(search, content, prepared)
     status, text = _try(search)

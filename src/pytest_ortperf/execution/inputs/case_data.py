@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,11 @@ import onnxruntime
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs
+from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs, rule_for
 from pytest_ortperf.execution.inputs.stored_data import DataSet, find_data_sets, read_inputs, read_outputs
 from pytest_ortperf.execution.inputs.tensor_types import Meta, TypeInfo, Value, as_floats, element_name, parse_type
 from pytest_ortperf.execution.inputs.tensor_values import values_hash
-from pytest_ortperf.execution.model.model_dimensions import fixes_dims
+from pytest_ortperf.execution.model.model_dimensions import dimension_key, fixes_dims
 from pytest_ortperf.records.record import TensorFact
 
 GIVEN = "given"
@@ -133,6 +134,9 @@ class CaseData:
     references: Mapping[str, Value] | None
     """Stored outputs; `None` if there are none."""
 
+    assumed_axes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """By input, the axes whose size nobody gave."""
+
 
 def case_data(session: onnxruntime.InferenceSession, case: Case, settings: ExecutionSettings) -> Iterator[CaseData]:
     """Yield the data sets of a case, read or generated one by one; at least one.
@@ -155,11 +159,8 @@ def case_data(session: onnxruntime.InferenceSession, case: Case, settings: Execu
 
 
 def _found_data(session: onnxruntime.InferenceSession, case: Case, settings: ExecutionSettings) -> Iterator[CaseData]:
-    folder = case.model.test_data
-    if case.precision == "fp16" and case.model.test_data_fp16 is not None:
-        folder = case.model.test_data_fp16
-    stored = folder is not None and _stored_wanted(case, settings)
-    if stored and folder is not None:
+    folder = _data_folder(case)
+    if folder is not None and _stored_wanted(case, settings):
         for data_set in find_data_sets(folder):
             yield _stored(session, case, data_set)
     elif settings.input_source == "zoo":
@@ -169,8 +170,21 @@ def _found_data(session: onnxruntime.InferenceSession, case: Case, settings: Exe
             stage="inputs",
             kind="input error",
         )
-    if settings.input_source != "zoo" and (settings.seeds or not stored):
+    if generates_inputs(case, settings):
         yield from _seeded(session, case, settings)
+
+
+def generates_inputs(case: Case, settings: ExecutionSettings) -> bool:
+    """Whether inputs of a case are generated, alone or beside stored ones."""
+    stored = _data_folder(case) is not None and _stored_wanted(case, settings)
+    wanted = settings.input_source != "zoo" and (bool(settings.seeds) or not stored)
+    return wanted and settings.given.inputs is None
+
+
+def _data_folder(case: Case) -> Path | None:
+    if case.precision == "fp16" and case.model.test_data_fp16 is not None:
+        return case.model.test_data_fp16
+    return case.model.test_data
 
 
 def _seeded(session: onnxruntime.InferenceSession, case: Case, settings: ExecutionSettings) -> Iterator[CaseData]:
@@ -205,13 +219,30 @@ def _stored(session: onnxruntime.InferenceSession, case: Case, data_set: DataSet
 def _generated(session: onnxruntime.InferenceSession, case: Case, settings: ExecutionSettings, seed: int) -> CaseData:
     # static ones are in the inputs' shapes already
     dims = {} if fixes_dims(case, settings) else dict(case.dims)
-    inputs = generate_inputs(session.get_inputs(), model=case.model, dims=dims, seed=seed)
+    metas = session.get_inputs()
+    inputs = generate_inputs(metas, model=case.model, dims=dims, assumed=dict(case.assumed), seed=seed)
     references = None
     if case.model.stored_outputs and settings.input_source != "random" and not case.dims:
         outputs = DataSet(name=GENERATED, path=case.model.path.parent, inputs=(), outputs=case.model.stored_outputs)
         references = read_outputs(outputs, session.get_outputs(), case.model)
     name = f"{GENERATED} (seed {seed})"
-    return CaseData(name=name, origin=GENERATED, inputs=inputs, references=references)
+    return CaseData(
+        name=name,
+        origin=GENERATED,
+        inputs=inputs,
+        references=references,
+        assumed_axes=_assumed_axes(metas, case),
+    )
+
+
+def _assumed_axes(metas: Sequence[Meta], case: Case) -> dict[str, tuple[int, ...]]:
+    assumed = dict(case.assumed).keys() - dict(case.dims).keys()
+    axes = {
+        meta.name: tuple(n for n, dim in enumerate(meta.shape) if dimension_key(meta.name, n, dim) in assumed)
+        for meta in metas
+        if rule_for(case.model.inputs, meta.name).shape is None
+    }
+    return {name: found for name, found in axes.items() if found}
 
 
 def tensor_facts(data: CaseData) -> tuple[TensorFact, ...]:
@@ -222,6 +253,7 @@ def tensor_facts(data: CaseData) -> tuple[TensorFact, ...]:
             dtype=str(value.dtype) if isinstance(value, np.ndarray) else type(value).__name__,
             shape=tuple(int(size) for size in value.shape) if isinstance(value, np.ndarray) else None,
             origin=data.origin,
+            assumed_axes=data.assumed_axes.get(name, ()),
         )
         for name, value in data.inputs.items()
     )

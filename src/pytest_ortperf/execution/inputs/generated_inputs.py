@@ -18,9 +18,11 @@ import numpy as np
 from pytest_ortperf.cases.dimensions import wrong_text
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.rules import InputRule
+from pytest_ortperf.cases.model import EMPTY, InputRule, Model
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.inputs.number_ranges import RangeError, floats, integers, is_integer
 from pytest_ortperf.execution.inputs.tensor_types import Array, Meta, TypeInfo, Value, parse_type
+from pytest_ortperf.execution.model.model_dimensions import dimension_key
 
 _SLICE = re.compile(r"(-?\d+)?\s*:\s*(-?\d+)?\s*(?::\s*(-?\d+)?)?")
 _NO_RULE = InputRule()
@@ -69,7 +71,15 @@ _SEQUENCE_SHAPE = (2,)
 """Of the one tensor in a generated sequence: ONNX Runtime does not tell the shape of its elements."""
 
 
-def generate_inputs(metas: Sequence[Meta], *, model: Model, dims: Mapping[str, int], seed: int) -> dict[str, Value]:
+def generate_inputs(
+    metas: Sequence[Meta],
+    *,
+    model: Model,
+    dims: Mapping[str, int],
+    seed: int,
+    assumed: Mapping[str, int] = EMPTY,
+    check: bool = True,
+) -> dict[str, Value]:
     """Return one value per input, the same for the same seed on every machine.
 
     Floats are uniform in [-1, 1): with both signs a lost sign, a wrong ReLU or a swapped axis shows in the
@@ -82,8 +92,10 @@ def generate_inputs(metas: Sequence[Meta], *, model: Model, dims: Mapping[str, i
     Args:
         metas: What `InferenceSession.get_inputs` returns.
         model: Gives the rules.
-        dims: Values of symbolic dimensions; one without a value, or without a name, becomes 1.
+        dims: Values of dimensions, by name or `INPUT.AXIS`.
         seed: Any integer of 0 or more.
+        assumed: Sizes of dimensions that `dims` lacks; what is in neither becomes 1.
+        check: Whether a name that no input has is an error.
 
     Returns:
         Arrays of the declared dtype and shape; a list of one array for a sequence, a value for an optional.
@@ -91,12 +103,14 @@ def generate_inputs(metas: Sequence[Meta], *, model: Model, dims: Mapping[str, i
     Raises:
         CaseError: If `dims` has a name no input has, a rule cannot be met, or a type has no generator.
     """
-    _check_dims(metas, dims)
+    if check:
+        _check_dims(metas, dims)
+    sizes = {**assumed, **dims}
     values: dict[str, Value] = {}
     for meta in metas:
         rng = np.random.default_rng([seed, zlib.crc32(meta.name.encode())])
         try:
-            values[meta.name] = _generate(meta, rule_for(model.inputs, meta.name), dims, rng)
+            values[meta.name] = _generate(meta, rule_for(model.inputs, meta.name), sizes, rng)
         except RangeError as error:
             raise _error(f"input '{meta.name}': {error}") from error
         except MemoryError as error:
@@ -112,7 +126,11 @@ def _generate(meta: Meta, rule: InputRule, dims: Mapping[str, int], rng: np.rand
     tensor = info.inner if in_sequence else info
     if tensor is None or tensor.kind != "tensor" or tensor.dtype is None:
         raise RangeError(f'no {meta.type} can be generated; give stored inputs with "test_data" in the model list')
-    declared = _SEQUENCE_SHAPE if in_sequence else tuple(_size(dim, dims) for dim in meta.shape)
+    declared = (
+        _SEQUENCE_SHAPE
+        if in_sequence
+        else tuple(_size(meta.name, axis, dim, dims) for axis, dim in enumerate(meta.shape))
+    )
     array = _array(tensor, declared if rule.shape is None else rule.shape, rule, rng)
     return [array] if in_sequence else array
 
@@ -131,14 +149,14 @@ def _array(info: TypeInfo, shape: tuple[int, ...], rule: InputRule, rng: np.rand
     return make(element, dtype, count, rule, rng).reshape(shape)
 
 
-def _size(dim: object, dims: Mapping[str, int]) -> int:
-    if isinstance(dim, str):
-        return dims.get(dim, 1)
-    return dim if isinstance(dim, int) and dim >= 0 else 1
+def _size(name: str, axis: int, dim: object, sizes: Mapping[str, int]) -> int:
+    key = dimension_key(name, axis, dim)
+    return sizes.get(key, 1) if key is not None else int(str(dim))
 
 
 def _check_dims(metas: Sequence[Meta], dims: Mapping[str, int]) -> None:
-    known = list(dict.fromkeys(dim for meta in metas for dim in meta.shape if isinstance(dim, str)))
+    keys = (dimension_key(meta.name, axis, dim) for meta in metas for axis, dim in enumerate(meta.shape))
+    known = list(dict.fromkeys(key for key in keys if key is not None))
     unknown = [name for name in dims if name not in known]
     if unknown:
         raise _error(wrong_text(unknown, known))

@@ -47,27 +47,30 @@ def check_model_file(path: Path, model: Model) -> int:
     return size
 
 
-def inspect_precision(path: Path, size: int) -> str | None:
-    """Return what most weights are: `fp32`, `fp16`, `bf16`, `fp64`.
-
-    A quantised model is `int8`, one with parts that a provider compiled before is `engine`.
-
-    However large the file is: tolerances and what tables say of TF32 and fp16 depend on it.
+def load_graph(path: Path, size: int) -> onnx.ModelProto:
+    """Return the model without its external data.
 
     Args:
-        path: The model; its external data is not read.
+        path: The model.
         size: Of the file, in bytes.
-
-    Returns:
-        `None` for a model without float weights.
 
     Raises:
         CaseError: Stage `model`, if the file is no ONNX model.
     """
     try:
-        model = onnx.load_model(path, load_external_data=False)
+        return onnx.load_model(path, load_external_data=False)
     except DecodeError as error:
         raise unreadable_model(path, size) from error
+
+
+def inspect_precision(model: onnx.ModelProto) -> str | None:
+    """Return what most weights are: `fp32`, `fp16`, `bf16`, `fp64`.
+
+    A quantised model is `int8`, one with parts that a provider compiled before is `engine`.
+
+    Returns:
+        `None` for a model without float weights.
+    """
     if is_ep_context(model):
         return ENGINE
     if any(node.op_type in _INTEGER_KERNELS for node in model.graph.node):

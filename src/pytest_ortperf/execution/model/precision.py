@@ -14,7 +14,6 @@ from typing import Any
 
 import onnx
 import onnxruntime
-from google.protobuf.message import DecodeError
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
@@ -22,8 +21,8 @@ from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.machine.tensorrt_libraries import preload_tensorrt, tensorrt_version
 from pytest_ortperf.execution.model.artifact_cache import MODEL, Artifact, ArtifactCache, default_folder
 from pytest_ortperf.execution.model.fp16 import CONVERTED, LARGEST, breaks_types, fp16_model, precision_error, save
-from pytest_ortperf.execution.model.model_dimensions import require_dimensions
-from pytest_ortperf.execution.model.model_file import ENGINE, check_model_file, inspect_precision, unreadable_model
+from pytest_ortperf.execution.model.model_dimensions import free_dims, require_dimensions
+from pytest_ortperf.execution.model.model_file import ENGINE, check_model_file, inspect_precision, load_graph
 from pytest_ortperf.execution.model.model_hash import content_key, external_files
 from pytest_ortperf.records.record import ModelFact
 
@@ -108,6 +107,8 @@ class PreparedModel:
     """Keep what the session reads from being evicted."""
 
     has_inferred_shapes: bool = False
+    free_dims: tuple[str, ...] = ()
+    """What the dimensions without a size of the inputs are called; see `dimension_key`."""
 
 
 def prepare_model(case: Case, settings: ExecutionSettings, *, trtexec_version: str | None = None) -> PreparedModel:
@@ -126,7 +127,7 @@ def prepare_model(case: Case, settings: ExecutionSettings, *, trtexec_version: s
     path = stored or case.model.path
     size = check_model_file(path, case.model)
     given = _as_given(path, size)
-    _require_dimensions(case, path, size)
+    require_dimensions(case, given.free_dims)
     if case.precision == "fp16" and stored is None:
         prepared = _fp16(case, settings, given, trtexec_version or _tensorrt_version(case, settings))
     else:
@@ -179,15 +180,9 @@ def cache_of(settings: ExecutionSettings) -> ArtifactCache:
 
 
 def _as_given(path: Path, size: int) -> PreparedModel:
-    fact = ModelFact(path=str(path), byte=size, precision=inspect_precision(path, size))
-    return PreparedModel(source=str(path), given=path, fact=fact)
-
-
-def _require_dimensions(case: Case, path: Path, size: int) -> None:
-    try:
-        require_dimensions(case, path)
-    except DecodeError as error:
-        raise unreadable_model(path, size) from error
+    model = load_graph(path, size)
+    fact = ModelFact(path=str(path), byte=size, precision=inspect_precision(model))
+    return PreparedModel(source=str(path), given=path, fact=fact, free_dims=free_dims(model))
 
 
 def _fp16(case: Case, settings: ExecutionSettings, given: PreparedModel, tensorrt: str | None) -> PreparedModel:

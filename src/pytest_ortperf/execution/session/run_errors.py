@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import onnxruntime
@@ -25,10 +25,22 @@ def running(facts: RecordBuilder) -> Iterator[None]:
         raise
     except Exception as error:
         raise CaseError(
-            f"the run failed: {type(error).__name__}: {str(error).strip()}",
+            f"the run failed: {type(error).__name__}: {str(error).strip()}{assumed_text(facts.assumed_dims)}",
             stage=facts.stage or "first_run",
             kind="runtime error",
         ) from error
+
+
+def assumed_text(sizes: Mapping[str, int]) -> str:
+    """Return what an error says about sizes that nobody gave, with the way out; nothing if there are none."""
+    if not sizes:
+        return ""
+    listed = ", ".join(f"{name}={size}" for name, size in sizes.items())
+    first = next((name for name, size in sizes.items() if size > 1), next(iter(sizes)))
+    return (
+        f"\nThese sizes were assumed, because nothing gives them: {listed}. If the model needs others, give them: "
+        f'--ortperf-dim={first}=N, or in the model list "dims": {{"{first}": N}} or the "shape" of an input in "inputs"'
+    )
 
 
 def wanted_outputs(session: onnxruntime.InferenceSession, case: Case) -> list[str] | None:

@@ -12,7 +12,7 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.provider_options import PROFILE_KEYS
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.generated_inputs import rule_for
-from pytest_ortperf.execution.model.model_dimensions import fixes_dims
+from pytest_ortperf.execution.model.model_dimensions import dimension_key, fixes_dims
 from pytest_ortperf.execution.model.precision import fp16_by_option
 
 _UNSPEAKABLE = frozenset(":,")
@@ -105,14 +105,14 @@ def _profile(item: InputShape, case: Case, *, generated: bool) -> list[Sizes] | 
     rule = rule_for(case.model.inputs, item.name)
     if generated and rule.shape is not None:
         return [(size, size, size) for size in rule.shape]
-    found = [_sizes(dim, case, generated=generated) for dim in item.shape]
+    found = [_sizes(item.name, axis, dim, case, generated=generated) for axis, dim in enumerate(item.shape)]
     return None if None in found else [sizes for sizes in found if sizes is not None]
 
 
-def _sizes(dim: object, case: Case, *, generated: bool) -> Sizes | None:
+def _sizes(name: str, axis: int, dim: object, case: Case, *, generated: bool) -> Sizes | None:
     if isinstance(dim, int) and dim >= 0:
         return dim, dim, dim
-    value = dict(case.dims).get(dim) if isinstance(dim, str) else None
+    value = case.sizes.get(dimension_key(name, axis, dim) or "")
     if value is None:
         return (1, 1, 1) if generated else None
     around = case.model.dim_ranges.get(str(dim))
