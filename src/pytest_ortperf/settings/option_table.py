@@ -219,7 +219,7 @@ def _fallback(text: str, flag: str, _config: pytest.Config) -> float:
 
 
 def _dims(texts: list[str], flag: str, _config: pytest.Config) -> dict[str, tuple[int, ...]]:
-    form = "NAME=VALUE[,VALUE...] with whole numbers of at least 1, such as batch=1,8"
+    form = "NAME=VALUE[,VALUE...] with whole numbers of at least 0, such as batch=1,8"
     found = {}
     for name, text in pairs(texts, flag, form):
         sizes = [word.strip() for word in text.split(",")]
@@ -276,8 +276,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("input", one_of("auto", "zoo", "random"), "inputs", default="auto", field="input_source",
            help="'zoo': stored test data only; 'random': generated inputs only; 'auto': stored where there are some"),
     Option("dim", OptionValue("NAME=VALUE[,VALUE...]", "args", read=_dims), "model", scope="selection",
-           default="the model list's, else 1",
-           help="value(s) of a symbolic dimension; several values multiply the cases; repeatable"),
+           default="the model list's, else a plausible size that the run names",
+           help="size(s) of a dimension that has none, by its name or as INPUT.AXIS; several multiply the cases; "
+                "repeatable"),
     Option("fix-dims", FLAG, "model", default="the model list's, else off",
            help="make the values of dimensions static in the sessions, so that graph optimisation and the provider "
                 "see fixed shapes"),

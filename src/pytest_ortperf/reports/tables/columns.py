@@ -187,6 +187,7 @@ def _gain(gain: str, name: str) -> Column[Measured]:
 IDENTITY: tuple[Column[Record], ...] = (
     Column("model", lambda row: row.model),
     Column("dims", lambda row: dims_text(row.dims)),
+    Column("assumed_dims", lambda row: dims_text(row.assumed_dims)),
     Column("provider", lambda row: row.provider),
     Column("precision", lambda row: row.precision),
     Column("mode", lambda row: row.mode),

@@ -53,6 +53,7 @@ def summary_lines(
     rows = sorted_rows(run)
     blocks = (
         _table(rows, width),
+        _assumed(rows, width),
         [(line, PLAIN) for line in timing_lines(rows, width)],
         [(line, PLAIN) for line in operator_lines(rows, width, verbose=verbose)],
         _failures(rows, width),
@@ -70,6 +71,28 @@ def summary_lines(
 def _table(rows: Rows, width: int) -> list[Line]:
     lines = latency_lines(rows, width)
     return [(line, BOLD if number == 0 else PLAIN) for number, line in enumerate(lines)]
+
+
+def _assumed(rows: Rows, width: int) -> list[Line]:
+    """Return which sizes nobody gave; models with the same ones on one line."""
+    found: dict[tuple[str, str], None] = {}
+    for record in rows.records:
+        if record.assumed_dims:
+            sizes = ", ".join(f"{name}={size}" for name, size in record.assumed_dims.items())
+            found[sizes, record.model] = None
+    if not found:
+        return []
+    models: dict[str, list[str]] = {}
+    for sizes, model in found:
+        models.setdefault(sizes, []).append(model)
+    name = next(iter(next(iter(models)).split("=")))
+    head = f"sizes assumed, because nothing gives them (--ortperf-dim={name}=N does):"
+    lines = [head, *(f"  {sizes}: {', '.join(names)}" for sizes, names in models.items())]
+    return [
+        (line, YELLOW)
+        for text in lines
+        for line in textwrap.wrap(text, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    ]
 
 
 def _failures(rows: Rows, width: int) -> list[Line]:
