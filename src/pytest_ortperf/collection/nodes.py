@@ -97,6 +97,15 @@ def source_id(path: Path, root: Path) -> str:
     return f"{path.name}-{digest}"
 
 
+def _beside_packages(parent: pytest.Collector) -> pytest.Collector:
+    """Return the innermost collector that is no Python package: pytest imports the package of an item it runs.
+
+    Models often lie inside the package that uses them, whose imports are nobody's business here.
+    """
+    collectors = (node for node in reversed(parent.listchain()) if isinstance(node, pytest.Collector))
+    return next(node for node in collectors if not isinstance(node, pytest.Package))
+
+
 class Collecting:
     """Collects model lists and directories; registered as a plugin where we are active."""
 
@@ -123,7 +132,9 @@ class Collecting:
         named = file_path.suffix in {".json", ".onnx"} and parent.session.isinitpath(file_path)
         if by_name or named or file_path in self._sources:
             nodeid = source_id(file_path, self._run.config.rootpath)
-            collector = ModelListFile.from_parent(parent, path=file_path, run=self._run, nodeid=nodeid)
+            collector = ModelListFile.from_parent(
+                _beside_packages(parent), path=file_path, run=self._run, nodeid=nodeid
+            )
             self._mark_forked(collector)
             return collector
         return None
@@ -133,7 +144,7 @@ class Collecting:
         if path not in self._sources:
             return None
         collector = ModelDirectory.from_parent(
-            parent, path=path, run=self._run, nodeid=source_id(path, self._run.config.rootpath)
+            _beside_packages(parent), path=path, run=self._run, nodeid=source_id(path, self._run.config.rootpath)
         )
         self._mark_forked(collector)
         return collector

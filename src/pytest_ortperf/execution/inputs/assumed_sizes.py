@@ -27,6 +27,7 @@ LADDER = (32, 64, 320, 640, 16, 8)
 """Sizes that are tried in turn where a model refuses the plausible ones with a shape error."""
 
 _IMAGE_CHANNELS = frozenset({1, 3, 4})
+_RANK_OF_STATES = 3
 _RANK_OF_IMAGES = 4
 _RANK_OF_VOLUMES = 5
 _SMALLEST_SIDE = 16
@@ -43,6 +44,7 @@ _SEQUENCE = re.compile(
     r"^(?:t|l|s)$"
 )
 _SOUND = re.compile(r"audio|wave|speech|pcm|signal|sound")
+_OF_STATE = re.compile(r"state|hidden|(?:^|_)[hc]_?(?:0|n|in|prev)?$")
 _OF_TEXT = re.compile(r"input_ids|token|text|word|char|sentence|query|context")
 _OF_A_CACHE = re.compile(r"past|cache")
 _SUM = re.compile(r"^\s*(?P<left>[\w.]+)\s*\+\s*(?P<right>[\w.]+)\s*$")
@@ -156,29 +158,52 @@ def _by_name(name: str) -> tuple[SizeKind, int] | None:
 
 def _by_place(item: FreeInput, axis: int) -> tuple[SizeKind, int]:
     """Return what an axis without a telling name is, by the rank of its input and its neighbours."""
-    rank, has_name = len(item.shape), isinstance(item.shape[axis], str)
-    is_text = bool(_OF_TEXT.search(item.name.lower())) and (item.is_integer or item.is_string)
+    rank = len(item.shape)
     if axis == 0 and rank > 1:
-        # words of one text, where the next axis is not that of the words
-        return ("sequence", TOKENS) if item.is_string and is_text and has_name else ("batch", 1)
+        return _first_axis(item)
     if _OF_A_CACHE.search(item.name.lower()) and rank >= _RANK_OF_IMAGES:
         return "past", 0
-    spatial = _spatial_axes(item)
+    return _in_image(item, axis) or _along_time(item, axis) or ("other", 1)
+
+
+def _first_axis(item: FreeInput) -> tuple[SizeKind, int]:
+    # words of one text, where a batch would have no name
+    is_words = item.is_string and isinstance(item.shape[0], str) and _OF_TEXT.search(item.name.lower())
+    return ("sequence", TOKENS) if is_words else ("batch", 1)
+
+
+def _in_image(item: FreeInput, axis: int) -> tuple[SizeKind, int] | None:
+    """Return what an axis of an image or a video is."""
+    rank, spatial = len(item.shape), _spatial_axes(item)
+    if not spatial:
+        return None
     if axis in spatial:
         return "pixels", PIXELS if rank <= _RANK_OF_IMAGES else PIXELS // 2
-    if spatial and axis == _channel_axis(item):
+    if axis == (1 if rank - 1 in spatial else rank - 1):
         return "channels", CHANNELS
-    if rank == _RANK_OF_VOLUMES and spatial:
-        return "sequence", FRAMES
-    if axis == rank - 1 and rank <= 2 and not item.is_integer and _SOUND.search(item.name.lower()):  # noqa: PLR2004
+    return "sequence", FRAMES
+
+
+def _along_time(item: FreeInput, axis: int) -> tuple[SizeKind, int] | None:
+    """Return what an axis of ids, masks, sound or features over time is."""
+    rank, is_last, name = len(item.shape), axis == len(item.shape) - 1, item.name.lower()
+    is_float = not item.is_integer and not item.is_string
+    if rank == _RANK_OF_STATES and axis == 1 and _is_state(item):
+        return "batch", 1
+    if is_float and is_last and rank < _RANK_OF_STATES and _SOUND.search(name):
         return "sequence", SOUND
     if rank == 1:
-        return ("sequence", TOKENS) if is_text and item.is_integer else ("other", 1)
-    # ids and masks, features over time; an axis with a name that says nothing may be anything
-    is_last_of_ids = item.is_integer and axis == rank - 1
-    if is_last_of_ids or (not has_name and not item.is_integer and not item.is_string and rank <= 3 and axis == 1):  # noqa: PLR2004
-        return "sequence", TOKENS
-    return "other", 1
+        return ("sequence", TOKENS) if item.is_integer and _OF_TEXT.search(name) else None
+    # an axis with a name that says nothing may be anything
+    is_time = is_float and axis == 1 and rank <= _RANK_OF_STATES and not isinstance(item.shape[axis], str)
+    return ("sequence", TOKENS) if is_time or (item.is_integer and is_last) else None
+
+
+def _is_state(item: FreeInput) -> bool:
+    """Whether an input is the state of a recurrent network: (layers, batch, hidden)."""
+    layers, _, hidden = item.shape
+    has_layers = isinstance(layers, int) and layers > 1
+    return isinstance(hidden, int) and (has_layers or bool(_OF_STATE.search(item.name.lower())))
 
 
 def _spatial_axes(item: FreeInput) -> tuple[int, ...]:
@@ -191,10 +216,6 @@ def _spatial_axes(item: FreeInput) -> tuple[int, ...]:
     sides = [item.shape[axis] for axis in axes]
     fits = all(not isinstance(side, int) or side >= _SMALLEST_SIDE for side in sides)
     return axes if fits and any(not isinstance(side, int) for side in sides) else ()
-
-
-def _channel_axis(item: FreeInput) -> int:
-    return 1 if len(item.shape) - 1 in _spatial_axes(item) else len(item.shape) - 1
 
 
 def _sums(sizes: Sequence[FreeSize], given: Mapping[str, int]) -> dict[str, tuple[str, str]]:

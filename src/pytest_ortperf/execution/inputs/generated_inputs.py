@@ -151,7 +151,7 @@ def _array(info: TypeInfo, shape: tuple[int, ...], rule: InputRule, rng: np.rand
 
 def _size(name: str, axis: int, dim: object, sizes: Mapping[str, int]) -> int:
     key = dimension_key(name, axis, dim)
-    return sizes.get(key, 1) if key is not None else int(str(dim))
+    return int(str(dim)) if key is None else sizes.get(key, sizes.get(str(dim), 1))
 
 
 def _check_dims(metas: Sequence[Meta], dims: Mapping[str, int]) -> None:

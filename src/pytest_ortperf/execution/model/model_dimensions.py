@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,11 +45,15 @@ class FreeInput:
         return tuple(key for key in found if key is not None)
 
 
+_NAMELESS = re.compile(r"\W*|none|unk(?:nown)?|-1", re.IGNORECASE)
+"""What exporters write where a dimension has no name, such as `?`: two of them need not be equal."""
+
+
 def dimension_key(name: str, axis: int, dim: object) -> str | None:
     """Return what a dimension is called in `--ortperf-dim`: its name, or `INPUT.AXIS`; `None` if it has a size."""
     if isinstance(dim, int) and dim >= 0:
         return None
-    return dim if isinstance(dim, str) and dim else f"{name}.{axis}"
+    return dim if isinstance(dim, str) and not _NAMELESS.fullmatch(dim) else f"{name}.{axis}"
 
 
 def free_inputs(model: onnx.ModelProto) -> tuple[FreeInput, ...]:

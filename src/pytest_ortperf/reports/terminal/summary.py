@@ -85,7 +85,8 @@ def _assumed(rows: Rows, width: int) -> list[Line]:
     models: dict[str, list[str]] = {}
     for sizes, model in found:
         models.setdefault(sizes, []).append(model)
-    name = next(iter(next(iter(models)).split("=")))
+    named = [size.split("=") for sizes in models for size in sizes.split(", ")]
+    name = next((name for name, size in named if size not in "01"), named[0][0])
     head = f"sizes assumed, because nothing gives them (--ortperf-dim={name}=N does):"
     lines = [head, *(f"  {sizes}: {', '.join(names)}" for sizes, names in models.items())]
     return [
