@@ -21,6 +21,10 @@ class CaseSkipped(OrtPerfError):  # noqa: N818 - not an error of anything
     """A case that means nothing for its model; the text says why."""
 
 
+class NothingCompared(CaseSkipped):
+    """A validation of generated inputs whose references hold no number that an output could differ from."""
+
+
 class CaseError(OrtPerfError):
     """A case that cannot go on; `stage` names where it ended.
 

@@ -354,6 +354,8 @@ QUANTITIES: tuple[Quantity, ...] = (
     Quantity(ERRORS, "peak_percent", "peak_percent", Scale("%"), "largest error by the largest reference value",
              bound="peak_percent_allowed"),
     Quantity(ERRORS, "nonfinite_mismatches", "nonfinite_mismatches", PLAIN, "elements where NaN or infinities differ"),
+    Quantity(ERRORS, "elements", "elements", PLAIN, "elements of the reference"),
+    Quantity(ERRORS, "nonfinite_references", "nonfinite_references", PLAIN, "reference values that are not finite"),
     Quantity(NEEDED, "needed_rtol", "needed_rtol", PLAIN, "smallest `rtol` that would do, with `atol` as it is"),
     Quantity(NEEDED, "needed_atol", "needed_atol", PLAIN, "smallest `atol` that would do, with `rtol` as it is"),
     Quantity(PRECISION, "rmse_to_golden", "relative.rmse", PLAIN, "root mean square error against golden outputs"),

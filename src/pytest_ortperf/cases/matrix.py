@@ -34,6 +34,9 @@ class Case:
     assumed: Dims = ()
     """Sizes that nobody gave, of dimensions that need one; they are no part of the id."""
 
+    variation: int = 0
+    """Which values generated inputs have; others than the first where those give outputs that show nothing."""
+
     @property
     def sizes(self) -> dict[str, int]:
         """All sizes by dimension, those that were given over those that were assumed."""

@@ -47,6 +47,15 @@ class Tolerance:
     atol: Annotated[
         float | None, _ZERO_OR_MORE, "Added to that: an element may differ by `atol + rtol * abs(reference)`."
     ] = None
+    scales: Literal["both", "down"] | None = None
+    """Whether `atol` counts in units of the output's root mean square: always, or only where that is below 1.
+
+    Defaults do; a number that somebody gives counts as it is.
+    """
+
+    steps: int | None = None
+    """Steps that integers of 8 bits may differ by; a default alone."""
+
     percent_mismatch: Annotated[
         float | None, number(low=0, high=100), "Share of elements that may lie outside, in percent."
     ] = None

@@ -10,7 +10,7 @@ from typing import Any
 import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.errors import CaseError
+from pytest_ortperf.errors import CaseError, NothingCompared
 from pytest_ortperf.execution.accuracy.precision_floor import Outputs
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import CaseData
@@ -21,7 +21,7 @@ from pytest_ortperf.execution.measure import BenchmarkContext, measure
 from pytest_ortperf.execution.model.precision import PreparedModel, prepare_model, second_try
 from pytest_ortperf.execution.profile.operator_profile import note_operators
 from pytest_ortperf.execution.record_builder import RecordBuilder
-from pytest_ortperf.execution.session.assumed_shapes import assume_shapes, lacks_sizes
+from pytest_ortperf.execution.session.assumed_shapes import assume_shapes, lacks_sizes, livelier
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.execution.session.engine_cache import engines_of
 from pytest_ortperf.execution.session.inspection import keep_files
@@ -66,7 +66,11 @@ class Execution:
         session = self._open()
         engines = engines_of(self._session_fact, began_ns)
         if validate_first:
-            self._validate(session)
+            try:
+                self._validate(session)
+            except NothingCompared as error:
+                # measured all the same, and told
+                self.facts.reason = str(error)
         creation_ns = self._session_fact.creation_ns
         # two sessions at once would hold the memory twice
         del session
@@ -156,7 +160,14 @@ class Execution:
             return open_session(prepared.source, self.case, self.settings, self.facts, self.hooks)
 
     def _validate(self, session: onnxruntime.InferenceSession) -> None:
-        Validation(session=session, comparison=self._comparison).run()
+        try:
+            Validation(session=session, comparison=self._comparison).run()
+        except NothingCompared:
+            found = livelier(self.case, self.settings, self.hooks)
+            if found is None or found == self.case:
+                raise
+            self.case = found
+            Validation(session=session, comparison=self._comparison).run()
 
     def _compare_all(self, data_sets: Iterable[CaseData], compute: Callable[[CaseData, bool], Outputs]) -> None:
         self._comparison.run(data_sets, compute)

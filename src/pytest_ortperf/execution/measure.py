@@ -16,11 +16,13 @@ import onnxruntime
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.inputs.case_data import batch_of, case_data, tensor_facts
+from pytest_ortperf.execution.inputs.case_data import GENERATED, CaseData, batch_of, case_data, tensor_facts
+from pytest_ortperf.execution.inputs.reference_facts import shows_nothing
 from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 from pytest_ortperf.execution.machine.machine_state import MachineWatch, refuse_state, unwatched, watched_machine
 from pytest_ortperf.execution.machine.resource_meter import ResourceMeter
 from pytest_ortperf.execution.record_builder import RecordBuilder
+from pytest_ortperf.execution.session.assumed_shapes import livelier
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.execution.session.run_errors import running, wanted_outputs
 from pytest_ortperf.execution.timing.io_binding import Bound, Call, CannotBind
@@ -29,6 +31,11 @@ from pytest_ortperf.execution.timing.sampling import Progress, sample
 from pytest_ortperf.execution.timing.timing_modes import captured, graph_session, modes_of
 from pytest_ortperf.execution.timing.warm_up import WarmUp, warm_up
 from pytest_ortperf.records.latency import Latency
+
+NOTHING_COMPUTED = (
+    "latency of empty work: all outputs are empty or not finite with every generated input; give real ones with "
+    '"test_data", or ranges with "inputs" in the model list'
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +93,15 @@ def first_run(bench: BenchmarkContext) -> MeasuredSession:
     facts = bench.facts
     session = bench.open()
     with facts.entering("inputs"):
-        data = next(iter(case_data(session, bench.case, bench.settings)))
-        facts.inputs = tensor_facts(data)
-        runner = ModelRunner(session, wanted_outputs(session, bench.case), data.inputs)
+        data, runner = _fed(session, bench)
     with facts.entering("first_run"):
         bench.hooks.before_first_run(session)
         with running(facts):
             first_run_ns, outputs = timed(runner.call)
+    if data.origin == GENERATED and shows_nothing(runner.read(outputs)):
+        data, runner = _livelier(session, bench) or (data, runner)
+        with running(facts):
+            outputs = runner.call()
     if facts.session is not None:
         facts.session = dataclasses.replace(facts.session, first_run_ns=first_run_ns)
     with facts.entering("resources"), running(facts):
@@ -106,6 +115,22 @@ def first_run(bench: BenchmarkContext) -> MeasuredSession:
         provider=bench.case.provider,
         rotate=bench.settings.rotate_inputs,
     )
+
+
+def _fed(session: onnxruntime.InferenceSession, bench: BenchmarkContext) -> tuple[CaseData, ModelRunner]:
+    data = next(iter(case_data(session, bench.case, bench.settings)))
+    bench.facts.inputs = tensor_facts(data)
+    return data, ModelRunner(session, wanted_outputs(session, bench.case), data.inputs)
+
+
+def _livelier(session: onnxruntime.InferenceSession, bench: BenchmarkContext) -> tuple[CaseData, ModelRunner] | None:
+    """Return inputs with which the model has something to compute; none, with a note, if no values do that."""
+    with bench.facts.entering("inputs"):
+        case = livelier(bench.case, bench.settings, bench.hooks)
+        if case is not None:
+            return _fed(session, dataclasses.replace(bench, case=case))
+    bench.facts.reason = NOTHING_COMPUTED
+    return None
 
 
 def _measured(timing: str, live: MeasuredSession, bench: BenchmarkContext) -> Latency | None:

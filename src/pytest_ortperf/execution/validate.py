@@ -14,6 +14,8 @@ import onnxruntime
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.rules import Tolerance
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.cases.model import Tolerance
+from pytest_ortperf.errors import CaseError, NothingCompared
 from pytest_ortperf.execution.accuracy.consistency import batch_dimension, check_batch, check_repeat, not_made
 from pytest_ortperf.execution.accuracy.error_pictures import more_pictures
 from pytest_ortperf.execution.accuracy.error_ratio import with_own_error
@@ -22,7 +24,7 @@ from pytest_ortperf.execution.accuracy.policy import choose_tolerance, tolerance
 from pytest_ortperf.execution.accuracy.precision_floor import Compared, Outputs, with_second_chance
 from pytest_ortperf.execution.accuracy.references import cpu_reference
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.inputs.case_data import CaseData, case_data, tensor_facts
+from pytest_ortperf.execution.inputs.case_data import GENERATED, CaseData, case_data, tensor_facts
 from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims
@@ -57,7 +59,9 @@ class OutputComparison:
             CaseError: Kind `result accuracy issue`, once all are compared.
         """
         accuracy: list[DataSetAccuracy] = []
+        generated = True
         for data in data_sets:
+            generated = generated and data.origin == GENERATED
             outputs = compute(data, not accuracy)
             accuracy.append(self._compare(data, outputs))
             self.facts.accuracy = tuple(accuracy)
@@ -65,6 +69,8 @@ class OutputComparison:
         with self.facts.entering("comparison"):
             self._note_relative(accuracy)
             _require_within_tolerance(accuracy, self.facts.checks)
+            self._require_compared(accuracy, generated=generated)
+            self._note_weakness(accuracy)
 
     def tolerance(self, output: str) -> Tolerance:
         """Return what an output may differ by."""
@@ -122,6 +128,25 @@ class OutputComparison:
             if output.verdict == "pass-relative" and output.relative is not None
         ]
         self._note(*told)
+
+    def _require_compared(self, accuracy: Sequence[DataSetAccuracy], *, generated: bool) -> None:
+        outputs = [output for data_set in accuracy for output in data_set.outputs]
+        if generated and outputs and all(output.compares_nothing for output in outputs):
+            told = "; ".join(dict.fromkeys(f"output '{output.name}' has {output.weakness}" for output in outputs))
+            raise NothingCompared(
+                f"not validated: nothing compared, because {told}; other generated inputs were tried too. Give real "
+                f'inputs with "test_data", or ranges and shapes with "inputs" in the model list'
+            )
+
+    def _note_weakness(self, accuracy: Iterable[DataSetAccuracy]) -> None:
+        self._note(
+            *(
+                f"{self.case.case_id}: output '{output.name}' shows little: {output.weakness}"
+                for data_set in accuracy
+                for output in data_set.outputs
+                if output.weakness
+            )
+        )
 
     def _note_unused(self, data: CaseData) -> None:
         """Tell of rules for inputs that are none: a mistyped name would leave the values as they are by themselves."""

@@ -296,6 +296,21 @@ class OutputAccuracy:
     top_k: int | None = None
     """Where rows were compared by their k largest: then the percentages are of rows."""
 
+    elements: int | None = None
+    """Of the reference; `None` in records of older versions."""
+
+    nonfinite_references: int = 0
+    """Elements that are NaN or infinite in the reference: nothing can be said of their size."""
+
+    is_constant: bool = False
+    """Whether all elements of the reference are the same."""
+
+    is_within_atol: bool = False
+    """Whether the whole reference is no larger than `atol`, so that zeros would pass."""
+
+    unscaled_atol: float | None = None
+    """What `atol` was before it was multiplied by the output's size."""
+
     relative: RelativeError | None = None
     """Of an output outside its tolerance: how it stands to the error that the precision itself makes."""
 
@@ -303,6 +318,29 @@ class OutputAccuracy:
     """Error in multiples of what its precision makes by itself; `None` where nobody asked, or it cannot be measured."""
 
     own_error_allowed: float | None = None
+
+    @property
+    def compares_nothing(self) -> bool:
+        """Whether there is no element whose value could be wrong."""
+        return self.elements is not None and self.elements <= self.nonfinite_references
+
+    @property
+    def weakness(self) -> str | None:
+        """Why a pass says little, for people; `None` if it does not."""
+        if self.elements is None:
+            return None
+        if self.compares_nothing:
+            return "no elements" if not self.elements else f"no finite reference value among {self.elements}"
+        told = [
+            *(
+                [f"{self.nonfinite_references} of {self.elements} reference values not finite"]
+                if self.nonfinite_references
+                else []
+            ),
+            *([f"all reference values within atol={self.atol:g}"] if self.is_within_atol else []),
+            *(["all reference values the same"] if self.is_constant else []),
+        ]
+        return ", ".join(told) or None
 
     @property
     def verdict(self) -> str:

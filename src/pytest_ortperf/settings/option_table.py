@@ -223,7 +223,7 @@ def _dims(texts: list[str], flag: str, _config: pytest.Config) -> dict[str, tupl
     found = {}
     for name, text in pairs(texts, flag, form):
         sizes = [word.strip() for word in text.split(",")]
-        if not all(size.isdecimal() and int(size) > 0 for size in sizes):
+        if not all(size.isdecimal() for size in sizes):
             raise pytest.UsageError(f"{flag}: {name + '=' + text!r} is not of the form {form}")
         found[name] = tuple(dict.fromkeys(map(int, sizes)))
     return found

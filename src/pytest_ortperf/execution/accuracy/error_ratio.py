@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 
 from pytest_ortperf.execution.accuracy.array_difference import Difference
-from pytest_ortperf.execution.accuracy.output_accuracy import difference_of, effective
+from pytest_ortperf.execution.accuracy.output_accuracy import compares_floats, difference_of
 from pytest_ortperf.execution.accuracy.policy import RELATIVE
 from pytest_ortperf.execution.accuracy.precision_floor import (
     FACTOR,
@@ -64,7 +64,7 @@ def _factor(accuracy: OutputAccuracy, compared: Compared) -> float | None:
     """Return the bound on an output; `None` if there is none, or it is outside its tolerance or no floats."""
     if not accuracy.within_tolerance or accuracy.top_k is not None or accuracy.nonfinite_mismatches:
         return None
-    return effective(compared.tolerances(accuracy.name), compared.outputs[accuracy.name]).own_error
+    return compared.tolerances(accuracy.name).own_error if compares_floats(compared.outputs[accuracy.name]) else None
 
 
 def _measured(compared: Compared) -> tuple[Outputs, Outputs, str]:

@@ -18,6 +18,7 @@ import numpy as np
 from pytest_ortperf.cases.rules import Tolerance
 from pytest_ortperf.execution.accuracy.array_difference import Difference, Worst, array_difference, combined
 from pytest_ortperf.execution.inputs.number_ranges import is_integer
+from pytest_ortperf.execution.inputs.reference_facts import leaves, reference_facts
 from pytest_ortperf.execution.inputs.tensor_types import FLOATS, Array, Value, element_name, shape_of, type_text
 from pytest_ortperf.records.record import OutputAccuracy
 
@@ -229,24 +230,28 @@ def difference_of(
         return Difference(structure=f"not computed; the outputs are {_listed(outputs)}")
     if name not in references:
         return Difference(structure=f"has no reference; there are references for {_listed(references)}")
-    return _difference(value, references[name], _limits(tolerance, value, any_float=any_float))
+    limits = _limits(tolerance, value, references[name], any_float=any_float)
+    return _difference(value, references[name], limits)
 
 
-def effective(tolerance: Tolerance, value: Value) -> Tolerance:
+def effective(tolerance: Tolerance, value: Value, reference: Value) -> Tolerance:
     """Return what of a tolerance counts for a value: integers and bools have no rtol, floats alone a cosine.
 
     Args:
         tolerance: As chosen for an output.
         value: The output, or its reference.
+        reference: Gives the size that a default atol counts in.
 
     Returns:
         With `percent_mismatch` given: 100 where elements are not bounded.
     """
-    limits, is_float = _limits(tolerance, value, any_float=False), _is_float(value)
+    limits, is_float = _limits(tolerance, value, reference, any_float=False), compares_floats(value)
     return dataclasses.replace(
         tolerance,
         rtol=limits.rtol,
         atol=limits.atol,
+        scales=None,
+        steps=None,
         percent_mismatch=_allowed(tolerance, is_float=is_float),
         cosine=tolerance.cosine if is_float else None,
         snr_db=tolerance.snr_db if is_float else None,
@@ -261,8 +266,12 @@ def _compare_one(
     name: str, outputs: Mapping[str, Value], references: Mapping[str, Value], tolerance: Tolerance, *, any_float: bool
 ) -> OutputAccuracy:
     value = outputs.get(name, references.get(name))
-    limits = effective(tolerance, value)
-    difference = difference_of(name, outputs, references, tolerance, any_float=any_float)
+    limits = effective(tolerance, value, references.get(name))
+    facts = reference_facts(references.get(name, []))
+    difference, is_float = (
+        difference_of(name, outputs, references, tolerance, any_float=any_float),
+        compares_floats(value),
+    )
     worst, moments = difference.worst, difference.moments
     found = OutputAccuracy(
         name=name,
@@ -288,14 +297,24 @@ def _compare_one(
         needed_atol=difference.needed_atol,
         needed_rtol=difference.needed_rtol,
         top_k=limits.top_k,
+        elements=facts.elements,
+        nonfinite_references=facts.nonfinite,
+        is_constant=facts.is_constant,
+        is_within_atol=bool(facts.comparable) and is_float and facts.largest <= (limits.atol or 0.0),
+        unscaled_atol=tolerance.atol if tolerance.scales and is_float else None,
     )
     message = failure_text(found, difference, nan_exact=limits.nan_pattern == "exact")
     return found if message is None else dataclasses.replace(found, within_tolerance=False, message=message)
 
 
-def _limits(tolerance: Tolerance, value: Value, *, any_float: bool) -> _Limits:
+def _limits(tolerance: Tolerance, value: Value, reference: Value, *, any_float: bool) -> _Limits:
     rtol, atol = float(tolerance.rtol or 0.0), float(tolerance.atol or 0.0)
     element = _element(value)
+    if tolerance.scales and not element.startswith((*_INTEGERS, "string")):
+        size = reference_facts(reference).size or 1.0
+        atol *= size if tolerance.scales == "both" else min(1.0, size)
+    if tolerance.steps and element in ("int8", "uint8"):
+        atol = max(atol, float(tolerance.steps))
     if element == _BFLOAT16:
         rtol = max(rtol, _BFLOAT16_RTOL)
     if element.startswith(_INTEGERS):
@@ -316,20 +335,13 @@ def _nan_exact(tolerance: Tolerance) -> bool:
     return tolerance.nan_pattern != "counted" or tolerance.percent_mismatch is None
 
 
-def _is_float(value: Value) -> bool:
+def compares_floats(value: Value) -> bool:
+    """Whether an output holds floats, real or complex."""
     return not _element(value).startswith((*_INTEGERS, "string"))
 
 
 def _element(value: Value) -> str:
-    return next((element_name(leaf.dtype) for leaf in _leaves(value)), "")
-
-
-def _leaves(value: Value) -> Iterable[Array]:
-    if isinstance(value, np.ndarray):
-        yield value
-    elif isinstance(value, list | dict):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(item)
+    return next((element_name(leaf.dtype) for leaf in leaves(value)), "")
 
 
 def _difference(output: Value, reference: Value, limits: _Limits) -> Difference:

@@ -12,14 +12,14 @@ from pytest_ortperf.cases.rules import Tolerance
 RELATIVE = ("fp16", "bf16", "mixed", "tf32")
 """Precisions whose own error may excuse an output."""
 
-SINGLE = Tolerance(rtol=1e-3, atol=1e-5, percent_mismatch=0.0)
-_ELEVEN_BITS = Tolerance(rtol=1e-2, atol=1e-3, percent_mismatch=0.0, cosine=0.999, peak_percent=1.0)
+SINGLE = Tolerance(rtol=1e-3, atol=1e-5, scales="both", percent_mismatch=0.0)
+_ELEVEN_BITS = Tolerance(rtol=1e-2, atol=1e-3, scales="down", percent_mismatch=0.0, cosine=0.999, peak_percent=1.0)
 _DEFAULTS = {
     "fp16": _ELEVEN_BITS,
     "tf32": _ELEVEN_BITS,
     "mixed": _ELEVEN_BITS,
-    "bf16": Tolerance(rtol=1.6e-2, atol=1e-2, cosine=0.99, snr_db=20.0, peak_percent=2.0),
-    "int8": Tolerance(rtol=1e-3, atol=1e-5, cosine=0.99, snr_db=20.0, peak_percent=8.0),
+    "bf16": Tolerance(rtol=1.6e-2, atol=1e-2, scales="down", cosine=0.99, snr_db=20.0, peak_percent=2.0),
+    "int8": Tolerance(rtol=1e-3, atol=1e-5, scales="down", steps=1, cosine=0.99, snr_db=20.0, peak_percent=8.0),
 }
 _ALWAYS = Tolerance(nan_pattern="exact", repeat="within", second_chance=True)
 
@@ -46,7 +46,9 @@ def choose_tolerance(
     provider may compute in TF32, which has float16's mantissa, as fp16. Of these no element may lie outside.
     bf16 and int8 have no bound on each element by its own size, for one step of theirs is large, but a cosine
     of 0.99, an SNR of 20 dB, and a largest error of 2 or 8 % of the largest reference; a rule or option with
-    rtol, atol or percent_mismatch gives them one. Where top_k is asked for, no default bounds sizes.
+    rtol, atol or percent_mismatch gives them one. A default atol counts in units of the output's root mean square,
+    of half precisions only where that is below 1; 8-bit integers of int8 models may differ by one step. Where top_k
+    is asked for, no default bounds sizes.
 
     Args:
         model: Has the rules.
@@ -77,6 +79,8 @@ def _filled(chosen: Tolerance, precision: str | None) -> Tolerance:
     counted = any(getattr(chosen, name) is not None for name in _COUNTED)
     fallback = Tolerance(percent_mismatch=0.0) if counted else Tolerance()
     default = _DEFAULTS.get(precision or "", SINGLE)
+    if chosen.atol is not None:
+        default = dataclasses.replace(default, scales=None, steps=None)
     if chosen.top_k is not None:  # places count, and sizes only where somebody asks for them
         default = dataclasses.replace(default, cosine=None, snr_db=None, peak_percent=None)
     return _first_given(chosen, fallback, default, _ALWAYS)

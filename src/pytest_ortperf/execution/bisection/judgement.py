@@ -204,14 +204,14 @@ class Judge:
 
     def limits(self, name: str, reference: Value) -> Tolerance:
         """Return all that a value is held to."""
-        return effective(self._chosen(name, reference), reference)
+        return effective(self._chosen(name, reference), reference, reference)
 
     def _chosen(self, name: str, reference: Value) -> Tolerance:
         tolerance = self._tolerance(name)
         return tolerance if name in self._outputs else self._scaled(tolerance, reference)
 
     def _scaled(self, tolerance: Tolerance, reference: Value) -> Tolerance:
-        tolerance = dataclasses.replace(tolerance, top_k=None)
+        tolerance = dataclasses.replace(tolerance, top_k=None, scales=None, steps=None)
         if not isinstance(reference, np.ndarray) or reference.dtype.kind in "OSU":
             return tolerance
         if self._is_quantised and element_name(reference.dtype) in _EIGHT_BITS:

@@ -187,7 +187,7 @@ def _whole(search: Search, prepared: PreparedModel) -> _Content:
         inputs=ending.data.inputs,
         expected=expected,
         tolerances={
-            name: effective(tolerance(name), ending.outputs.get(name, value)) for name, value in expected.items()
+            name: effective(tolerance(name), ending.outputs.get(name, value), value) for name, value in expected.items()
         },
         any_float=search.case.precision is not None,
         told=_told(search, prepared, symptom, origin),

@@ -220,12 +220,15 @@ def _generated(session: onnxruntime.InferenceSession, case: Case, settings: Exec
     # static ones are in the inputs' shapes already
     dims = {} if fixes_dims(case, settings) else dict(case.dims)
     metas = session.get_inputs()
-    inputs = generate_inputs(metas, model=case.model, dims=dims, assumed=dict(case.assumed), seed=seed)
+    inputs = generate_inputs(
+        metas, model=case.model, dims=dims, assumed=dict(case.assumed), seed=seed, variation=case.variation
+    )
     references = None
     if case.model.stored_outputs and settings.input_source != "random" and not case.dims:
         outputs = DataSet(name=GENERATED, path=case.model.path.parent, inputs=(), outputs=case.model.stored_outputs)
         references = read_outputs(outputs, session.get_outputs(), case.model)
-    name = f"{GENERATED} (seed {seed})"
+    varied = f", variation {case.variation}" if case.variation else ""
+    name = f"{GENERATED} (seed {seed}{varied})"
     return CaseData(
         name=name,
         origin=GENERATED,

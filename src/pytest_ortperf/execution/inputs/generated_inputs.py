@@ -5,12 +5,14 @@ What a model list says about one input.
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import math
 import re
 import sys
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import EllipsisType
 
 import numpy as np
@@ -71,6 +73,30 @@ _SEQUENCE_SHAPE = (2,)
 """Of the one tensor in a generated sequence: ONNX Runtime does not tell the shape of its elements."""
 
 
+@dataclass(frozen=True, slots=True)
+class Variation:
+    """Other values for inputs whose range nobody gives."""
+
+    seed: int = 0
+    """Added to the seed."""
+
+    floats: tuple[float, float] | None = None
+    integers: tuple[float, float] | None = None
+    """Included, both."""
+
+
+VARIATIONS = (
+    Variation(),
+    Variation(seed=1_000_001),
+    Variation(floats=(0.0, 1.0), integers=(1, 3)),
+    Variation(seed=1_000_001, floats=(0.0, 1.0), integers=(1, 5)),
+    Variation(floats=(0.0, 255.0), integers=(1, 9)),
+    Variation(seed=1_000_002, floats=(1.0, 2.0), integers=(2, 9)),
+    Variation(seed=1_000_003, floats=(-255.0, 255.0), integers=(0, 99)),
+)
+"""Tried in turn where the outputs of the ones before are empty or not finite."""
+
+
 def generate_inputs(
     metas: Sequence[Meta],
     *,
@@ -79,6 +105,7 @@ def generate_inputs(
     seed: int,
     assumed: Mapping[str, int] = EMPTY,
     check: bool = True,
+    variation: int = 0,
 ) -> dict[str, Value]:
     """Return one value per input, the same for the same seed on every machine.
 
@@ -96,6 +123,7 @@ def generate_inputs(
         seed: Any integer of 0 or more.
         assumed: Sizes of dimensions that `dims` lacks; what is in neither becomes 1.
         check: Whether a name that no input has is an error.
+        variation: Index into `VARIATIONS`; ranges and fills of the model list stay.
 
     Returns:
         Arrays of the declared dtype and shape; a list of one array for a sequence, a value for an optional.
@@ -105,17 +133,25 @@ def generate_inputs(
     """
     if check:
         _check_dims(metas, dims)
-    sizes = {**assumed, **dims}
+    sizes, varied = {**assumed, **dims}, VARIATIONS[variation]
     values: dict[str, Value] = {}
     for meta in metas:
-        rng = np.random.default_rng([seed, zlib.crc32(meta.name.encode())])
+        rng = np.random.default_rng([seed + varied.seed, zlib.crc32(meta.name.encode())])
         try:
-            values[meta.name] = _generate(meta, rule_for(model.inputs, meta.name), sizes, rng)
+            values[meta.name] = _generate(meta, _varied(rule_for(model.inputs, meta.name), meta, varied), sizes, rng)
         except RangeError as error:
             raise _error(f"input '{meta.name}': {error}") from error
         except MemoryError as error:
             raise _error(f"input '{meta.name}': there is no memory for it ({error}); {_SMALLER}") from error
     return values
+
+
+def _varied(rule: InputRule, meta: Meta, variation: Variation) -> InputRule:
+    info = parse_type(meta.type)
+    wanted = variation.floats if "float" in info.text or "double" in info.text else variation.integers
+    if wanted is None or rule.fill != "uniform" or rule.low is not None or rule.high is not None or "bool" in info.text:
+        return rule
+    return dataclasses.replace(rule, low=wanted[0], high=wanted[1])
 
 
 def _generate(meta: Meta, rule: InputRule, dims: Mapping[str, int], rng: np.random.Generator) -> Value:

@@ -165,7 +165,10 @@ class ModelRunner:
 
     def run(self) -> list[Value]:
         """Do one iteration; return the outputs in the order of `output_names`."""
-        computed = self.call()
+        return self.read(self.call())
+
+    def read(self, computed: list[Any]) -> list[Value]:
+        """Return the values of what `call` returned."""
         return self._read(computed) if self.takes_ort_values else computed
 
     def shapes(self, computed: Sequence[Any]) -> dict[str, tuple[int, ...] | None]:

@@ -19,8 +19,9 @@ from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.assumed_sizes import Proposal, propose_sizes
-from pytest_ortperf.execution.inputs.case_data import generates_inputs
-from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs, rule_for
+from pytest_ortperf.execution.inputs.case_data import case_data, generates_inputs
+from pytest_ortperf.execution.inputs.generated_inputs import VARIATIONS, generate_inputs, rule_for
+from pytest_ortperf.execution.inputs.reference_facts import shows_nothing
 from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 from pytest_ortperf.execution.model.model_dimensions import free_inputs
 from pytest_ortperf.execution.model.model_hash import content_key
@@ -118,6 +119,46 @@ def _first_taken(
                 return None
         else:
             return sizes
+    return None
+
+
+def livelier(case: Case, settings: ExecutionSettings, hooks: SessionHooks) -> Case | None:
+    """Return the case with generated inputs whose outputs hold numbers; `None` if no variation gives any.
+
+    Tried on the CPU provider with the model as given, in a child, and kept in the cache as assumed sizes are.
+    """
+    key = {
+        "lively inputs": _VERSION,
+        "content": content_key(case.model.path, cache_of(settings)),
+        "sizes": sorted(case.sizes.items()),
+        "inputs": repr(sorted(case.model.inputs.items())),
+        "seed": settings.seed,
+    }
+
+    def find(_: Path) -> Mapping[str, Any]:
+        child = Child(lambda _: _first_lively(case, settings, hooks))
+        try:
+            answer = child.ask("variation", TRIAL_S)
+        finally:
+            child.end()
+        return {"variation": None if isinstance(answer, ChildEnd) else answer}
+
+    found = cache_of(settings).get(key, find).facts["variation"]
+    return None if found is None else dataclasses.replace(case, variation=int(found))
+
+
+def _first_lively(case: Case, settings: ExecutionSettings, hooks: SessionHooks) -> int | None:
+    on_cpu = dataclasses.replace(case, provider=find_provider("cpu"), precision=None, mode="validate")
+    session = create_session(str(case.model.path), on_cpu, settings, hooks).session
+    for number in range(len(VARIATIONS)):
+        varied = dataclasses.replace(on_cpu, variation=number)
+        try:
+            data = next(iter(case_data(session, varied, settings)))
+            outputs = ModelRunner(session, list(case.model.outputs) or None, data.inputs).run()
+        except Exception:  # noqa: BLE001, S112 - these values are not for this model; the next ones may be
+            continue
+        if not shows_nothing(outputs):
+            return number
     return None
 
 

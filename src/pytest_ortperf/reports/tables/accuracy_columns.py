@@ -86,6 +86,7 @@ ACCURACY: tuple[Column[OutputComparisonRow], ...] = (
     _of("dtype"),
     Column("shape", _shape),
     *_of_group(ERRORS),
+    _of("weakness"),
     _of("rtol"),
     _of("atol"),
     *_of_group(NEEDED),
