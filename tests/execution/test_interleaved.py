@@ -96,7 +96,7 @@ def test_a_run_that_fails_in_a_turn_fails_the_case_in_stage_timing(
     worker = worker_of(tmp_path, facts)
     worker.open()
     broken.append(1)
-    with pytest.raises(CaseError, match=r"^the run failed: RuntimeError: no more$") as caught:
+    with pytest.raises(CaseError, match=r"^the run failed: RuntimeError: no more\nThese sizes were assumed") as caught:
         worker.turn(1, 0)
     assert (caught.value.stage, caught.value.kind) == ("timing", "runtime error")
     assert facts.journal.latest("stage") == "timing"

@@ -115,6 +115,7 @@ def test_a_fault_that_the_tolerance_has_room_for_is_found(facts: RecordBuilder, 
     case = dataclasses.replace(clean, model=planted if stored else dataclasses.replace(planted, test_data=None))
     settings = asking(tmp_path, 10)
     if not stored:
+        case = dataclasses.replace(case, dims=(("batch", 1), ("items", 1), ("steps", 1)))
         given = dataclasses.replace(settings.given, reference_model=clean.model.path)
         settings = dataclasses.replace(settings, given=given)
     execute(case, dataclasses.replace(settings, tolerance=Tolerance()), facts, Hooks())

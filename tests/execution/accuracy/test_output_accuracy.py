@@ -63,6 +63,7 @@ def test_a_mismatch_is_reported_in_full() -> None:
         worst_reference="0.5",
         needed_atol=accuracy.needed_atol,
         needed_rtol=accuracy.needed_rtol,
+        elements=8,
     )
 
     o, r = output.astype(np.float64).ravel(), reference.astype(np.float64).ravel()
@@ -313,13 +314,13 @@ def model_with(*rules: ToleranceRule) -> Model:
 @pytest.mark.parametrize(
     ("precision", "default"),
     [
-        (None, Tolerance(rtol=1e-3, atol=1e-5, percent_mismatch=0.0)),
-        ("fp32", Tolerance(rtol=1e-3, atol=1e-5, percent_mismatch=0.0)),
-        ("int8", Tolerance(rtol=1e-3, atol=1e-5, cosine=0.99, snr_db=20.0, peak_percent=8.0)),
-        ("fp16", Tolerance(rtol=1e-2, atol=1e-3, percent_mismatch=0.0, cosine=0.999, peak_percent=1.0)),
-        ("tf32", Tolerance(rtol=1e-2, atol=1e-3, percent_mismatch=0.0, cosine=0.999, peak_percent=1.0)),
-        ("mixed", Tolerance(rtol=1e-2, atol=1e-3, percent_mismatch=0.0, cosine=0.999, peak_percent=1.0)),
-        ("bf16", Tolerance(rtol=1.6e-2, atol=1e-2, cosine=0.99, snr_db=20.0, peak_percent=2.0)),
+        (None, Tolerance(rtol=1e-3, atol=1e-5, scales="both", percent_mismatch=0.0)),
+        ("fp32", Tolerance(rtol=1e-3, atol=1e-5, scales="both", percent_mismatch=0.0)),
+        ("int8", Tolerance(rtol=1e-3, atol=1e-5, scales="down", steps=1, cosine=0.99, snr_db=20.0, peak_percent=8.0)),
+        ("fp16", Tolerance(rtol=1e-2, atol=1e-3, scales="down", percent_mismatch=0.0, cosine=0.999, peak_percent=1.0)),
+        ("tf32", Tolerance(rtol=1e-2, atol=1e-3, scales="down", percent_mismatch=0.0, cosine=0.999, peak_percent=1.0)),
+        ("mixed", Tolerance(rtol=1e-2, atol=1e-3, scales="down", percent_mismatch=0.0, cosine=0.999, peak_percent=1.0)),
+        ("bf16", Tolerance(rtol=1.6e-2, atol=1e-2, scales="down", cosine=0.99, snr_db=20.0, peak_percent=2.0)),
     ],
 )
 def test_each_precision_has_a_default(precision: str | None, default: Tolerance) -> None:

@@ -137,6 +137,7 @@ def test_success_has_a_row_per_timing_mode(tmp_path: Path) -> None:
             "intra_op_threads": "",
             "provider_options": '{"CUDAExecutionProvider": {"device_id": "0"}}',
             "inputs": "ids:int64[8,128]",
+            "assumed_dims": "",
             "batch": "8",
             "started": "2026-11-23T21:01:47+00:00",
             "iterations": "2",

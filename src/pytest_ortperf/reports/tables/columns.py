@@ -187,7 +187,6 @@ def _gain(gain: str, name: str) -> Column[Measured]:
 IDENTITY: tuple[Column[Record], ...] = (
     Column("model", lambda row: row.model),
     Column("dims", lambda row: dims_text(row.dims)),
-    Column("assumed_dims", lambda row: dims_text(row.assumed_dims)),
     Column("provider", lambda row: row.provider),
     Column("precision", lambda row: row.precision),
     Column("mode", lambda row: row.mode),
@@ -220,6 +219,7 @@ SUCCESS: tuple[Column[Measured], ...] = (
     Column("intra_op_threads", at("record.session.intra_op_threads")),
     Column("provider_options", _provider_options),
     Column("inputs", lambda row: inputs_text(row.record)),
+    Column("assumed_dims", lambda row: dims_text(row.record.assumed_dims)),
     Column("batch", lambda row: row.latency.batch),
     Column("started", lambda row: row.record.started),
     *_of_timing(groups.LATENCY),
