@@ -112,7 +112,7 @@ def test_a_schema_has_one_definition_of_each_kind_with_a_name() -> None:
             "description": "A lamp.",
             "type": "object",
             "properties": {
-                "watts": {"description": "Power.", "$ref": "#/$defs/size"},
+                "watts": {"description": "Power.", "$ref": "#/$defs/count"},
                 "colours": {
                     "description": "What it can show.",
                     "type": "array",
@@ -125,6 +125,6 @@ def test_a_schema_has_one_definition_of_each_kind_with_a_name() -> None:
             "required": ["watts"],
             "anyOf": [{"required": ["colours"]}],
         },
-        "size": {"type": "integer", "minimum": 1},
+        "count": {"type": "integer", "minimum": 1},
         "text": {"type": "string", "pattern": r"\S"},
     }

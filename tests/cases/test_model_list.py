@@ -67,7 +67,7 @@ def test_missing_models_are_not_looked_for(read: Read) -> None:
         (b'{"models": [{"source": "onnx-light:vgg19"}], "defaults": []}', "defaults: is []; it must be an object"),
         (b'{"models": [{"source": "onnx-light:vgg19"}], "$schema": 1}', '"$schema": is 1; it must be a text, the address of the schema'),
         (b'{"models": [{"source": "onnx-light:vgg19"}], "defaults": {"name": "a"}}', "defaults: unknown key 'name'; known keys are tolerance, dims, fix_dims, symbolic_shapes, batch_dim, fp16, tags, ep_options, timeout, inputs, session, expect, skip, xfail"),
-        (b'{"models": [{"source": "onnx-light:vgg19"}], "defaults": {"dims": {"b": -1}}}', "defaults.dims.b: is -1; it must be an integer above 0, a list of different ones, or a range with min, opt and max"),
+        (b'{"models": [{"source": "onnx-light:vgg19"}], "defaults": {"dims": {"b": -1}}}', "defaults.dims.b: is -1; it must be an integer of 0 or more, a list of different ones, or a range with min, opt and max"),
         (b'[\n  {"name" "a"}\n]', "line 2, column 11: not JSON (Expecting ':' delimiter); JSON has no comments and no comma before a closing bracket"),
         (b'[{"name": "a", "path": "a", "name": "b"}]', "repeated key 'name' in {\"name\": \"b\", \"path\": \"a\"}; remove all but one"),
         (b"\xff\xfe[\x00", "is not UTF-8 text (byte 0xff at offset 0); a model list is JSON in UTF-8, and a model is named in a list or by its directory"),

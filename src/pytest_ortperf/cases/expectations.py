@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pytest_ortperf.cases.issues import Place
-from pytest_ortperf.cases.json_values import COUNT, by_name, choice, number, one_or_more
+from pytest_ortperf.cases.json_values import SIZE, by_name, choice, number, one_or_more
 from pytest_ortperf.cases.keys import EMPTY, Key, keys_of, object_kind
 from pytest_ortperf.cases.names import PRECISION
 from pytest_ortperf.cases.provider_option_rules import FOR_PROVIDER, PROVIDER
@@ -39,7 +39,7 @@ class LimitRule:
     ] = None
     dims: Annotated[
         Mapping[str, int],
-        by_name(COUNT, 'an object of values by dimension name, such as {"batch": 8}'),
+        by_name(SIZE, 'an object of values by dimension name, such as {"batch": 8}'),
         "Only for cases with these values of symbolic dimensions.",
     ] = field(default_factory=lambda: EMPTY)
 

@@ -84,8 +84,16 @@ COUNT = converted(
     {"type": "integer", "minimum": 1},
     lambda value: value if is_integer(value, at_least=1) else None,
     wrong=0,
+    name="count",
+)
+SIZE = converted(
+    "an integer of 0 or more",
+    {"type": "integer", "minimum": 0},
+    lambda value: value if is_integer(value, at_least=0) else None,
+    wrong=0,
     name="size",
 )
+"""Of a dimension: an empty cache has size 0."""
 
 
 def _read_path(value: Any, place: Place) -> str:

@@ -14,6 +14,7 @@ from pytest_ortperf.cases.json_values import (
     COUNT,
     FLAG,
     NUMBER,
+    SIZE,
     TEXT,
     TEXTS,
     Kind,
@@ -215,9 +216,9 @@ FP16 = object_kind(
 class DimRange:
     """Sizes that a symbolic dimension may have, for providers that build for a range; cases run with `opt`."""
 
-    min: Annotated[int, COUNT, "Smallest size."]
-    opt: Annotated[int, COUNT, "Size that cases run with, and that is built for best."]
-    max: Annotated[int, COUNT, "Largest size."]
+    min: Annotated[int, SIZE, "Smallest size."]
+    opt: Annotated[int, SIZE, "Size that cases run with, and that is built for best."]
+    max: Annotated[int, SIZE, "Largest size."]
 
 
 def _check_range(sizes: DimRange, place: Place) -> None:
@@ -236,13 +237,13 @@ RANGE = object_kind(
 
 def _as_sizes(value: Any) -> tuple[int, ...] | None:
     sizes = value if isinstance(value, list) else [value]
-    fit = all(is_integer(size, at_least=1) for size in sizes)
+    fit = all(is_integer(size, at_least=0) for size in sizes)
     return tuple(sizes) if fit and sizes and len(set(sizes)) == len(sizes) else None
 
 
 _SIZES = converted(
-    "an integer above 0, a list of different ones, or a range with min, opt and max",
-    {"anyOf": [COUNT, {"type": "array", "items": COUNT, "minItems": 1, "uniqueItems": True}, RANGE]},
+    "an integer of 0 or more, a list of different ones, or a range with min, opt and max",
+    {"anyOf": [SIZE, {"type": "array", "items": SIZE, "minItems": 1, "uniqueItems": True}, RANGE]},
     _as_sizes,
     wrong=(),
 )

@@ -13,8 +13,6 @@ import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.rules import Tolerance
-from pytest_ortperf.errors import CaseError
-from pytest_ortperf.cases.model import Tolerance
 from pytest_ortperf.errors import CaseError, NothingCompared
 from pytest_ortperf.execution.accuracy.consistency import batch_dimension, check_batch, check_repeat, not_made
 from pytest_ortperf.execution.accuracy.error_pictures import more_pictures

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ort_models import NoHooks, case
 
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.cases.model import InputRule
+from pytest_ortperf.cases.rules import InputRule
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.execute import execute

@@ -18,9 +18,9 @@ from types import EllipsisType
 import numpy as np
 
 from pytest_ortperf.cases.dimensions import wrong_text
+from pytest_ortperf.cases.keys import EMPTY
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.rules import InputRule
-from pytest_ortperf.cases.model import EMPTY, InputRule, Model
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.inputs.number_ranges import RangeError, floats, integers, is_integer
 from pytest_ortperf.execution.inputs.tensor_types import Array, Meta, TypeInfo, Value, parse_type
