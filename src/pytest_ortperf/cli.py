@@ -1,4 +1,4 @@
-"""The `ortperf` command: what can be done with results, and with one case outside a run."""
+"""The `ortperf` command: what can be done with models, with results, and with one case outside a run."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from pytest_ortperf.commands import ab, bisect_repro, compare, report, schema
+from pytest_ortperf.commands import ab, bisect_repro, compare, init, inspect, report, schema
 from pytest_ortperf.errors import OrtPerfError
 
 USAGE_ERROR = 2
 
 COMMANDS = (
+    init.add_command,
+    inspect.add_command,
     report.add_command,
     compare.add_command,
     ab.add_command,
@@ -25,6 +27,8 @@ COMMANDS = (
 
 EXAMPLES = """\
 examples:
+  ortperf init                                     a model list for the models of this folder
+  ortperf inspect bert.onnx                        what it is, and which providers take it
   ortperf report result                            the newest run in the folder result
   ortperf report result --run 20261123-210146      that run
   ortperf report records_1.jsonl --output /tmp     one records file, tables to another folder
@@ -37,7 +41,7 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status: 0; 1 for what `compare` fails on; 2 with a message on standard error.
+    """Run the command and return its exit status: 0; 1 for what a command fails on; 2 with a message on standard error.
 
     Args:
         argv: Arguments without the program's name; the process's own unless given.
@@ -74,7 +78,8 @@ def _drop_output() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ortperf",
-        description="Work with results of pytest-ortperf, with one case, or with two sides that are measured in turns.",
+        description="Work with models, with results of pytest-ortperf, with one case, or with two sides that are "
+        "measured in turns.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

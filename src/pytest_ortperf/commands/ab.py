@@ -101,13 +101,13 @@ def _add_effort(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--pair-time",
-        type=_seconds,
+        type=seconds,
         default=PAIR_S,
         metavar="SECONDS",
         help=f"most time of timed iterations on each side of a pair (default: {PAIR_S:g})",
     )
     parser.add_argument(
-        "--budget", type=_seconds, metavar="SECONDS", help="begin no pair after that long (default: no limit)"
+        "--budget", type=seconds, metavar="SECONDS", help="begin no pair after that long (default: no limit)"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the order of cases and turns (default: 0)")
 
@@ -286,7 +286,12 @@ def _count(text: str) -> int:
     return value
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Return a number of seconds that an option gives.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is none, or not above 0.
+    """
     try:
         value = float(text)
     except ValueError:

@@ -8,11 +8,12 @@ Records files found and read back, as far as they are whole.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +37,7 @@ DAMAGE = (ValueError, TypeError, KeyError, AttributeError)
 
 _RUN = re.compile(r"records_(?P<stamp>.+?)(?:-(?P<number>\d{1,4}))?\.jsonl")
 _NAMES_SHOWN = 8
+_RUNS_SEARCHED = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,13 +98,43 @@ def find_run(results: Path, run: str | None = None) -> Path:
         raise ResultsFileError(
             f"{results}: no such file or folder. Give a results folder or a records_<run>.jsonl in one."
         )
-    found = sorted((path for path in results.glob("records_*.jsonl")), key=_age)
+    found = _by_age(results)
     if run is not None:
         return _with_id(results, run, found)
     whole = [path for path in found if path.stat().st_size]
     if not whole:
         raise ResultsFileError(f"{results}: holds no records_<run>.jsonl of a run; {_contents(results)}.")
     return whole[-1]
+
+
+def earlier_durations(results: Path, nodeids: Collection[str]) -> dict[str, float]:
+    """Return how long cases took when they last ran, in seconds, by node id; those that never did are absent.
+
+    Args:
+        results: Folder of the runs; the newest 50 are read, and what is damaged in them is left out.
+        nodeids: Of the cases.
+    """
+    found: dict[str, float] = {}
+    for path in reversed(_by_age(results)[-_RUNS_SEARCHED:]):
+        wanted = set(nodeids) - found.keys()
+        if not wanted:
+            break
+        with contextlib.suppress(OSError):
+            lines = path.read_bytes().splitlines()
+            found |= dict(_durations(lines, wanted))
+    return found
+
+
+def _durations(lines: Iterable[bytes], wanted: Collection[str]) -> Iterator[tuple[str, float]]:
+    for line in lines:
+        with contextlib.suppress(*DAMAGE):
+            data = json.loads(line)
+            if data["type"] == "record" and data["nodeid"] in wanted and data["outcome"] != "skipped":
+                yield data["nodeid"], data["duration_ns"] / 1e9
+
+
+def _by_age(results: Path) -> list[Path]:
+    return sorted(results.glob("records_*.jsonl"), key=_age)
 
 
 def _with_id(results: Path, run: str, found: Sequence[Path]) -> Path:
@@ -185,6 +217,7 @@ __all__ = [
     "RecordsFile",
     "StoredRun",
     "check_writable",
+    "earlier_durations",
     "encode_line",
     "find_run",
     "new_run_id",
