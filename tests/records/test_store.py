@@ -21,6 +21,7 @@ from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.store import (
     RecordsFile,
     check_writable,
+    earlier_durations,
     encode_line,
     find_run,
     new_run_id,
@@ -373,3 +374,18 @@ def test_a_half_line_that_cannot_be_dropped_costs_no_other(tmp_path: Path, monke
     assert run.records == (make_record("b"),)
     why = "Unterminated string starting at: line 1 column 9 (char 8)"
     assert run.notes == (f"records_{RUN}.jsonl: line 2 is damaged ({why}) and was left out.",)
+
+
+def test_the_newest_run_that_ran_a_case_tells_how_long_it_takes(tmp_path: Path) -> None:
+    def case(model: str, seconds: int | None, **changes: object) -> Record:
+        duration_ns = None if seconds is None else seconds * 10**9
+        return make_record(model, duration_ns=duration_ns, **changes)
+
+    write_run(tmp_path, case("a", 1), case("b", 2), case("c", 3), case("d", 4), run="20260101-000000")
+    write_run(tmp_path, case("a", 5), case("b", 0, outcome="skipped"), case("c", None), run="20260102-000000-2")
+    write_run(tmp_path, case("a", 6, outcome="failed"), run="20260102-000000-10")
+    with records_path(tmp_path, "20260102-000000-2").open("a") as file:
+        file.write('{"type": "record"\n[]\nnull\n')
+    names = [f"models.json::{model}::benchmark[cpu]" for model in "abcx"]
+    assert earlier_durations(tmp_path, names) == dict(zip(names, (6.0, 2.0, 3.0), strict=False))
+    assert earlier_durations(tmp_path / "gone", names) == {}
