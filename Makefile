@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 VENVS := .venvs
 PYTEST_SERIES ?= 8.4 9.1 9.2
-PROVIDERS ?= openvino qnn gpu-wheel
+PROVIDERS ?= openvino qnn gpu-wheel ort-1.24 ort-1.26
 ARGS ?=
 # tests side by side; 0 is one after the other, as --pdb needs it
 WORKERS ?= 2
@@ -123,6 +123,11 @@ $(VENVS)/pytest-%/.ready: $(VENV)/.made-by pyproject.toml constraints.txt
 PACKAGES_openvino := onnxruntime-openvino==1.24.1
 PACKAGES_qnn := onnxruntime==1.32.0 onnxruntime-qnn==2.7.0
 PACKAGES_gpu-wheel := onnxruntime-gpu==1.31.1
+PACKAGES_ort-1.24 := onnxruntime==1.24.4
+PACKAGES_ort-1.26 := onnxruntime==1.26.0
+# what tests an environment is for; its own name unless given
+MARKER_ort-1.24 := older_runtime
+MARKER_ort-1.26 := older_runtime
 
 PROVIDER_RUNS := $(PROVIDERS:%=provider-%)
 .PHONY: $(PROVIDER_RUNS)
@@ -130,10 +135,11 @@ PROVIDER_RUNS := $(PROVIDERS:%=provider-%)
 providers: $(PROVIDER_RUNS)
 
 $(PROVIDER_RUNS): provider-%: $(VENVS)/%/.ready
-	$(VENVS)/$*/bin/python -m pytest tests/providers -m "$(subst -,_,$*)" -p no:cacheprovider $(ARGS)
+	$(VENVS)/$*/bin/python -m pytest tests/providers -m "$(or $(MARKER_$*),$(subst -,_,$*))" -p no:cacheprovider $(ARGS)
 
 $(PROVIDERS:%=$(VENVS)/%/.ready): $(VENVS)/%/.ready: $(VENV)/.made-by pyproject.toml constraints.txt
 	rm -rf $(@D)
 	$(VENV)/bin/python -m venv $(@D)
-	$(@D)/bin/python $(PIP_INSTALL) constraints.txt $(PACKAGES_$*) -e . pytest-randomly
+	grep -v '^onnxruntime==' constraints.txt > $(@D)/constraints.txt
+	$(@D)/bin/python $(PIP_INSTALL) $(@D)/constraints.txt $(PACKAGES_$*) -e . pytest-randomly
 	@touch $@

@@ -8,6 +8,7 @@ import pytest
 
 from plugin.project import Project
 from pytest_ortperf.execution.machine.devices import nvml_gpus
+from pytest_ortperf.execution.session.placement import assignment_is_complete
 from pytest_ortperf.records.environment.host import GpuSurvey
 
 DISTRIBUTIONS = {
@@ -25,6 +26,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(f"{distribution} is not installed here")
     if item.get_closest_marker("gpu_wheel") and _gpus().gpus:
         pytest.skip("there is a CUDA device here")
+    if item.get_closest_marker("older_runtime") and assignment_is_complete():
+        pytest.skip("this ONNX Runtime tells the placement of all nodes")
 
 
 @functools.cache

@@ -29,6 +29,19 @@ def half_taken() -> bytes:
     return _serialised(nodes, inputs=["x"], weights=_weights())
 
 
+def determinant(kind: type[np.floating[Any]] = np.float32) -> bytes:
+    """Return four nodes, of which OpenVINO takes an Add; in float16, the CPU provider has kernels for none of them."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"]),
+        helper.make_node("Det", ["a"], ["b"]),
+        helper.make_node("Add", ["b", "b"], ["c"]),
+        helper.make_node("Sigmoid", ["c"], ["y"]),
+    ]
+    weight = numpy_helper.from_array(np.random.default_rng(1).random((8, 8)).astype(kind), "w")
+    x, y = (helper.make_tensor_value_info(name, weight.data_type, shape) for name, shape in (("x", [8, 8]), ("y", [])))
+    return _model(helper.make_graph(nodes, "determinant", [x], [y], [weight]))
+
+
 def strings() -> bytes:
     """Return two operators on strings: no provider but the CPU's takes any."""
     nodes = [

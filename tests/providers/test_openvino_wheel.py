@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from plugin.project import Project
@@ -97,6 +98,22 @@ def test_allowed_share_of_nodes_elsewhere_passes(project: Project, fallback: lis
     assert record["placement"]["op_types_by_provider"] == {
         "OpenVINOExecutionProvider": {"Conv": 1, "Relu": 1},
         "CPUExecutionProvider": {"Hardmax": 1},
+    }
+
+
+def test_half_precision_nodes_elsewhere_count_as_those_in_single_precision_do(project: Project) -> None:
+    project.write("single.onnx", small_models.determinant())
+    project.write("half.onnx", small_models.determinant(np.float16))
+    project.models(*({"name": name, "path": f"{name}.onnx"} for name in ("single", "half")))
+
+    records = project.run("--ortperf-ep=openvino", "--ortperf-fallback=fail").by_model
+
+    assert {it["placement"]["source"] for it in records.values()} == {"assignment info", "assignment info and profile"}
+    assert {it["failure"]["message"] for it in records.values()} == {
+        (
+            "asked for OpenVINOExecutionProvider, 1 of 4 nodes ran there: 75 % elsewhere, 0 % allowed by "
+            "--ortperf-fallback; CPUExecutionProvider got 1 Det, 1 MatMul, 1 Sigmoid"
+        )
     }
 
 

@@ -142,8 +142,7 @@ class Execution:
         return self._prepared
 
     def _session_of(self, prepared: PreparedModel) -> onnxruntime.InferenceSession:
-        with self.meter.creation():
-            return open_session(prepared.source, self.case, self.settings, self.facts, self.hooks)
+        return open_session(prepared.source, self.case, self.settings, self.facts, self.hooks, self.meter.creation())
 
     def _validate(self, session: onnxruntime.InferenceSession) -> None:
         Validation(session=session, comparison=self._comparison).run()

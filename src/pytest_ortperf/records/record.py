@@ -147,7 +147,7 @@ class Placement:
     """Full provider name -> operator type -> number of nodes."""
 
     source: str
-    """`assignment info` or `profile`."""
+    """`assignment info`, `profile`, or both where the first was incomplete."""
 
     @property
     def total_nodes(self) -> int:

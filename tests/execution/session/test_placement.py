@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,9 +16,12 @@ from pytest_ortperf.execution.inputs.case_data import case_data
 from pytest_ortperf.execution.inputs.tensor_values import run
 from pytest_ortperf.execution.session.creation import session_options
 from pytest_ortperf.execution.session.placement import (
+    assignment_is_complete,
+    completed,
     elsewhere_text,
     placement_of_profile,
     read_placement,
+    refuse_unknown_placement,
     require_placement,
 )
 from pytest_ortperf.execution.session.profile_events import Event
@@ -160,3 +164,62 @@ def test_operator_types_elsewhere_are_told_most_frequent_first_and_six_of_them()
     assert elsewhere_text(placed(cpu=types, cuda={"Z": 1}), CUDA) == (
         f"{CPU} got 8 H, 7 G, 6 F, 5 E, 4 D, 3 C and 2 more types"
     )
+
+
+@pytest.mark.parametrize(
+    ("version", "complete"),
+    [("1.24.4", False), ("1.26.0", False), ("1.27.0", True), ("1.32.0.dev20261101+cu130", True), ("2.0.0", True)],
+)
+def test_older_runtimes_leave_nodes_out(version: str, complete: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - a parameter
+    monkeypatch.setattr(onnxruntime, "__version__", version)
+
+    assert assignment_is_complete() is complete
+
+
+def test_nodes_that_ran_and_were_not_told_of_are_added() -> None:
+    told = placed(cpu={"FusedConv": 1}, cuda={"Add": 2})
+    unfused = placed(cpu={"Conv": 1, "Relu": 1}, cuda={"Add": 2})
+    ran = dataclasses.replace(
+        placed(cpu={"Conv": 1, "Relu": 1, "Det": 2}, cuda={"whole subgraph": 1}), source="profile"
+    )
+
+    assert completed(told, unfused, ran) == Placement(
+        nodes_by_provider={CPU: 3, CUDA: 2},
+        op_types_by_provider={CPU: {"FusedConv": 1, "Det": 2}, CUDA: {"Add": 2}},
+        source="assignment info and profile",
+    )
+    nothing_more = dataclasses.replace(ran, op_types_by_provider={CPU: {"Conv": 1}, CUDA: {"subgraph": 1}})
+    assert completed(told, unfused, nothing_more) is told
+
+
+def test_casts_that_were_added_are_no_nodes_of_the_model() -> None:
+    events = run_of(0, 80, node("InsertedPrecisionFreeCast_x", 5, 7, "Cast"), node("own", 15, 7, "Cast"))
+
+    assert placement_of_profile(text_of(events)).op_types_by_provider == {CPU: {"Cast": 1}}
+
+
+@pytest.mark.parametrize(
+    ("told", "allowed", "message"),
+    [
+        (None, 100, f"asked for {CUDA}, and whether any node ran there is unknown: no profile"),
+        (placed(cpu={"Add": 1}), 100, f"asked for {CUDA}, and whether any node ran there is unknown: no profile"),
+        (
+            placed(cuda={"Add": 1}),
+            33.3,
+            (
+                f"asked for {CUDA}, and how many nodes ran elsewhere is unknown, while --ortperf-fallback allows 33.3 "
+                "%: no profile"
+            ),
+        ),
+    ],
+)
+def test_unknown_placement_is_a_failure_where_it_matters(told: Placement | None, allowed: float, message: str) -> None:
+    with pytest.raises(CaseError) as raised:
+        refuse_unknown_placement(case(provider="cuda"), told, [CUDA, CPU], allowed, "no profile")
+
+    assert (str(raised.value), raised.value.stage, raised.value.kind) == (message, "placement", "fallback")
+
+
+def test_unknown_placement_passes_where_all_is_allowed_or_there_is_one_provider() -> None:
+    refuse_unknown_placement(case(provider="cuda"), placed(cuda={"Add": 1}), [CUDA, CPU], 100, "no profile")
+    refuse_unknown_placement(case(), None, [CPU], 0, "no profile")

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
 from ort_models import AZURE, CPU, NoHooks, add_relu, case, folding
 
 from pytest_ortperf.errors import CaseError, CaseSkipped
-from pytest_ortperf.execution.case_settings import ExecutionSettings
+from pytest_ortperf.execution.case_settings import ExecutionSettings, GivenData
 from pytest_ortperf.execution.record_builder import Journal, RecordBuilder
 from pytest_ortperf.execution.session import verified_session as opening
 from pytest_ortperf.execution.session.creation import create_session
@@ -157,3 +160,45 @@ def test_profile_catches_a_provider_without_nodes(
         open_session(str(model), case(model, AZURE), SETTINGS, facts, NoHooks())
 
     assert str(raised.value) == f"asked for {AZURE}, 0 of 2 nodes ran there; {CPU} got 1 Add, 1 Relu"
+
+
+def test_placement_stays_unknown_where_no_profile_can_be_made(
+    model: Path, facts: RecordBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "assignment_is_complete", lambda: False)
+    # of a wrong shape: no run of the model succeeds
+    given = dataclasses.replace(SETTINGS, given=GivenData(inputs={"x": np.ones((1, 5), np.float32)}))
+
+    open_session(str(model), case(model), given, facts, NoHooks())
+
+    assert facts.placement is None
+    assert facts.reason is not None
+    assert facts.reason.startswith(
+        f"placement is unknown: ONNX Runtime {onnxruntime.__version__} does not tell all of it, and no profile does: "
+    )
+    with pytest.raises(CaseError) as raised:
+        open_session(str(model), case(model, AZURE), given, facts, NoHooks())
+    assert str(raised.value).startswith(f"asked for {AZURE}, and whether any node ran there is unknown: ONNX Runtime ")
+
+
+def test_what_is_entered_for_creation_is_left_before_a_profile_is_made(
+    model: Path, facts: RecordBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "assignment_is_complete", lambda: False)
+    events = []
+
+    @contextmanager
+    def creating() -> Iterator[None]:
+        events.append("begins")
+        yield
+        events.append("ends")
+
+    class Hooks(NoHooks):
+        def configure_session(self, session_options: onnxruntime.SessionOptions) -> None:  # noqa: ARG002 - a protocol
+            events.append("session")
+
+    open_session(str(model), case(model), SETTINGS, facts, Hooks(), creating())
+
+    assert facts.placement is not None
+    assert facts.placement.op_types_by_provider == {CPU: {"Add": 1, "Relu": 1}}
+    assert events == ["begins", "session", "ends", "session"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -18,11 +19,19 @@ FOLDED = "the graph folded to constants: no node is left to run on any provider"
 
 _SHOWN = 6
 _RECORDS = "session.record_ep_graph_assignment_info"
+_CPU = "CPUExecutionProvider"
+_INSERTED = "InsertedPrecisionFreeCast_"
+"""Start of the name of a cast that ONNX Runtime adds after assignment, so that a float16 node runs in float32."""
 
 
 def has_assignment_info() -> bool:
     """Whether this ONNX Runtime tells placement itself (1.24 and later)."""
     return hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info")
+
+
+def assignment_is_complete() -> bool:
+    """Whether it tells all of it: before 1.27, nodes are missing that no provider claimed before casts were added."""
+    return tuple(map(int, re.findall(r"\d+", onnxruntime.__version__)[:2])) >= (1, 27)
 
 
 def record_placement(options: onnxruntime.SessionOptions) -> None:
@@ -74,7 +83,32 @@ def placement_of_profile(text: str) -> Placement:
     """
     nodes = {event.name: event for event in read_events(text) if event.is_node}
     return _counted(
-        ((event.provider, event.op_type or "?") for event in nodes.values() if event.provider is not None), "profile"
+        (
+            (event.provider, event.op_type or "?")
+            for event in nodes.values()
+            if event.provider is not None and not event.name.startswith(_INSERTED)
+        ),
+        "profile",
+    )
+
+
+def completed(told: Placement, told_when_profiled: Placement, profiled: Placement) -> Placement:
+    """Return what a session told, with the nodes that ran without being told of; these are on the CPU provider.
+
+    Args:
+        told: By the session of the case.
+        told_when_profiled: By a session that fuses no nodes, so that those on the CPU provider can be counted.
+        profiled: Of a run of that session.
+    """
+    ran, known = (it.op_types_by_provider.get(_CPU, {}) for it in (profiled, told_when_profiled))
+    missing = Counter(ran) - Counter(known)
+    if not missing:
+        return told
+    on_cpu = Counter(told.op_types_by_provider.get(_CPU, {})) + missing
+    return Placement(
+        nodes_by_provider={**told.nodes_by_provider, _CPU: on_cpu.total()},
+        op_types_by_provider={**told.op_types_by_provider, _CPU: dict(on_cpu)},
+        source=f"{told.source} and {profiled.source}",
     )
 
 
@@ -105,6 +139,33 @@ def require_placement(
         raise _fallback(
             f"asked for {asked}, {there} of {total} nodes ran there: {share:.3g} % elsewhere, "
             f"{max_fallback_percent:g} % allowed by --ortperf-fallback; {elsewhere}"
+        )
+
+
+def refuse_unknown_placement(
+    case: Case, told: Placement | None, active: Sequence[str], max_fallback_percent: float, why: str
+) -> None:
+    """Refuse a case whose placement is unknown where it matters.
+
+    Args:
+        case: Says which provider was asked for.
+        told: What the session told, with nodes missing.
+        active: Providers of the session; on a single one, all nodes are there.
+        max_fallback_percent: Share of nodes that may lie elsewhere.
+        why: Why placement is unknown.
+
+    Raises:
+        CaseError: As `require_placement`.
+    """
+    asked = case.provider.full_name
+    if list(active) == [asked]:
+        return
+    if told is None or not told.nodes_by_provider.get(asked):
+        raise _fallback(f"asked for {asked}, and whether any node ran there is unknown: {why}")
+    if max_fallback_percent < 100:  # noqa: PLR2004 - all
+        raise _fallback(
+            f"asked for {asked}, and how many nodes ran elsewhere is unknown, while --ortperf-fallback allows "
+            f"{max_fallback_percent:g} %: {why}"
         )
 
 

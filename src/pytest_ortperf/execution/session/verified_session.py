@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import tempfile
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import onnxruntime
@@ -18,9 +19,12 @@ from pytest_ortperf.execution.session.creation import SessionHooks, create_sessi
 from pytest_ortperf.execution.session.inspection import InspectionHooks, inspect
 from pytest_ortperf.execution.session.placement import (
     FOLDED,
+    assignment_is_complete,
+    completed,
     has_assignment_info,
     placement_of_profile,
     read_placement,
+    refuse_unknown_placement,
     require_placement,
 )
 from pytest_ortperf.execution.session.resolved_options import lower_precisions, lower_precisions_note
@@ -28,9 +32,22 @@ from pytest_ortperf.records.record import Placement, SessionFact
 
 
 def open_session(
-    source: str | bytes, case: Case, settings: ExecutionSettings, facts: RecordBuilder, hooks: SessionHooks
+    source: str | bytes,
+    case: Case,
+    settings: ExecutionSettings,
+    facts: RecordBuilder,
+    hooks: SessionHooks,
+    creating: AbstractContextManager[None] = nullcontext(),  # noqa: B008 - it holds nothing
 ) -> onnxruntime.InferenceSession:
     """Return the session of a case; what it is and where its nodes are goes to the facts.
+
+    Args:
+        source: Path or serialised model.
+        case: What is asked for.
+        settings: Options for every case.
+        facts: Of the case.
+        hooks: The users'.
+        creating: Entered while the session is created, and not while another is profiled to learn its placement.
 
     Raises:
         CaseError: Stage `session` or `placement`: no session, not on the provider asked for, or too little of it.
@@ -41,14 +58,22 @@ def open_session(
         raise CaseSkipped(FOLDED)
     with facts.entering("session"):
         _require_usable(case, settings)
-        created = create_session(source, case, settings, hooks, log=facts.journal.log_tail)
+        with creating:
+            created = create_session(source, case, settings, hooks, log=facts.journal.log_tail)
     facts.session = created.fact
     _note_precision(case, facts, created.fact)
     with facts.entering("placement"):
-        if has_assignment_info():
-            facts.placement = read_placement(created.session)
+        told = read_placement(created.session) if has_assignment_info() else None
+        if told is not None and assignment_is_complete():
+            facts.placement = told
         elif facts.placement is None:
-            facts.placement = _profiled(source, case, settings, hooks)
+            try:
+                facts.placement = _profiled(source, case, settings, hooks, told)
+            except Exception as error:  # noqa: BLE001 - ONNX Runtime's have no common base
+                why = f"ONNX Runtime {onnxruntime.__version__} does not tell all of it, and no profile does: {error}"
+                refuse_unknown_placement(case, told, created.fact.active_providers, settings.max_fallback_percent, why)
+                facts.reason = f"placement is unknown: {why}"
+                return created.session
         require_placement(case, facts.placement, settings.max_fallback_percent, facts.journal.log_tail)
     facts.reason = FOLDED if facts.placement.total_nodes == 0 else None
     return created.session
@@ -76,9 +101,28 @@ def _require_usable(case: Case, settings: ExecutionSettings) -> None:
         )
 
 
-def _profiled(source: str | bytes, case: Case, settings: ExecutionSettings, hooks: SessionHooks) -> Placement:
-    """Run once in a session that writes a profile, for an ONNX Runtime that does not tell placement itself."""
+class _PlacementHooks(InspectionHooks):
+    """Make a session whose profile shows the nodes as they were assigned, before the CPU provider fuses any."""
+
+    told: Placement | None = None
+
+    def configure_session(self, session_options: onnxruntime.SessionOptions) -> None:
+        super().configure_session(session_options)
+        levels = onnxruntime.GraphOptimizationLevel
+        if session_options.graph_optimization_level != levels.ORT_DISABLE_ALL:
+            session_options.graph_optimization_level = levels.ORT_ENABLE_BASIC
+
+    def end(self, session: onnxruntime.InferenceSession) -> None:
+        self.told = read_placement(session) if has_assignment_info() else None
+        super().end(session)
+
+
+def _profiled(
+    source: str | bytes, case: Case, settings: ExecutionSettings, hooks: SessionHooks, told: Placement | None
+) -> Placement:
+    """Run once in a session that writes a profile, for an ONNX Runtime that does not tell all placement itself."""
     with tempfile.TemporaryDirectory(prefix="ortperf-profile-") as folder:
-        profiling = InspectionHooks(hooks, frozenset({"profile"}), Path(folder))
+        profiling = _PlacementHooks(hooks, frozenset({"profile"}), Path(folder))
         inspect(source, case, settings, profiling, range(1))
-        return placement_of_profile(profiling.profile.read_text(encoding="utf-8"))
+        profiled = placement_of_profile(profiling.profile.read_text(encoding="utf-8"))
+    return profiled if told is None or profiling.told is None else completed(told, profiling.told, profiled)
