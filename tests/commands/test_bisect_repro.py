@@ -76,6 +76,53 @@ def test_bisect_prints_the_node_and_keeps_model_page_and_data(project: Path) -> 
     ]
 
 
+def branching_model(path: Path, op_type: str) -> None:
+    branch = helper.make_graph(
+        [
+            helper.make_node("Abs", ["a"], ["b"], name="inner_first"),
+            helper.make_node(op_type, ["b"], ["c"], name="inner_second"),
+        ],
+        "branch",
+        [],
+        [helper.make_tensor_value_info("c", TensorProto.FLOAT, None)],
+    )
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"], name="first"),
+        helper.make_node("If", ["yes"], ["y"], name="choice", then_branch=branch, else_branch=branch),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])],
+        [numpy_helper.from_array(np.array(True), "yes")],  # noqa: FBT003 - a tensor
+    )
+    onnx.save_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def test_bisect_names_and_keeps_the_node_inside_a_branch(project: Path) -> None:
+    branching_model(project / "model.onnx", "Tanh")
+    branching_model(project / "sound.onnx", "Sigmoid")
+    path = "node 'choice' > then_branch > node 'inner_second'"
+
+    done = ortperf(project, "bisect", "models.json::tiny::validate[cpu]", "--against", "sound.onnx", "--keep", "found")
+
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    at = lines.index("goes wrong at choice (If), node 1 of 2")
+    assert lines[at + 1] == f"inside it: {path} (Tanh)"
+    assert "the node inside alone: found/inside" in lines
+    assert "in node 'choice' > then_branch: nodes 0 to 0 of 2: good, error 0" in done.stderr
+    found = from_dict(Bisection, json.loads((project / "found/bisection.json").read_text("utf-8")))
+    assert (found.path, found.inside_folder) == (path, "found/inside")
+    assert "Inside it, node &#39;choice&#39; &gt; then_branch" in (project / "found/bisection.html").read_text("utf-8")
+    assert sorted(path.name for path in (project / "found/inside").rglob("*.*")) == [
+        "input_0.pb",
+        "model.onnx",
+        "output_0.pb",
+    ]
+
+
 def test_bisect_of_what_is_right_finds_nothing(project: Path) -> None:
     done = ortperf(project, "bisect", "tiny::benchmark[cpu-batch=2]")
     assert done.returncode == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pytest_ortperf.records.pictures import ErrorPicture
@@ -46,6 +47,38 @@ class NodeFact:
     op_type: str
     domain: str = ""
     outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InnerNode:
+    """A node in a subgraph of the node that a search found, or of the inner node before."""
+
+    subgraph: str
+    """What holds it: `then_branch`, `else_branch` or `body`."""
+
+    iteration: int | None = None
+    """Of a body, from 0: the first whose outputs leave tolerance, or where it crashes."""
+
+    node: NodeFact
+    """Its position is that in the subgraph."""
+
+    fails_alone: bool | None
+    """As that of the suspect."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherSuspect:
+    """The node where the error grows most, if that is not the suspect."""
+
+    node: NodeFact
+    growth: float
+    """How many times the error grows from the cut before it to the one after it."""
+
+    fails_alone: bool | None
+    """As that of the suspect."""
+
+    part_folder: str | None = None
+    """Folder of a model of it that fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +142,13 @@ class Bisection:
     fails_alone: bool | None = None
     """Whether the suspect fails by itself on the reference's inputs; `None` if that was not tried."""
 
+    inside: tuple[InnerNode, ...] = ()
+    """Where the suspect runs subgraphs: the path to the node that is wrong inside, from the outside in."""
+
+    inside_folder: str | None = None
+    """Folder of a model of that node that fails."""
+
+    other: OtherSuspect | None = None
     part: tuple[NodeFact, ...] = ()
     """Nodes of the smallest model that was seen to fail."""
 
@@ -120,3 +160,13 @@ class Bisection:
     """What all of this says, for people."""
 
     pictures: tuple[ErrorPicture, ...] = ()
+
+    @property
+    def path(self) -> str | None:
+        """The suspect and the nodes inside it, such as `node 'if_1' > then_branch > node 'mul_3'`."""
+        return path_text(self.suspect, self.inside) if self.suspect else None
+
+
+def path_text(node: NodeFact, inside: Iterable[InnerNode]) -> str:
+    """Return a node and those inside it, from the outside in."""
+    return " > ".join([f"node '{node.name}'", *(f"{it.subgraph} > node '{it.node.name}'" for it in inside)])

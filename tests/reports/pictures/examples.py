@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_ortperf.records.bisection import Bisection, GrowthPoint, NodeFact, ValueFact
+from pytest_ortperf.records.bisection import (
+    Bisection,
+    GrowthPoint,
+    InnerNode,
+    NodeFact,
+    OtherSuspect,
+    ValueFact,
+)
 from pytest_ortperf.records.pictures import ErrorPicture, Heatmap, Histogram, WorstElement
 
 _ROWS = tuple(tuple(10.0 ** (row + column - 6) for column in range(5)) for row in range(4))
@@ -51,6 +58,17 @@ def point(position: int, error: float | None, *, within: bool, **changes: Any) -
     """Return what was found at one cut."""
     tensor = {"tensor": f"v{position}", "max_abs_error": error}
     return GrowthPoint(**{"node": node(position), "error": error, "is_within": within, **tensor, **changes})
+
+
+def make_inside(name: str = "b_mul") -> dict[str, Any]:
+    """Return what a bisection says of a wrong node in a branch of an `If` in a loop, and of another suspect."""
+    choice = InnerNode(subgraph="body", iteration=3, node=node(2, "If"), fails_alone=True)
+    inner = NodeFact(position=1, name=name, op_type="Mul")
+    return {
+        "inside": (choice, InnerNode(subgraph="else_branch", node=inner, fails_alone=None)),
+        "inside_folder": "result/bisect_bert/inside",
+        "other": OtherSuspect(node=node(20), growth=31.4, fails_alone=True, part_folder="result/bisect_bert/elsewhere"),
+    }
 
 
 def make_bisection(**changes: Any) -> Bisection:

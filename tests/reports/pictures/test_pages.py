@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ortperf.records.bisection import ValueFact
+from pytest_ortperf.records.bisection import Bisection, ValueFact
 from pytest_ortperf.records.record import Failure, Record
 from pytest_ortperf.reports.pictures.charts import growth_svg, heatmap_svg, histogram_svg
 from pytest_ortperf.reports.pictures.picture_page import bisection_page, error_section, failure_page, write_failure_page
 from record_examples import make_record
-from reports.pictures.examples import make_bisection, make_picture, point
+from reports.pictures.examples import make_bisection, make_inside, make_picture, point
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -90,6 +90,26 @@ def test_growth_of_a_crash_has_crosses() -> None:
     drawn = growth_svg(make_bisection(points=(point(3, None, within=True, tensor=None), crash)))
     assert titles(drawn)[1:] == ["n3 (Conv, node 3): runs", "n12 (Conv, node 12): crashed"]
     assert drawn.count('class="mark"') == 1
+
+
+def test_every_suspect_has_a_row_on_the_page() -> None:
+    def rows(found: Bisection) -> list[list[str]]:
+        table = bisection_page(found).partition("<h2>Suspects</h2>")[2].partition("</table>")[0]
+        return [re.findall(r"<td>(.*?)</td>", row) for row in table.split("<tr")[2:]]
+
+    suspect = ["node &#39;n12&#39;", "Conv", "fails by itself", "result/bisect_bert/smallest"]
+    assert rows(make_bisection()) == [suspect]
+    assert rows(make_bisection(**make_inside())) == [
+        suspect,
+        [
+            "node &#39;n12&#39; &gt; body &gt; node &#39;n2&#39; &gt; else_branch &gt; node &#39;b_mul&#39;",
+            "Mul",
+            "not tried by itself",
+            "result/bisect_bert/inside",
+        ],
+        ["node &#39;n20&#39;", "Conv", "fails by itself", "result/bisect_bert/elsewhere"],
+    ]
+    assert "Suspects" not in bisection_page(make_bisection(suspect=None))
 
 
 class Balanced(HTMLParser):

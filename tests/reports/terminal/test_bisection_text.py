@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pytest_ortperf.reports.terminal.bisection_text import bisection_lines, growth_lines
-from reports.pictures.examples import make_bisection, point
+from reports.pictures.examples import make_bisection, make_inside, point
 
 
 def test_the_answer_names_the_node_the_values_and_the_growth() -> None:
@@ -57,3 +57,19 @@ def test_no_cut_no_table_and_no_node_no_values() -> None:
 
 def test_lines_fit_the_width() -> None:
     assert max(map(len, bisection_lines(make_bisection(), 72))) <= 72
+
+
+def test_nodes_inside_the_suspect_and_a_second_one_are_named() -> None:
+    lines = bisection_lines(make_bisection(**make_inside()), 100)
+    at = lines.index("goes wrong at n12 (Conv), node 12 of 40")
+    assert lines[at + 1 : at + 4] == [
+        "inside it: node 'n12' > body > node 'n2' > else_branch > node 'b_mul' (Mul)",
+        "suspected too: n20 (Conv), node 20 of 40, where the error grows 31 times",
+        "beside it: n11 (Cast)",
+    ]
+    assert lines[-2:] == [
+        "the node inside alone: result/bisect_bert/inside",
+        "the second suspect alone: result/bisect_bert/elsewhere",
+    ]
+    long = bisection_lines(make_bisection(**make_inside("b" * 60)), 72)
+    assert max(map(len, long)) <= 72

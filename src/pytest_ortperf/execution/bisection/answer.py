@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.execution.accuracy.error_pictures import error_picture
+from pytest_ortperf.execution.bisection.inside import Inside
 from pytest_ortperf.execution.bisection.judgement import Ending, Judgement, value_fact, wrong_outputs
 from pytest_ortperf.execution.bisection.node_values import GraphValues
+from pytest_ortperf.execution.bisection.origin import steepest
 from pytest_ortperf.execution.bisection.smallest import Part, Smallest, Suspicion
 from pytest_ortperf.execution.inputs.tensor_types import Value
-from pytest_ortperf.records.bisection import Bisection, GrowthPoint, NodeFact, ValueFact
+from pytest_ortperf.records.bisection import Bisection, GrowthPoint, NodeFact, OtherSuspect, ValueFact, path_text
 from pytest_ortperf.records.pictures import ErrorPicture
 
 MOST_PICTURES = 4
-
-_JUMP = 10
-"""Times that an error has to grow to be worth a word."""
-
-_SMALLEST = 1e-7
-"""An error below this is rounding in float32."""
 
 _BREAKS = {"crash": "crashes", "timeout": "does not end", "error": "fails"}
 
@@ -52,6 +47,8 @@ class Findings:
     suspicion: Suspicion | None = None
     smallest: Smallest | None = None
     part: Part | None = None
+    inside: Inside | None = None
+    other: OtherSuspect | None = None
     no_reference: str | None = None
     """Why the CPU cannot say what is right there."""
 
@@ -79,6 +76,9 @@ def bisection_of(found: Findings) -> Bisection:
         inputs=() if position is None else tuple(_inputs(found, position)),
         outputs=() if position is None else tuple(_outputs(found, position)),
         fails_alone=found.smallest.fails_alone if found.smallest else None,
+        inside=found.inside.path if found.inside else (),
+        inside_folder=str(found.inside.part.path.parent) if found.inside and found.inside.part else None,
+        other=found.other,
         part=_facts(found, part.positions if part else ()),
         part_folder=str(part.path.parent) if part else None,
         part_complaint=part.complaint if part else None,
@@ -148,7 +148,13 @@ def conclusion(found: Findings, suspect: NodeFact | None) -> str:
             "--ortperf-graph-optimization=disable; if the outputs are right then, it is an optimisation."
         )
     broken = found.ending.broken is not None
-    sentences = [_place(found, broken=broken), _alone(found, broken=broken), _steepest(found.points, suspect.position)]
+    sentences = [
+        _place(found, broken=broken),
+        _alone(found, broken=broken),
+        _inside(found, suspect, broken=broken),
+        _steepest(found.points, suspect.position),
+        _other(found, suspect.position),
+    ]
     if not found.is_closed:
         sentences.append("The search ended early: one of the nodes named beside it may be meant instead.")
     return " ".join(sentence for sentence in sentences if sentence)
@@ -203,17 +209,52 @@ def _with_earlier(found: Findings, *, broken: bool) -> str:
 
 
 def _steepest(points: Sequence[GrowthPoint], suspect: int) -> str:
-    """Return where the error grows most, if that is elsewhere: a tight tolerance is left before anything is wrong."""
-    known = [(point, max(point.error, _SMALLEST)) for point in points if point.error is not None]
-    pairs = [(after[1] / before[1], before[0], after[0]) for before, after in itertools.pairwise(known)]
-    factor, before, after = max(pairs, key=lambda pair: pair[0], default=(0.0, None, None))
-    if before is None or after is None or factor < _JUMP or before.node.position < suspect <= after.node.position:
+    """Return where the error grows most, if that is elsewhere."""
+    growth = steepest(points, suspect)
+    if growth is None:
         return ""
-    between = "" if after.node.position - before.node.position == 1 else f"between {before.node.name} and "
+    before, after = growth.before.node, growth.after.node
+    between = "at " if after.position - before.position == 1 else f"between {before.name} and "
     return (
-        f"The error grows most elsewhere, {factor:.0f} times: {between or 'at '}{after.node.name} "
-        f"({after.node.op_type}, node {after.node.position})."
+        f"The error grows most elsewhere, {growth.factor:.0f} times: {between}{after.name} "
+        f"({after.op_type}, node {after.position})."
     )
+
+
+def _other(found: Findings, suspect: int) -> str:
+    other = found.other
+    if other is None:
+        return ""
+    name, said = other.node.name, _steepest(found.points, suspect)
+    where = f"{name} ({other.node.op_type}, node {other.node.position})"
+    grows = "" if where in said else f"Behind it the error grows {other.growth:.0f} times at {where}. "
+    alone = {
+        True: f"{name} is a second suspect: by itself, on the reference's inputs, it is wrong.",
+        False: f"{name} is right by itself, on the reference's inputs: it makes larger what comes in.",
+        None: f"{name} was not tried by itself.",
+    }
+    return grows + alone[other.fails_alone]
+
+
+def _inside(found: Findings, suspect: NodeFact, *, broken: bool) -> str:
+    """Return what is wrong inside a node that runs subgraphs, or why nothing more is said."""
+    inside = found.inside
+    if inside is None:
+        return ""
+    if not inside.path:
+        return f"Inside it no node is named: {inside.why}."
+    last = inside.path[-1]
+    verb = _BREAKS[found.ending.symptom] if broken else "is wrong"
+    alone = {
+        True: f"by itself, on the reference's inputs, that node {verb} too",
+        False: f"by itself, on the reference's inputs, that node {'runs' if broken else 'is right'}",
+        None: "that node was not tried by itself",
+    }
+    loops = [it for it in inside.path if it.iteration is not None]
+    steps = ", then ".join(f"iteration {it.iteration} of the {it.subgraph} that holds '{it.node.name}'" for it in loops)
+    first = f", in {steps} (counted from 0, the first that goes wrong)" if loops else ""
+    why = f" Inside that one no node is named: {inside.why}." if inside.why else ""
+    return f"Inside it, {path_text(suspect, inside.path)}{first}: {alone[last.fails_alone]}.{why}"
 
 
 def _origin(found: Findings) -> str:

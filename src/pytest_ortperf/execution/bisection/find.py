@@ -1,14 +1,12 @@
-"""The first node of a case whose outputs leave tolerance, or where it crashes.
-
-Where an error comes from that leaves tolerance only later: a second search, for how large it is.
-"""
+"""The first node of a case whose outputs leave tolerance, or where it crashes."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.bisection.answer import Findings, bisection_of
 from pytest_ortperf.execution.bisection.graph import Graph
+from pytest_ortperf.execution.bisection.inside import Inside, InsideSearch
 from pytest_ortperf.execution.bisection.judgement import (
     Ending,
     Judge,
@@ -25,86 +24,15 @@ from pytest_ortperf.execution.bisection.judgement import (
     wrong_outputs,
 )
 from pytest_ortperf.execution.bisection.node_values import GraphValues
+from pytest_ortperf.execution.bisection.origin import Origin, steepest_behind
 from pytest_ortperf.execution.bisection.probing import Bracket, CutVerdict, Probes, narrow
 from pytest_ortperf.execution.bisection.sessions import Answer, Computed, Sessions
 from pytest_ortperf.execution.bisection.smallest import Part, PartTrial, Smallest, Suspicion, suspicion, write_data
+from pytest_ortperf.execution.bisection.subgraphs import is_control_flow
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.model.precision import prepare_model
 from pytest_ortperf.execution.session.creation import SessionHooks
-from pytest_ortperf.records.bisection import Bisection
-
-SHARE = 0.3
-"""Of the error that leaves tolerance: a cut with more than that lies behind its origin, whatever rounding does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Looks for it, with what the first search has seen."""
-
-    probes: Probes
-    values: GraphValues
-    trial: PartTrial
-    sessions_left: Callable[[], int]
-    rounding: float
-    """What rounding alone may do, at the size of the values."""
-
-    def find(self, places: Sequence[int], leaves: int, suspected: Suspicion) -> Smallest | None:
-        """Return the node that makes most of an error by itself, and a part from it on that fails.
-
-        Args:
-            places: All that a search may cut after.
-            leaves: The place where the error leaves tolerance.
-            suspected: The node there, which is right by itself.
-
-        Returns:
-            `None` if there is no such node, it was not found with the sessions left, or errors have no size.
-        """
-        limit = self._limit(leaves, suspected)
-        if limit is None:
-            return None
-        self.probes.pinned = suspected.targets
-        bracket = self._begun([place for place in places if place <= leaves], limit)
-        narrow(bracket, lambda place: self._probe(bracket, place, limit), lambda: self.sessions_left() > 2)  # noqa: PLR2004 - to check
-        if bracket.wrong == leaves or not bracket.is_closed:
-            return None
-        found = suspicion(bracket, self.values, self.probes.judged.get(bracket.wrong, []), limit)
-        if found.position is None:
-            return None
-        own = self.trial.errors([found.position], found.targets, self.sessions_left())
-        size = max((it.size for it in own or ()), default=0.0)
-        if size <= limit:
-            return None
-        return dataclasses.replace(self._from_there(found.position, suspected), origin=found, own_error=size)
-
-    def _from_there(self, position: int, suspected: Suspicion) -> Smallest:
-        between = [other for other in self.values.candidate.ancestors(suspected.targets) if other >= position]
-        part = self.trial.alone(between, suspected.targets, self.sessions_left()).part
-        return Smallest(part=part, fails_alone=False)
-
-    def _limit(self, leaves: int, suspected: Suspicion) -> float | None:
-        errors = [it.error for it in self.probes.judged.get(leaves, ()) if it.name in suspected.targets]
-        known = [error for error in errors if error]
-        # midway, on a logarithmic axis, between what is nobody's fault and what is wrong
-        return min(math.sqrt(self.rounding * max(known)), SHARE * max(known)) if known else None
-
-    def _begun(self, places: Sequence[int], limit: float) -> Bracket:
-        """Return the search with what is known already; the first cut with too large an error ends it."""
-        bracket = Bracket(places)
-        for place in sorted(self.probes.points):
-            if place >= bracket.wrong:
-                break
-            bracket.note(place, self._verdict(place, limit))
-        return bracket
-
-    def _probe(self, bracket: Bracket, place: int, limit: float) -> CutVerdict:
-        seen = self.probes.probe(bracket, place)
-        return seen if seen is CutVerdict.UNKNOWN else self._verdict(place, limit)
-
-    def _verdict(self, place: int, limit: float) -> CutVerdict:
-        judged = self.probes.judged.get(place)
-        if judged is None:
-            return CutVerdict.UNKNOWN
-        return CutVerdict.WRONG if any(it.size > limit for it in judged) else CutVerdict.WELL
+from pytest_ortperf.records.bisection import Bisection, OtherSuspect
 
 
 def _silent(_: str) -> None:
@@ -185,7 +113,7 @@ class _Finder:
         reference = search.settings.given.reference_model or search.case.model.path
         self._graph = Graph(source)
         self._sessions = Sessions(search.case, search.settings, search.hooks, search.timeout_s)
-        self._allowed = allowed_sessions(len(self._graph))
+        self._allowed = allowed_sessions(self._graph.all_nodes)
         self._judge = Judge(
             case_tolerance(search.case, search.settings, self._prepared),
             frozenset(self._graph.outputs),
@@ -194,16 +122,31 @@ class _Finder:
         self._ending: Ending = ending_of(self._sessions, source, reference, self._judge, search.data_set)
         self._values = GraphValues(self._graph, Graph(reference), self._ending.data.inputs, self._sessions, work)
         self._probes = Probes(self._ending, self._values, self._judge, self._tell)
+        self._work = work
+        for name in ("inside", "elsewhere"):
+            (work / name).mkdir()
+        self._other: OtherSuspect | None = None
 
     def find(self) -> tuple[Bisection, Part | None]:
         """Return the answer."""
-        places = self._places()
+        places = self._values.places()
+        if not len(self._graph):
+            raise CaseError(
+                f"{self._prepared.source} has no nodes; there is nothing to search", stage="model", kind="model error"
+            )
         bracket = Bracket(places)
         if self._probes.end(places) is CutVerdict.WELL:
             return bisection_of(self._findings()), None
         narrow(bracket, lambda place: self._probes.probe(bracket, place), lambda: self._left() > 1)
         suspected = suspicion(bracket, self._values, self._probes.judged.get(bracket.wrong))
+        wanted = [*self._values.cut(bracket.wrong), *suspected.targets]
+        if suspected.position is not None:
+            wanted += self._graph.reads[suspected.position]
+        self._probes.pinned = tuple(wanted)
         smallest, part, refusal = self._part(places, bracket, suspected)
+        inside = self._inside(suspected, smallest)
+        if smallest is not None and smallest.fails_alone:
+            self._look_elsewhere(places, suspected)
         found = dataclasses.replace(
             self._findings(),
             is_closed=bracket.is_closed,
@@ -212,6 +155,8 @@ class _Finder:
             suspicion=(smallest and smallest.origin) or suspected,
             smallest=smallest,
             part=part,
+            inside=inside,
+            other=self._other,
             no_reference=refusal,
         )
         return bisection_of(found), part
@@ -230,20 +175,6 @@ class _Finder:
             sessions_allowed=self._allowed,
         )
 
-    def _places(self) -> list[int]:
-        """Return the positions after which a cut has something to compare that the node made; the last is the end."""
-        graph, last = self._graph, len(self._graph) - 1
-        if last < 0:
-            raise CaseError(
-                f"{self._prepared.source} has no nodes; there is nothing to search", stage="model", kind="model error"
-            )
-
-        def shows(position: int) -> bool:
-            made = (name for name in graph.writes[position] if name in self._values.comparable)
-            return any(graph.is_read_after(name, position) and not graph.is_constant(name) for name in made)
-
-        return [*filter(shows, range(last)), last]
-
     def _part(
         self, places: list[int], bracket: Bracket, suspected: Suspicion
     ) -> tuple[Smallest | None, Part | None, str | None]:
@@ -261,14 +192,66 @@ class _Finder:
     def _smallest(self, places: list[int], bracket: Bracket, suspected: Suspicion) -> Smallest | None:
         if suspected.position is None or not suspected.targets:
             return None
-        alone = self._trial.alone([suspected.position], suspected.targets, self._left())
+        trial = self._trial
+        alone = trial.alone([suspected.position], suspected.targets, self._left())
         if alone.part is not None or alone.fails_alone is None:
             return alone
-        rounding = case_rounding(self._search.case, self._search.settings, self._prepared)
-        origin = Origin(self._probes, self._values, self._trial, self._left, rounding)
-        return origin.find(places, bracket.wrong, suspected) or self._trial.grown(
+        self._look_elsewhere(places, suspected)
+        return self._origin.find(places, bracket.wrong, suspected) or trial.grown(
             [suspected.position], suspected.targets, self._left()
         )
+
+    def _inside(self, suspected: Suspicion, smallest: Smallest | None) -> Inside | None:
+        """Return what is wrong inside the suspect, where it runs subgraphs and fails by itself."""
+        position = suspected.position
+        if position is None or smallest is None or not smallest.fails_alone:
+            return None
+        if not is_control_flow(self._graph, position):
+            return None
+        search = InsideSearch(
+            ending=self._ending,
+            sessions=self._sessions,
+            sessions_left=self._left,
+            work=self._work,
+            path=self._work / "inside" / "model.onnx",
+            tell=self._tell,
+        )
+        found = search.search(self._values, self._judge, position, self._graph.fact(position))
+        return dataclasses.replace(found, part=self._kept(found.part, "inside")) if found.part else found
+
+    def _look_elsewhere(self, places: list[int], suspected: Suspicion) -> None:
+        """Keep the node behind the suspect where the error grows most, if there is one."""
+        points = [self._probes.points[place] for place in sorted(self._probes.points)]
+        growth = None if suspected.position is None else steepest_behind(points, suspected.position)
+        if growth is None:
+            return
+        trial = dataclasses.replace(self._trial, path=self._work / "elsewhere" / "model.onnx")
+        found = self._origin.elsewhere(places, growth, trial)
+        if found is None:
+            return
+        position, growth, alone = found
+        part = self._kept(alone.part, "elsewhere") if alone.part else None
+        self._other = OtherSuspect(
+            node=self._graph.fact(position),
+            growth=growth.factor,
+            fails_alone=alone.fails_alone,
+            part_folder=str(part.path.parent) if part else None,
+        )
+
+    def _kept(self, part: Part, name: str) -> Part:
+        """Return a part as it is kept, beside the folder of the smallest."""
+        folder = self._search.folder.with_name(name)
+        folder.mkdir(exist_ok=True)
+        for path in part.path.parent.iterdir():
+            shutil.copyfile(path, folder / path.name)
+        kept = dataclasses.replace(part, path=folder / part.path.name)
+        write_data(kept)
+        return kept
+
+    @property
+    def _origin(self) -> Origin:
+        rounding = case_rounding(self._search.case, self._search.settings, self._prepared)
+        return Origin(self._probes, self._values, self._trial, self._left, rounding)
 
     def _from_inputs(self, place: int) -> Part:
         """Return the model that was seen to fail at a cut, with the inputs of the data set."""

@@ -14,13 +14,14 @@ from onnx.external_data_helper import load_external_data_for_tensor
 
 from pytest_ortperf.execution.inputs.tensor_types import (
     DTYPES,
+    FLOATS,
     Value,
     element_name,
     element_of_number,
     onnx_element_type,
 )
 from pytest_ortperf.execution.model.model_file import unreadable_model
-from pytest_ortperf.execution.model.model_hash import tensors
+from pytest_ortperf.execution.model.model_hash import graphs, tensors
 from pytest_ortperf.records.bisection import NodeFact
 
 LARGEST_BYTE = 1_800_000_000
@@ -49,7 +50,7 @@ class Graph:
             raise unreadable_model(path, path.stat().st_size) from error
         self._folder = path.parent
         graph = self._model.graph
-        self._nodes = list(graph.node)
+        self._nodes: list[onnx.NodeProto] = list(graph.node)
         self.reads = [tuple(dict.fromkeys(_names_read(node))) for node in self._nodes]
         self.writes = [tuple(name for name in node.output if name) for node in self._nodes]
         self.made_by = {name: position for position, names in enumerate(self.writes) for name in names}
@@ -61,6 +62,19 @@ class Graph:
 
     def __len__(self) -> int:
         return len(self._nodes)
+
+    def node(self, position: int) -> onnx.NodeProto:
+        """Return a node."""
+        return self._nodes[position]
+
+    @property
+    def all_nodes(self) -> int:
+        """How many nodes there are, those of subgraphs included."""
+        return sum(len(graph.node) for graph in graphs(self._model.graph))
+
+    def opset(self, domain: str) -> int:
+        """Return which version of an operator set the model uses; 0 is none."""
+        return next((it.version for it in self._model.opset_import if it.domain == domain), 0)
 
     def fact(self, position: int) -> NodeFact:
         """Return what names a node."""
@@ -84,12 +98,19 @@ class Graph:
         return name in self._inputs and name not in self._initializers
 
     def constant(self, name: str) -> Value:
-        """Return an initialiser's numbers; `None` for any other value."""
-        if name not in self._initializers:
-            return None
-        tensor = onnx.TensorProto()
-        tensor.CopyFrom(self._initializers[name])
-        return onnx.numpy_helper.to_array(tensor, base_dir=str(self._folder))
+        """Return the numbers of an initialiser or a `Constant`; `None` for any other value."""
+        tensor = self._tensor(name)
+        return None if tensor is None else onnx.numpy_helper.to_array(tensor, base_dir=str(self._folder))
+
+    def in_type(self, name: str, value: Value) -> Value:
+        """Return a value of the reference in the float type that this graph has it in."""
+        dtype = self.dtype(name)
+        if dtype is None or not isinstance(value, np.ndarray) or value.dtype == dtype:
+            return value
+        if {element_name(dtype), element_name(value.dtype)} <= set(FLOATS):
+            with np.errstate(over="ignore"):
+                return value.astype(dtype)
+        return value
 
     def cut(self, position: int) -> tuple[str, ...]:
         """Return the values that are made up to a node, itself included, and read after it or by the caller.
@@ -155,6 +176,32 @@ class Graph:
         self._load_external(made)
         return made
 
+    def subgraph(self, position: int, attribute: str, fed: Mapping[str, Value]) -> onnx.ModelProto:
+        """Return a model of a subgraph alone; what it reads from outside is an input, or an initialiser if constant.
+
+        Args:
+            position: Of the node that holds it.
+            attribute: Of that node.
+            fed: Values of its own inputs, and of those from outside.
+        """
+        held = next(it.g for it in self._nodes[position].attribute if it.name == attribute)
+        made = onnx.ModelProto()
+        made.CopyFrom(self._frame)
+        made.graph.CopyFrom(held)
+        made.graph.name = held.name or attribute
+        del made.graph.input[:]
+        made.graph.input.extend(_loosely_typed(it, fed[it.name]) for it in held.input)
+        for name in dict.fromkeys(_outer_names(held)):
+            tensor = None if name in fed else self._tensor(name)
+            if tensor is not None:
+                made.graph.initializer.append(tensor)
+            elif name in self._sparse:
+                made.graph.sparse_initializer.append(self._sparse[name])
+            else:
+                made.graph.input.append(value_info(name, fed[name]))
+        self._load_external(made)
+        return made
+
     def optional_inputs(self, positions: Iterable[int]) -> tuple[str, ...]:
         """Return the initialisers that these nodes read and that a user may feed instead."""
         read = {name for position in positions for name in self.reads[position]}
@@ -184,6 +231,17 @@ class Graph:
     def _last_reads(self) -> dict[str, int]:
         last = {name: position for position, names in enumerate(self.reads) for name in names}
         return {**last, **dict.fromkeys(self.outputs, len(self._nodes))}
+
+    def _tensor(self, name: str) -> onnx.TensorProto | None:
+        tensor = self._initializers.get(name)
+        if tensor is None and self.is_constant(name) and name in self.made_by:
+            tensor = _constant_tensor(self._nodes[self.made_by[name]].attribute[0])
+        if tensor is None:
+            return None
+        named = onnx.TensorProto()
+        named.CopyFrom(tensor)
+        named.name = name
+        return named
 
     def _has_value(self, name: str) -> bool:
         return name in self._initializers or name in self._sparse
@@ -236,6 +294,27 @@ def _type_of(value: Value) -> onnx.TypeProto | None:
         element = onnx_element_type(element_name(value[0].dtype))
         return onnx.helper.make_sequence_type_proto(onnx.helper.make_tensor_type_proto(element, None))
     return None
+
+
+def _loosely_typed(declared: onnx.ValueInfoProto, value: Value) -> onnx.ValueInfoProto:
+    """Return a declaration of a subgraph's input that holds for each iteration, whose sizes may differ."""
+    if declared.type.HasField("tensor_type") and declared.type.tensor_type.HasField("shape"):
+        return declared
+    if not isinstance(value, np.ndarray):
+        return declared if declared.type.WhichOneof("value") else value_info(declared.name, value)
+    element = declared.type.tensor_type.elem_type or onnx_element_type(element_name(value.dtype))
+    return onnx.helper.make_tensor_value_info(declared.name, element, [None] * value.ndim)
+
+
+def _constant_tensor(attribute: onnx.AttributeProto) -> onnx.TensorProto | None:
+    """Return what a `Constant` holds; `None` for a sparse tensor."""
+    if attribute.type == onnx.AttributeProto.TENSOR:
+        return attribute.t
+    if attribute.type == onnx.AttributeProto.SPARSE_TENSOR:
+        return None
+    values = np.asarray(onnx.helper.get_attribute_value(attribute))
+    kind = {"f": np.float32, "i": np.int64}.get(values.dtype.kind, object)
+    return onnx.numpy_helper.from_array(values.astype(kind))
 
 
 def _names_read(node: onnx.NodeProto) -> Iterator[str]:

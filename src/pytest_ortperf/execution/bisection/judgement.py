@@ -184,6 +184,18 @@ class Judge:
         self._outputs = outputs
         self._is_quantised = is_quantised
 
+    def inside(self, outside: Mapping[str, str]) -> Judge:
+        """Return what judges the values of a subgraph.
+
+        Args:
+            outside: Output of the subgraph -> the value that it is or is part of: it is judged as that.
+        """
+        return Judge(
+            lambda name: self._tolerance(outside.get(name, name)),
+            frozenset(name for name, other in outside.items() if other in self._outputs),
+            is_quantised=self._is_quantised,
+        )
+
     def judge(self, name: str, output: Value, reference: Value) -> Judgement:
         """Return how a value stands to its reference.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pytest_ortperf.execution.bisection.graph import Graph, remove, save
-from pytest_ortperf.execution.bisection.sessions import Answer, Sessions
+from pytest_ortperf.execution.bisection.sessions import Answer, Computed, Sessions
 from pytest_ortperf.execution.inputs.tensor_types import Value
 
 
@@ -40,7 +40,13 @@ class GraphValues:
         self._sessions = sessions
         self._folder = folder
         self._known: dict[str, Value] = {}
+        self._shown: Mapping[str, Value] = {}
         self._number = itertools.count()
+
+    def know(self, references: Mapping[str, Value], computed: Mapping[str, Value]) -> None:
+        """Take values that need no further session: the reference's, and the provider's."""
+        self._known.update(references)
+        self._shown = computed
 
     def references(self, names: Iterable[str]) -> Mapping[str, Value]:
         """Return the reference's values, computed in one session where they are not known yet.
@@ -65,12 +71,24 @@ class GraphValues:
         kept = set(but)
         self._known = {name: value for name, value in self._known.items() if name in kept}
 
+    def places(self) -> list[int]:
+        """Return the positions after which a cut has something to compare that the node made; the last is the end."""
+        graph, last = self.candidate, len(self.candidate) - 1
+
+        def shows(position: int) -> bool:
+            made = (name for name in graph.writes[position] if name in self.comparable)
+            return any(graph.is_read_after(name, position) and not graph.is_constant(name) for name in made)
+
+        return [*filter(shows, range(last)), last]
+
     def cut(self, position: int) -> list[str]:
         """Return the comparable values of a cut; see `Graph.cut`."""
         return [name for name in self.candidate.cut(position) if name in self.comparable]
 
     def compute(self, names: Sequence[str]) -> Answer:
         """Return values as the provider computes them from the model's inputs, and no more than they need."""
+        if self._shown.keys() >= set(names):
+            return Computed(outputs={name: self._shown[name] for name in names})
         path = self._write(self.candidate, self.candidate.ancestors(names), names)
         answer = self._sessions.candidate(path, self.inputs, names)
         remove(path)

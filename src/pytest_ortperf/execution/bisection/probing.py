@@ -49,11 +49,11 @@ class Bracket:
         """Return the place in the middle."""
         return self._open[(len(self._open) - 1) // 2]
 
-    def upcoming(self) -> list[int]:
+    def upcoming(self, halvings: int = AHEAD) -> list[int]:
         """Return the places that the next halvings may ask for, whatever they find."""
         found: list[int] = []
         parts = [self._open]
-        for _ in range(AHEAD):
+        for _ in range(halvings):
             middles = [(part, (len(part) - 1) // 2) for part in parts if part]
             found += [part[middle] for part, middle in middles]
             parts = [half for part, middle in middles for half in (part[:middle], part[middle + 1 :])]
@@ -136,6 +136,17 @@ class Probes:
             verdict = self._note(place, answer.outputs)
         self._tell(self._step(place, verdict))
         return verdict
+
+    def show(self, places: Sequence[int]) -> None:
+        """Compute several cuts in two sessions, so that `probe` needs none for them.
+
+        The provider can join fewer nodes than in a session for each cut.
+        """
+        names = [*dict.fromkeys(name for place in places for name in self._values.cut(place))]
+        self._values.forget(but=[*names, *self.pinned, *self._graph.outputs])
+        answer = self._values.compute(names)
+        if not isinstance(answer, Broken):
+            self._values.know(self._values.references(names), answer.outputs)
 
     def _step(self, place: int, verdict: CutVerdict) -> str:
         point = self.points[place]

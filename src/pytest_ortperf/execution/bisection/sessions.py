@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import signal as signals
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,6 +39,9 @@ class Broken:
     data_set: str | None = None
     """On which it died, if it came as far."""
 
+    step: int | None = None
+    """Of a loop, likewise."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Computed:
@@ -57,6 +61,43 @@ class WholeRun:
 
 
 Answer: TypeAlias = Computed | Broken
+
+MOST_STEPS = 1000
+"""Iterations of a loop that are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A model, and which values it gives."""
+
+    source: Path
+    outputs: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One run of what a node holds: a branch, or a loop's body in one iteration."""
+
+    number: int
+    """From 0."""
+
+    feeds: Mapping[str, Value]
+    right: Mapping[str, Value]
+    """What the reference computes from them."""
+
+    computed: Mapping[str, Value] = field(default_factory=dict)
+    """What the provider computes from them; nothing if it broke."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """The runs of what a node holds, one after the other, each on the reference's values."""
+
+    first: Mapping[str, Value]
+    """What the first one is fed."""
+
+    after: Callable[[Step], Mapping[str, Value] | None]
+    """Returns what the next one is fed; `None` after the last."""
 
 
 class Sessions:
@@ -123,6 +164,60 @@ class Sessions:
             raise reference_error(answer)
         return answer.outputs
 
+    def first_step(
+        self,
+        steps: Steps,
+        reference: Shown,
+        candidate: Shown,
+        is_wrong: Callable[[Step], bool],
+    ) -> Step | Broken | None:
+        """Return the first step that is wrong; `None` if no step is, and how it ended if one breaks.
+
+        Both models run side by side in one process, which counts as two sessions.
+
+        Args:
+            steps: What is fed.
+            reference: Runs on the CPU, graph optimisation off.
+            candidate: Runs on the provider of the case.
+            is_wrong: Judges a step.
+        """
+
+        def walk(journal: Journal) -> Step | None:
+            right = self._opened(reference.source, self._plain, self._plain_settings)
+            mine: onnxruntime.InferenceSession | None = None
+            for step in _walked(right, reference, steps):
+                journal.note(step=step.number)
+                mine = mine or self._opened(candidate.source, self._case, self._settings)
+                both = dataclasses.replace(step, computed=_computed(mine, step.feeds, candidate.outputs).outputs)
+                if is_wrong(both):
+                    return both
+            return None
+
+        self.count += 1
+        answer: Step | Broken | None = self._ask(walk)
+        return answer
+
+    def step_at(self, steps: Steps, reference: Shown, number: int) -> Step:
+        """Return a step as the reference computes it.
+
+        Raises:
+            CaseError: Stage `reference`, if it cannot.
+        """
+
+        def walk(_: Journal) -> Step:
+            right = self._opened(reference.source, self._plain, self._plain_settings)
+            return next(itertools.islice(_walked(right, reference, steps), number, None))
+
+        answer: Step | Broken = self._ask(walk)
+        if isinstance(answer, Broken):
+            raise reference_error(answer)
+        return answer
+
+    def _opened(self, source: Path, case: Case, settings: ExecutionSettings) -> onnxruntime.InferenceSession:
+        session = create_session(str(source), case, settings, self._hooks).session
+        self._hooks.before_first_run(session)
+        return session
+
     def _run(
         self,
         source: Path,
@@ -131,14 +226,7 @@ class Sessions:
         request: tuple[Mapping[str, Value], Sequence[str]],
     ) -> Answer:
         def run(_: Journal) -> Computed:
-            feeds, outputs = request
-            session = create_session(str(source), case, settings, self._hooks).session
-            metas = session.get_inputs()
-            known = {meta.name for meta in (*metas, *session.get_overridable_initializers())}
-            inputs = cast_floats({name: value for name, value in feeds.items() if name in known}, metas)
-            self._hooks.before_first_run(session)
-            runner = ModelRunner(session, list(outputs), inputs)
-            return Computed(outputs=dict(zip(runner.output_names, runner.run(), strict=True)))
+            return _computed(self._opened(source, case, settings), *request)
 
         answer: Answer = self._ask(run)
         return answer
@@ -174,8 +262,8 @@ class Sessions:
         try:
             answer = child.ask("run", self._timeout_s)
             if isinstance(answer, ChildEnd):
-                return _broken_child(answer, self._timeout_s, journal)
-            return answer
+                answer = _broken_child(answer, self._timeout_s, journal)
+            return dataclasses.replace(answer, step=journal.latest("step")) if isinstance(answer, Broken) else answer
         finally:
             child.end()
             journal.close()
@@ -188,6 +276,24 @@ def reference_error(broken: Broken) -> CaseError:
         stage="reference",
         kind="runtime error",
     )
+
+
+def _walked(session: onnxruntime.InferenceSession, reference: Shown, steps: Steps) -> Iterator[Step]:
+    feeds: Mapping[str, Value] | None = steps.first
+    for number in range(MOST_STEPS):
+        if feeds is None:
+            return
+        step = Step(number=number, feeds=feeds, right=_computed(session, feeds, reference.outputs).outputs)
+        yield step
+        feeds = steps.after(step)
+
+
+def _computed(session: onnxruntime.InferenceSession, feeds: Mapping[str, Value], outputs: Sequence[str]) -> Computed:
+    metas = session.get_inputs()
+    known = {meta.name for meta in (*metas, *session.get_overridable_initializers())}
+    inputs = cast_floats({name: value for name, value in feeds.items() if name in known}, metas)
+    runner = ModelRunner(session, list(outputs), inputs)
+    return Computed(outputs=dict(zip(runner.output_names, runner.run(), strict=True)))
 
 
 def _run_once(session: onnxruntime.InferenceSession, wanted: list[str] | None, data: CaseData) -> Answer:

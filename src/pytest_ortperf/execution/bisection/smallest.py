@@ -24,7 +24,7 @@ from pytest_ortperf.execution.bisection.judgement import Judge, Judgement, wrong
 from pytest_ortperf.execution.bisection.node_values import GraphValues
 from pytest_ortperf.execution.bisection.probing import Bracket
 from pytest_ortperf.execution.bisection.sessions import Answer, Broken, Sessions
-from pytest_ortperf.execution.inputs.tensor_types import FLOATS, Value, element_name
+from pytest_ortperf.execution.inputs.tensor_types import Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,8 +223,10 @@ class PartTrial:
         return dataclasses.replace(self._part(positions, targets, part.answer), complaint=complaint)
 
     def _part(self, positions: Sequence[int], targets: Sequence[str], answer: Answer | None) -> Part:
-        fed = self._fed_values(positions)
-        expected = {name: self._in_type(name, value) for name, value in self.values.references(targets).items()}
+        # of both at once: one session
+        self.values.references([*self._fed(positions), *targets])
+        fed, references = self._fed_values(positions), self.values.references(targets)
+        expected = {name: self.values.candidate.in_type(name, value) for name, value in references.items()}
         shown = expected if answer is not None and not isinstance(answer, Broken) else None
         save(self.values.candidate.part(positions, targets, fed, shown), self.path)
         if answer is None:
@@ -233,7 +235,7 @@ class PartTrial:
             positions=tuple(positions),
             inputs=fed,
             expected=expected,
-            limits={name: self.judge.limits(name, value) for name, value in self.values.references(targets).items()},
+            limits={name: self.judge.limits(name, value) for name, value in references.items()},
             answer=answer,
             complaint="",
             path=self.path,
@@ -261,17 +263,8 @@ class PartTrial:
         inside = self.values.references(self._fed(positions))
         return {
             **{name: self.values.inputs[name] for name in own},
-            **{name: self._in_type(name, value) for name, value in inside.items()},
+            **{name: self.values.candidate.in_type(name, value) for name, value in inside.items()},
         }
-
-    def _in_type(self, name: str, value: Value) -> Value:
-        dtype = self.values.candidate.dtype(name)
-        if dtype is None or not isinstance(value, np.ndarray) or value.dtype == dtype:
-            return value
-        if {element_name(dtype), element_name(value.dtype)} <= set(FLOATS):
-            with np.errstate(over="ignore"):
-                return value.astype(dtype)
-        return value
 
     def _closed(self, positions: Iterable[int]) -> list[int]:
         """Return the positions with those of the nodes whose values have no reference, and of constants."""

@@ -12,6 +12,7 @@ import shutil
 import signal as signals
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,11 +193,12 @@ def _whole(search: Search, prepared: PreparedModel) -> _Content:
 
 
 def _smallest(search: Search, prepared: PreparedModel) -> _Content:
-    found, part = find_part(search)
-    if part is None:
-        raise CaseError(found.conclusion, stage="comparison", kind="result accuracy issue")
-    # the script reads files of its own
-    shutil.rmtree(search.folder / "test_data_set_0", ignore_errors=True)
+    # the script reads files of its own: only the model is taken from there
+    with tempfile.TemporaryDirectory(prefix="ortperf-smallest-") as work:
+        found, part = find_part(dataclasses.replace(search, folder=Path(work) / "smallest"))
+        if part is None:
+            raise CaseError(found.conclusion, stage="comparison", kind="result accuracy issue")
+        _copy_model(part.path, search.folder)
     place = f"; {found.suspect.name} ({found.suspect.op_type})" if found.suspect else ""
     return _Content(
         inputs=part.inputs,

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_ortperf.records.bisection import Bisection, ValueFact
+from pytest_ortperf.records.bisection import Bisection, ValueFact, path_text
 from pytest_ortperf.records.pictures import ErrorPicture
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.pictures.charts import describe, growth_svg, heatmap_svg, histogram_svg
@@ -53,12 +53,29 @@ def bisection_page(found: Bisection) -> Markup:
         "bisection_page.html",
         title=f"{found.case_id}: {suspect.name} ({suspect.op_type})" if suspect else f"{found.case_id}: no node",
         found=found,
+        suspects=_suspects(found),
         growth=growth_svg(found),
         cuts=[(point.node.position, point.node.name, point.node.op_type, describe(point)) for point in found.points],
         wrong=[number for number, point in enumerate(found.points) if not point.is_within],
         values=[_value_cells(value) for value in (*found.inputs, *found.outputs)],
         sections=map(error_section, found.pictures),
     )
+
+
+def _suspects(found: Bisection) -> Sequence[Sequence[str]]:
+    """Return a row for the node, and for each further one that is named."""
+    if found.suspect is None:
+        return []
+    folder = found.part_folder if found.fails_alone else None
+    rows = [(path_text(found.suspect, ()), found.suspect.op_type, found.fails_alone, folder)]
+    if found.inside:
+        last = found.inside[-1]
+        rows.append((found.path or "", last.node.op_type, last.fails_alone, found.inside_folder))
+    if found.other:
+        other = found.other
+        rows.append((path_text(other.node, ()), other.node.op_type, other.fails_alone, other.part_folder))
+    words = {True: "fails by itself", False: "right by itself", None: "not tried by itself"}
+    return [(name, op_type, words[alone], folder or "") for name, op_type, alone, folder in rows]
 
 
 def error_section(shown: ErrorPicture) -> Markup:

@@ -50,9 +50,7 @@ def growth_lines(points: Sequence[GrowthPoint], width: int) -> list[str]:
     )
     return [
         *table_lines(columns, width),
-        *textwrap.wrap(
-            "error: the largest over the root mean square of the reference, of all that crosses the cut", width
-        ),
+        *textwrap.wrap(_NOTE, width),
     ]
 
 
@@ -68,10 +66,17 @@ def _head(found: Bisection, width: int) -> list[str]:
 def _suspect(found: Bisection, width: int) -> list[str]:
     if found.suspect is None:
         return []
-    what = {"crash": "crashes at", "timeout": "does not end at", "error": "fails at"}.get(
-        found.symptom, "goes wrong at"
-    )
-    lines = [cut(f"{what} {_named(found.suspect)}, node {found.suspect.position} of {found.nodes}", width)]
+    place = f"{_named(found.suspect)}, node {found.suspect.position} of {found.nodes}"
+    lines = [cut(f"{_VERBS.get(found.symptom, 'goes wrong at')} {place}", width)]
+    if found.inside:
+        text = f"inside it: {found.path} ({found.inside[-1].node.op_type})"
+        lines += textwrap.wrap(text, width, subsequent_indent="  ")
+    if found.other is not None:
+        other = found.other.node
+        place = f"{_named(other)}, node {other.position} of {found.nodes}"
+        right = ", and which is right by itself" if found.other.fails_alone is False else ""
+        text = f"suspected too: {place}, where the error grows {found.other.growth:.0f} times{right}"
+        lines += textwrap.wrap(text, width, subsequent_indent="  ")
     if found.beside:
         names = [_named(node) for node in found.beside[:_MOST_BESIDE]]
         more = len(found.beside) - len(names)
@@ -104,9 +109,14 @@ def _part(found: Bisection, width: int) -> list[str]:
         return []
     count = len(found.part)
     nodes = f"{count} node{'' if count == 1 else 's'}"
-    return ["", f"a model of {nodes} that fails, with its data: {found.part_folder}"] + (
-        [f"  {cut(found.part_complaint, width - 2)}"] if found.part_complaint else []
-    )
+    lines = ["", f"a model of {nodes} that fails, with its data: {found.part_folder}"]
+    if found.part_complaint:
+        lines.append(f"  {cut(found.part_complaint, width - 2)}")
+    if found.inside_folder:
+        lines.append(f"the node inside alone: {found.inside_folder}")
+    if found.other is not None and found.other.part_folder:
+        lines.append(f"the second suspect alone: {found.other.part_folder}")
+    return lines
 
 
 def _named(node: NodeFact) -> str:
