@@ -54,7 +54,11 @@ POOL = "--ortperf-isolation=pool"
 PROCESSES = """
 import json, os, pathlib
 
+PARENT = os.getpid()
+
 def pytest_ortperf_configure_session(case):
+    if os.getppid() != PARENT:  # the child of a child that tries sizes
+        return
     with pathlib.Path(__file__).with_name("processes").open("a") as file:
         print(json.dumps([case.model.name, os.getpid()]), file=file)
 

@@ -137,6 +137,8 @@ class OutputComparison:
             )
 
     def _note_weakness(self, accuracy: Iterable[DataSetAccuracy]) -> None:
+        if self.facts.placement is not None and self.facts.placement.total_nodes == 0:
+            return  # folded to constants, which says it all
         self._note(
             *(
                 f"{self.case.case_id}: output '{output.name}' shows little: {output.weakness}"
