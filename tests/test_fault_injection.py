@@ -68,6 +68,8 @@ def test_what_a_precision_can_show_and_lets_pass_is_a_weight_inside_the_toleranc
         ("fp32", "multi_io", "one weight off by 1 %"),
         ("fp32", "multi_io", "one weight off by 10 %"),
         ("tf32", "multi_io", "sign of one weight"),
+        ("fp16", "dynamic_mlp", "one weight off by 1 %"),
+        ("fp16", "dynamic_mlp", "one weight off by 10 %"),
         ("fp16", "multi_io", "sign of one weight"),
         ("bf16", "multi_io", "two channels swapped"),
         ("int8", "dynamic_mlp", "bias dropped"),

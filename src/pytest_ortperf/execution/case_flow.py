@@ -18,11 +18,12 @@ from pytest_ortperf.execution.machine.machine_state import refuse_machine
 from pytest_ortperf.execution.machine.nvml import NoGpu
 from pytest_ortperf.execution.machine.resource_meter import ResourceMeter
 from pytest_ortperf.execution.measure import BenchmarkContext, measure
+from pytest_ortperf.execution.model.fp16 import CONVERTED, precision_error
 from pytest_ortperf.execution.model.precision import PreparedModel, prepare_model, second_try
 from pytest_ortperf.execution.profile.operator_profile import note_operators
 from pytest_ortperf.execution.record_builder import RecordBuilder
 from pytest_ortperf.execution.session.assumed_shapes import assume_shapes, lacks_sizes, livelier
-from pytest_ortperf.execution.session.creation import SessionHooks
+from pytest_ortperf.execution.session.creation import SessionHooks, create_session
 from pytest_ortperf.execution.session.engine_cache import engines_of
 from pytest_ortperf.execution.session.inspection import keep_files
 from pytest_ortperf.execution.session.verified_session import open_session
@@ -146,9 +147,20 @@ class Execution:
         try:
             return self._session_of(prepared)
         except CaseError as error:
+            self._blame_conversion(prepared, error)
             prepared = second_try(prepared, error, self.settings)
         self._use(prepared)
         return self._session_of(prepared)
+
+    def _blame_conversion(self, prepared: PreparedModel, error: CaseError) -> None:
+        """Raise another error if there is a session of the model as given, and of the converted one none."""
+        if prepared.fact.fp16_from != CONVERTED or error.kind != "session error":
+            return
+        try:
+            create_session(str(prepared.given), self.case, self.settings, self.hooks)
+        except CaseError:
+            return
+        raise precision_error(prepared.given, error.__cause__ or error, opens_as_given=True) from error
 
     def _require_prepared(self) -> PreparedModel:
         if self._prepared is None:

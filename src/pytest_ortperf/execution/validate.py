@@ -26,7 +26,7 @@ from pytest_ortperf.execution.inputs.case_data import GENERATED, CaseData, case_
 from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims
-from pytest_ortperf.execution.model.precision import PreparedModel
+from pytest_ortperf.execution.model.precision import PreparedModel, loss_text
 from pytest_ortperf.execution.record_builder import RecordBuilder
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.execution.session.run_errors import running, wanted_outputs
@@ -66,7 +66,7 @@ class OutputComparison:
             self._note_unused(data)
         with self.facts.entering("comparison"):
             self._note_relative(accuracy)
-            _require_within_tolerance(accuracy, self.facts.checks)
+            _require_within_tolerance(accuracy, self.facts.checks, loss_text(self.prepared.fact))
             self._require_compared(accuracy, generated=generated)
             self._note_weakness(accuracy)
 
@@ -165,7 +165,9 @@ class OutputComparison:
             self.facts.reason = "; ".join([*([known] if known else []), *new])
 
 
-def _require_within_tolerance(accuracy: Iterable[DataSetAccuracy], checks: Iterable[ConsistencyCheck]) -> None:
+def _require_within_tolerance(
+    accuracy: Iterable[DataSetAccuracy], checks: Iterable[ConsistencyCheck], lost: str | None
+) -> None:
     wrong = [
         f"{data_set.data_set}, output '{output.name}': {output.message}"
         for data_set in accuracy
@@ -176,7 +178,10 @@ def _require_within_tolerance(accuracy: Iterable[DataSetAccuracy], checks: Itera
     parts = [
         # the first beside the words: summaries show a line
         f"outputs differ from {what}: " + "\n  ".join(lines)
-        for what, lines in (("the reference", wrong), ("each other", inconsistent))
+        for what, lines in (
+            (f"the reference ({lost})" if lost else "the reference", wrong),
+            ("each other", inconsistent),
+        )
         if lines
     ]
     if parts:

@@ -114,6 +114,12 @@ class ModelFact:
     fp16_from: str | None = None
     """`stored` or `converted` where an fp16 variant was asked for."""
 
+    fp16_clipped: int | None = None
+    """Values of converted weights that float16 cannot hold and that became the largest it has."""
+
+    fp16_flushed: int | None = None
+    """Values of converted weights that are too small for float16 and became 0."""
+
     compute_precision: str | None = None
     """Lowest that the provider may compute its numbers in: `tf32`, `fp32` ...; `None` is what its weights are."""
 

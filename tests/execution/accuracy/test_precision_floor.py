@@ -91,6 +91,33 @@ def test_a_baseline_that_is_far_off_explains_nothing() -> None:
     assert found.note.endswith(": its own cosine -1.0000 is below 0.99, the baseline's cosine -1.0000 is below 0.99")
 
 
+@pytest.mark.parametrize(
+    ("factor", "reason"),
+    [
+        (0.33, "relative root-mean-square error 0.67 is over 0.1"),
+        (0.89, "relative root-mean-square error 0.11 is over 0.1"),
+        (1.2, "relative root-mean-square error 0.2 is over 0.1"),
+        (2.0, "relative root-mean-square error 1 is over 0.1"),
+    ],
+)
+def test_a_wrong_scale_explains_nothing_although_its_direction_is_right(factor: float, reason: str) -> None:
+    golden = np.random.default_rng(0).uniform(-1, 1, 1000)
+    difference = array_difference(golden * factor, golden, 0.0, 0.0)
+
+    found = judged(ErrorPair(difference, difference, "CPU fp64", "fp16 on the CPU"), 0.0, 0.0)
+
+    assert difference.moments.cosine == pytest.approx(1)
+    assert not found.is_explained
+    assert found.note.endswith(f": its own {reason}, the baseline's {reason}")
+
+
+def test_an_error_of_less_than_a_tenth_may_be_one_of_rounding() -> None:
+    golden = np.random.default_rng(0).uniform(-1, 1, 1000)
+    difference = array_difference(golden * 0.91, golden, 0.0, 0.0)
+
+    assert judged(ErrorPair(difference, difference, "CPU fp64", "fp16 on the CPU"), 0.0, 0.0).is_explained
+
+
 @pytest.fixture
 def facts() -> Iterator[RecordBuilder]:
     journal = Journal()
@@ -206,3 +233,17 @@ def test_an_fp32_model_that_the_provider_lowers_is_held_to_its_fp16_twin(
     assert same_precision(dataclasses.replace(compared, precision="fp32")) == compared.case.model.path
     with pytest.raises(NotAvailable, match="there is no bf16 variant of the model for the CPU"):
         same_precision(dataclasses.replace(compared, precision="bf16"))
+
+
+def test_clipped_weights_excuse_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = compared_of(tmp_path, "fp16", [1.0, 1.0, 1.0], monkeypatch)
+    fact = dataclasses.replace(compared.prepared.fact, fp16_from="converted", fp16_clipped=3)
+    clipped = dataclasses.replace(compared, prepared=dataclasses.replace(compared.prepared, fact=fact))
+    found = compare(clipped.outputs, clipped.references, clipped.tolerances)
+
+    (output,) = with_second_chance(found, clipped)
+
+    assert (output.verdict, output.relative and output.relative.note) == (
+        "fail",
+        "no second chance: converted to fp16 with 3 values clipped to ±65504",
+    )

@@ -11,7 +11,7 @@ from pytest_ortperf.cases.rules import Fp16Rule
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.model import fp16
 from pytest_ortperf.execution.model.artifact_cache import Artifact, ArtifactCache
-from pytest_ortperf.execution.model.fp16 import breaks_types, fp16_model, node_in
+from pytest_ortperf.execution.model.fp16 import fp16_model, node_in, precision_error
 
 EYE = np.eye(4, dtype=np.float32)
 WINDOW_ERROR = (
@@ -45,7 +45,7 @@ def test_weights_become_half_and_ends_stay_or_not(io: str | None, outside: int, 
     twin = converted(product(EYE * 3), tmp_path, Fp16Rule(io=io))
     model = onnx.load_model(twin.model)
     onnx.checker.check_model(model, full_check=True)
-    assert twin.facts == {"how": "converted", "clipped": 0}
+    assert twin.facts == {"how": "converted", "clipped": 0, "flushed": 0, "weights": []}
     assert types(model) == {"x": outside, "y": outside, "w": TensorProto.FLOAT16}
     x = np.array([[1, 2, 3, 4]], np.float16 if io == "cast" else np.float32)
     assert run(twin.model, x).tolist() == [[3, 6, 9, 12]]
@@ -94,18 +94,21 @@ def test_a_node_without_a_name_can_be_blocked_by_position(tmp_path: Path) -> Non
     assert types(onnx.load_model(twin.model))["w"] == TensorProto.FLOAT
 
 
-def test_values_that_half_cannot_hold_are_counted(tmp_path: Path) -> None:
+def test_a_node_that_reads_what_half_cannot_hold_stays_float32(tmp_path: Path) -> None:
     weight = EYE.copy()
     weight[0] = [1e30, -7e4, 65504.0, np.inf]
-    twin = converted(product(weight), tmp_path)
-    (stored,) = onnx.load_model(twin.model).graph.initializer
-    assert twin.facts == {"how": "converted", "clipped": 2}
-    assert onnx.numpy_helper.to_array(stored)[0].tolist() == [65504.0, -65504.0, 65504.0, np.inf]
+    nodes = [helper.make_node("Mul", ["x", "b"], ["t"]), helper.make_node("MatMul", ["t", "w"], ["y"])]
+    twin = converted(model_of(nodes, {"w": weight, "b": EYE[0]}), tmp_path)
+    assert twin.facts == {"how": "converted", "clipped": 0, "flushed": 0, "weights": ["w"]}
+    stored = {it.name: onnx.numpy_helper.to_array(it) for it in onnx.load_model(twin.model).graph.initializer}
+    assert (stored["w"].tolist(), stored["b"].dtype) == (weight.tolist(), np.float16)
 
 
-def test_what_stays_float32_is_not_counted(tmp_path: Path) -> None:
+def test_what_stays_float32_anyway_is_not_named(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Mul", ["x", "b"], ["t"]), helper.make_node("MatMul", ["t", "w"], ["y"])]
     rule = Fp16Rule(op_block_list=("MatMul",))
-    assert converted(product(EYE * 1e30), tmp_path, rule).facts == {"how": "converted", "clipped": 0}
+    twin = converted(model_of(nodes, {"w": EYE * 1e30, "b": EYE[0]}), tmp_path, rule)
+    assert (twin.facts["clipped"], types(onnx.load_model(twin.model))["w"]) == (0, TensorProto.FLOAT)
 
 
 def test_an_fp16_model_is_recognised(tmp_path: Path) -> None:
@@ -116,14 +119,19 @@ def test_an_fp16_model_is_recognised(tmp_path: Path) -> None:
 
 def test_a_model_without_float32_is_recognised(tmp_path: Path) -> None:
     twin = converted(product(EYE.astype(np.int64), dtype=TensorProto.INT64), tmp_path)
-    assert twin.facts == {"how": "no float32 in it", "clipped": 0}
+    assert twin.facts == {"how": "nothing to convert", "clipped": 0, "operators": [], "weights": []}
 
 
-def test_a_model_of_another_precision_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "name"), [(TensorProto.DOUBLE, "fp64"), (TensorProto.BFLOAT16, "bf16")], ids=["fp64", "bf16"]
+)
+def test_a_model_of_another_precision_is_refused(dtype: int, name: str, tmp_path: Path) -> None:
+    model = product(EYE, dtype=dtype)
+    model.graph.initializer[0].CopyFrom(helper.make_tensor("w", dtype, [4, 4], EYE.ravel().tolist()))
     with pytest.raises(CaseError) as caught:
-        converted(product(EYE.astype(np.float64), dtype=TensorProto.DOUBLE), tmp_path)
+        converted(model, tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path / 'm.onnx'} could not be converted to fp16: its weights are fp64, and the converter takes fp32 "
+        f"{tmp_path / 'm.onnx'} could not be converted to fp16: its weights are {name}, and the converter takes fp32 "
         "ones; give a converted model as fp16_path in the model list"
     )
 
@@ -222,6 +230,24 @@ def test_nodes_are_found_in_messages(text: str, node: str | None) -> None:
     assert node_in(text) == node
 
 
-@pytest.mark.parametrize(("text", "broken"), [(WINDOW_ERROR, True), ("Type Error: tensor(int8)", False), ("", False)])
-def test_messages_of_broken_types(text: str, *, broken: bool) -> None:
-    assert breaks_types(text) is broken
+def test_a_conversion_that_no_session_takes_has_a_way_out_with_and_without_a_node() -> None:
+    message = (
+        "/m.onnx could not be converted to fp16{} so that a session takes it, as it takes the model as given ({}); {}"
+    )
+    window = (
+        "RuntimeError: [ONNXRuntimeError] : 1 : FAIL : Type Error: Type (tensor(float16)) of output arg (w) of node "
+    )
+    window += "(window) does not match expected type (tensor(float))."
+    found = precision_error(Path("/m.onnx"), RuntimeError(WINDOW_ERROR), opens_as_given=True)
+    assert (found.stage, found.kind) == ("precision", "precision error")
+    assert str(found) == message.format(
+        " at node 'window'",
+        window,
+        "keep it float32 with fp16.node_block_list, or give a converted model as fp16_path in the model list",
+    )
+    assert str(precision_error(Path("/m.onnx"), RuntimeError("no"), opens_as_given=True)) == message.format(
+        "",
+        "RuntimeError: no",
+        "keep what it is about float32 with fp16.node_block_list or fp16.op_block_list, or give a converted model as "
+        "fp16_path in the model list",
+    )

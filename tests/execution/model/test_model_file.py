@@ -33,6 +33,16 @@ def test_the_precision_is_that_of_most_weights_else_of_inputs(model: onnx.ModelP
     assert weights_precision(model) == expected
 
 
+def test_weights_in_constants_and_in_branches_count() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]> g (bool c) => (float[2] y) {
+        y = If (c) <
+          then_branch = a () => (float[2] o) <float16[2] w = {1, 2}> { o = Cast <to = 1> (w) },
+          else_branch = b () => (float[2] o) { k = Constant <value = float16[2] {1, 2}> () o = Cast <to = 1> (k) }
+        >
+    }"""
+    assert weights_precision(onnx.parser.parse_model(text)) == "fp16"
+
+
 def test_a_large_model_has_a_precision_too(tmp_path: Path) -> None:
     path = tmp_path / "large.onnx"
     path.write_bytes(model_with(np.zeros(3, np.float16)).SerializeToString())

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fp16_models import case_of, model_of, product, saved
+from fp16_models import case_of, model_of, product, saved, value
 from onnx import TensorProto, helper
 
 from pytest_ortperf.cases.rules import Fp16Rule
 from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.model.precision import prepare_model, second_try
+from pytest_ortperf.execution.model.precision import loss_text, prepare_model, second_try
 from pytest_ortperf.records.record import ModelFact
 
 EYE = np.eye(4, dtype=np.float32)
@@ -76,14 +76,75 @@ def test_the_converted_model_is_what_the_record_tells(fp32: Path, settings: Exec
         byte=path.stat().st_size,
         precision="fp16",
         fp16_from="converted",
+        fp16_clipped=0,
+        fp16_flushed=0,
         compute_precision="fp32",
         note=IN_FP32,
     )
 
 
-def test_clipped_values_are_noted(tmp_path: Path, settings: ExecutionSettings) -> None:
-    path = saved(product(EYE * 1e9), tmp_path / "m.onnx")
-    assert prepare_model(case_of(path, provider="cuda"), settings).fact.note == "4 values clipped to ±65504"
+def test_weights_that_half_cannot_hold_are_noted(tmp_path: Path, settings: ExecutionSettings) -> None:
+    nodes = [helper.make_node("Mul", ["x", "b"], ["t"]), helper.make_node("MatMul", ["t", "w"], ["y"])]
+    path = saved(model_of(nodes, {"w": EYE * 1e9, "b": EYE[0]}), tmp_path / "m.onnx")
+    fact = prepare_model(case_of(path, provider="cuda"), settings).fact
+    assert fact.note == "float32 around weights that float16 cannot hold: 'w'"
+    assert (fact.fp16_clipped, loss_text(fact)) == (0, None)
+
+
+def ending_in_weights(path: Path) -> Path:
+    """Write a model whose weights are an output too, so that casting the outputs has to clip them."""
+    model = model_of([helper.make_node("Relu", ["x"], ["y"])], {"w": np.array([1e9, -7e4, 1e-9, 1], np.float32)})
+    model.graph.output.append(value("w", [4]))
+    return saved(model, path)
+
+
+def test_clipped_values_are_noted_and_counted(tmp_path: Path, settings: ExecutionSettings) -> None:
+    path = ending_in_weights(tmp_path / "m.onnx")
+    fact = prepare_model(case_of(path, provider="cuda", fp16=Fp16Rule(io="cast")), settings).fact
+    assert fact.note == "2 values clipped to ±65504"
+    assert (fact.fp16_clipped, fact.fp16_flushed) == (2, 1)
+    assert loss_text(fact) == "converted to fp16 with 2 values clipped to ±65504 and 1 value flushed to 0"
+    assert loss_text(dataclasses.replace(fact, fp16_clipped=0, fp16_flushed=3)) == (
+        "converted to fp16 with 3 values flushed to 0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("weights", "reason"),
+    [
+        ({"w": EYE.astype(np.int64)}, "the model has no float32 tensors"),
+        (
+            {"w": EYE * 1e9},
+            "weights that float16 cannot hold keep all nodes float32: 'w' (MatMul)",
+        ),
+    ],
+)
+def test_nothing_to_convert_is_a_skip_with_that_reason(
+    weights: dict[str, np.ndarray], reason: str, tmp_path: Path, settings: ExecutionSettings
+) -> None:
+    dtype = TensorProto.INT64 if weights["w"].dtype == np.int64 else TensorProto.FLOAT
+    path = saved(product(weights["w"], dtype=dtype), tmp_path / "m.onnx")
+    with pytest.raises(CaseSkipped) as caught:
+        prepare_model(case_of(path), settings)
+    assert str(caught.value) == f"nothing to convert to fp16: {reason}"
+
+
+def test_a_float32_model_given_as_half_is_told(fp32: Path, settings: ExecutionSettings) -> None:
+    with pytest.raises(CaseError) as caught:
+        prepare_model(case_of(fp32, fp16_path=fp32), settings)
+    assert (caught.value.stage, caught.value.kind) == ("precision", "precision error")
+    assert str(caught.value) == (
+        f"{fp32} holds no float16, and models.json: models[0] names it as fp16_path: its weights are fp32; name a "
+        "converted model, or leave fp16_path out to have fp32.onnx converted"
+    )
+    # one that is fp16 inside alone is what it is named
+    nodes = [
+        helper.make_node("Cast", ["x"], ["h"], to=TensorProto.FLOAT16),
+        helper.make_node("Relu", ["h"], ["r"]),
+        helper.make_node("Cast", ["r"], ["y"], to=TensorProto.FLOAT),
+    ]
+    inside = saved(model_of(nodes, {}), fp32.parent / "inside.onnx")
+    assert prepare_model(case_of(fp32, fp16_path=inside), settings).fact.fp16_from == "stored"
 
 
 def test_the_command_line_decides_about_inputs_and_outputs(fp32: Path, settings: ExecutionSettings) -> None:
@@ -151,28 +212,6 @@ def test_any_other_failure_stays_what_it_is(fp32: Path, settings: ExecutionSetti
     with pytest.raises(CaseError) as caught:
         second_try(prepare_model(case_of(fp32), settings), error, settings)
     assert caught.value is error
-
-
-def test_a_conversion_that_broke_the_model_names_the_node(tmp_path: Path, settings: ExecutionSettings) -> None:
-    nodes = [
-        helper.make_node("HannWindow", ["n"], ["w"], name="window"),
-        helper.make_node("Mul", ["x", "w"], ["y"], name="times"),
-    ]
-    path = saved(model_of(nodes, {"n": np.array(4)}), tmp_path / "m.onnx")
-    prepared = prepare_model(case_of(path), settings)
-    cause = (
-        f"[ONNXRuntimeError] : 1 : FAIL : Load model from {prepared.source} failed:Type Error: Type (tensor(float16)) "
-        "of output arg (w) of node (window) does not match expected type (tensor(float))."
-    )
-    with pytest.raises(CaseError) as caught:
-        second_try(prepared, failure(cause), settings)
-    assert (caught.value.stage, caught.value.kind) == ("precision", "precision error")
-    assert str(caught.value) == (
-        f"{path} could not be converted to fp16 at node 'window' (RuntimeError: [ONNXRuntimeError] : 1 : FAIL : Type "
-        "Error: Type (tensor(float16)) of output arg (w) of node (window) does not match expected type "
-        "(tensor(float)).); keep it float32 with fp16.node_block_list, or give a converted model as fp16_path in the "
-        "model list"
-    )
 
 
 def test_an_engine_has_no_fp16_variant(tmp_path: Path, settings: ExecutionSettings) -> None:

@@ -209,6 +209,22 @@ def test_a_failure_of_two_lists_or_tests_is_named_with_its_own() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        ("passed", "output 'y': pass-relative: root-mean-square error 0.1"),
+        ("skipped", "nothing to convert to fp16: weights that float16 cannot hold keep all nodes float32: 'k' (Mul)"),
+    ],
+)
+def test_a_case_is_named_where_the_reason_is_about_its_own_numbers(outcome: str, reason: str) -> None:
+    records = [
+        make_record(name, mode="validate", precision="fp16", outcome=outcome, reason=reason) for name in ("a", "b")
+    ]
+    assert [text for text in texts(make_run(records), 160) if text.startswith(f"{outcome} 1")] == [
+        f"{outcome} 1: {name}::validate[cpu-fp16]: {reason}" for name in ("a", "b")
+    ]
+
+
 def test_many_failures_and_reasons_are_counted() -> None:
     failed = [make_record(f"f{number:02}", outcome="failed") for number in range(23)]
     skipped = [make_record(f"s{number:02}", outcome="skipped", reason=f"r{number:02}") for number in range(12)]

@@ -10,6 +10,7 @@ The error that a precision makes by itself: an output and a baseline, both again
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import CaseData
 from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.execution.model.fp16 import fp16_model
-from pytest_ortperf.execution.model.precision import BY_OPTION, PreparedModel, cache_of
+from pytest_ortperf.execution.model.precision import BY_OPTION, PreparedModel, cache_of, loss_text
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.records.record import OutputAccuracy, RelativeError
 
@@ -135,6 +136,9 @@ LARGEST_FACTOR = 10.0
 LEAST_COSINE = 0.99
 """Of baseline and output: below it the error is not one of rounding."""
 
+LARGEST_RELATIVE = 0.1
+"""Root-mean-square error of baseline and output to that of golden values: above it likewise, a wrong scale say."""
+
 _SHARE_OF_TOLERANCE = 0.1
 
 
@@ -205,6 +209,10 @@ def _half_errors(accuracies: Sequence[OutputAccuracy], compared: Compared) -> di
     if not asked:
         return {}
     label = half_baseline(compared)
+    if compared.prepared.fact.fp16_clipped:
+        note = f"no second chance: {loss_text(compared.prepared.fact)}"
+        none = RelativeError(golden=FP64, baseline=label, is_explained=False, note=note)
+        return {each.name: none for each in asked}
     try:
         golden, golden_name = golden_outputs(compared)
         baseline = on_cpu(same_precision(compared), compared, "own")
@@ -324,10 +332,16 @@ def judged(pair: ErrorPair, rtol: float, atol: float) -> RelativeError:
 
 
 def _far_off(whose: str, found: Difference) -> list[str]:
-    cosine = found.moments.cosine
-    if cosine is None or cosine >= LEAST_COSINE:
+    """Return what shows that an error is not one of rounding: direction, else size."""
+    cosine, reference = found.moments.cosine, found.moments.reference
+    if cosine is None or not reference:
         return []
-    return [f"{whose} cosine {cosine_text(cosine)} is below {LEAST_COSINE:g}"]
+    if cosine < LEAST_COSINE:
+        return [f"{whose} cosine {cosine_text(cosine)} is below {LEAST_COSINE:g}"]
+    relative = math.sqrt(found.moments.error / reference)
+    if relative > LARGEST_RELATIVE:
+        return [f"{whose} relative root-mean-square error {relative:.3g} is over {LARGEST_RELATIVE:g}"]
+    return []
 
 
 def _difference(accuracy: OutputAccuracy, outputs: Outputs, references: Outputs, compared: Compared) -> Difference:

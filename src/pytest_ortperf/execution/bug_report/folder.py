@@ -29,9 +29,10 @@ from pytest_ortperf.execution.bisection.sessions import Sessions
 from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.execution.inputs.tensor_values import ValueWriter
 from pytest_ortperf.execution.machine.devices import nvml_gpus
+from pytest_ortperf.execution.model.fp16 import CONVERTED
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims
 from pytest_ortperf.execution.model.model_hash import external_files
-from pytest_ortperf.execution.model.precision import PreparedModel, prepare_model
+from pytest_ortperf.execution.model.precision import PreparedModel, loss_text, prepare_model
 from pytest_ortperf.execution.session.assumed_shapes import assume_shapes
 from pytest_ortperf.execution.session.creation import requested_providers
 from pytest_ortperf.execution.session.session_config import session_config_of
@@ -213,12 +214,13 @@ def _smallest(search: Search, prepared: PreparedModel) -> _Content:
 
 
 def _told(search: Search, prepared: PreparedModel, symptom: str, reference: str) -> Told:
+    lost = loss_text(prepared.fact)
     return Told(
         case_id=search.case.case_id,
         provider=search.case.provider.full_name,
-        symptom=symptom,
+        symptom=f"{lost}: {symptom}" if lost else symptom,
         reference=reference,
-        converted="float16, converted from float32" if prepared.fact.fp16_from == "converted" else None,
+        converted="float16, converted from float32" if prepared.fact.fp16_from == CONVERTED else None,
         answer="",
     )
 

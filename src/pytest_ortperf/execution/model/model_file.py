@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.model.model_hash import graphs, tensors
 
 ENGINE = "engine"
 """Precision of an EPContext model: fixed when it was compiled, and not to be seen from outside."""
@@ -84,17 +85,35 @@ def is_ep_context(model: onnx.ModelProto) -> bool:
 
 
 def weights_precision(model: onnx.ModelProto) -> str | None:
-    """Return the float type that holds most elements of the initialisers; `None` if none does."""
+    """Return the float type that holds most elements of the weights, else that of most inputs and outputs."""
+    types = (value.type.tensor_type.elem_type for value in (*model.graph.input, *model.graph.output))
+    ends = Counter(_FLOATS[it] for it in types if it in _FLOATS)
+    return constants_precision(model) or (ends.most_common(1)[0][0] if ends else None)
+
+
+def constants_precision(model: onnx.ModelProto) -> str | None:
+    """Return the float type that holds most elements of initialisers and constants; `None` if none does."""
+    inner = list(graphs(model.graph))
+    nodes = (node for graph in inner for node in graph.node if node.op_type == "Constant")
+    constants = (attribute.t for node in nodes for attribute in node.attribute if attribute.name == "value")
     elements: Counter[str] = Counter()
-    for tensor in model.graph.initializer:
+    for tensor in (*(it for graph in inner for it in graph.initializer), *constants):
         if tensor.data_type in _FLOATS:
             elements[_FLOATS[tensor.data_type]] += int(np.prod(tensor.dims, dtype=np.int64))
-    if not elements:
-        for value in (*model.graph.input, *model.graph.output):
-            name = _FLOATS.get(value.type.tensor_type.elem_type)
-            if name:
-                elements[name] += 1
     return elements.most_common(1)[0][0] if elements else None
+
+
+def mentions_half(path: Path) -> bool:
+    """Whether anything in a model is float16."""
+    model = onnx.load_model(path, load_external_data=False)
+    half = onnx.TensorProto.FLOAT16
+    ends = (*model.graph.input, *model.graph.output)
+    casts = (it for graph in graphs(model.graph) for node in graph.node for it in node.attribute if it.name == "to")
+    return (
+        any(tensor.data_type == half for tensor in tensors(model.graph))
+        or any(value.type.tensor_type.elem_type == half for value in ends)
+        or any(attribute.i == half for attribute in casts)
+    )
 
 
 def unreadable_model(path: Path, size: int) -> CaseError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,20 @@ import onnx
 import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.errors import CaseError
+from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.machine.tensorrt_libraries import preload_tensorrt, tensorrt_version
 from pytest_ortperf.execution.model.artifact_cache import MODEL, Artifact, ArtifactCache, default_folder
-from pytest_ortperf.execution.model.fp16 import CONVERTED, LARGEST, breaks_types, fp16_model, precision_error, save
+from pytest_ortperf.execution.model.float32_nodes import LARGEST
+from pytest_ortperf.execution.model.fp16 import CONVERTED, NOTHING, fp16_model, save
 from pytest_ortperf.execution.model.model_dimensions import free_dims, require_dimensions
-from pytest_ortperf.execution.model.model_file import ENGINE, check_model_file, inspect_precision, load_graph
+from pytest_ortperf.execution.model.model_file import (
+    ENGINE,
+    check_model_file,
+    inspect_precision,
+    load_graph,
+    mentions_half,
+)
 from pytest_ortperf.execution.model.model_hash import content_key, external_files
 from pytest_ortperf.records.record import ModelFact
 
@@ -91,6 +98,9 @@ BY_OPTION = "provider option"
 
 STRONGLY_TYPED_MAJOR = 11
 
+_MOST_NAMES = 3
+"""Of weights, in a note."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedModel:
@@ -121,7 +131,7 @@ def prepare_model(case: Case, settings: ExecutionSettings, *, trtexec_version: s
 
     Raises:
         CaseError: Stage `model`, `precision`, or `inputs` for a dimension that the model's entry invents.
-        CaseSkipped: If the model has not a dimension that the command line gives.
+        CaseSkipped: If the model has not a dimension that the command line gives, or nothing to convert to fp16.
     """
     stored = case.model.fp16_path if case.precision == "fp16" else None
     path = stored or case.model.path
@@ -131,6 +141,8 @@ def prepare_model(case: Case, settings: ExecutionSettings, *, trtexec_version: s
     if case.precision == "fp16" and stored is None:
         prepared = _fp16(case, settings, given, trtexec_version or _tensorrt_version(case, settings))
     else:
+        if stored and given.fact.precision == "fp32" and not mentions_half(path):
+            raise _no_half(path, case)
         prepared = _with_fact(given, fp16_from="stored" if stored else None)
     if case.provider.half_precision == "fp32" and prepared.fact.precision == "fp16":
         known = dataclasses.replace(prepared.fact, compute_precision="fp32")
@@ -142,13 +154,9 @@ def second_try(prepared: PreparedModel, error: CaseError, settings: ExecutionSet
     """Return what to make the session from after it could not be made: the model with inferred shapes.
 
     Raises:
-        CaseError: The error given, if inferred shapes are not what it asks for; of stage `precision` and with the
-            node's name, if it is the conversion that broke the model.
+        CaseError: The error given, if inferred shapes are not what it asks for.
     """
-    cause = str(error.__cause__ or error)
-    if prepared.fact.fp16_from == CONVERTED and breaks_types(cause):
-        raise precision_error(prepared.given, error.__cause__ or error) from error
-    if prepared.has_inferred_shapes or not wants_shape_inference(cause):
+    if prepared.has_inferred_shapes or not wants_shape_inference(str(error.__cause__ or error)):
         raise error
     try:
         return _with_shapes(prepared, settings)
@@ -197,13 +205,55 @@ def _fp16(case: Case, settings: ExecutionSettings, given: PreparedModel, tensorr
         return _with_fact(given, fp16_from=BY_OPTION)
     rule = dataclasses.replace(case.model.fp16, io=settings.fp16_io or case.model.fp16.io)
     twin = fp16_model(given.given, rule, cache_of(settings))
-    how = twin.facts["how"]
+    how, weights = twin.facts["how"], twin.facts.get("weights", ())
+    if how == NOTHING:
+        raise CaseSkipped(_nothing_text(twin.facts["operators"], weights))
     if how != CONVERTED:
         return _noted(_with_fact(given, fp16_from=how), twin.note)
-    fact = ModelFact(path=str(twin.model), byte=twin.model.stat().st_size, precision="fp16", fp16_from=how)
+    fact = ModelFact(
+        path=str(twin.model),
+        byte=twin.model.stat().st_size,
+        precision="fp16",
+        fp16_from=how,
+        fp16_clipped=twin.facts["clipped"],
+        fp16_flushed=twin.facts["flushed"],
+    )
     prepared = dataclasses.replace(given, source=str(twin.model), fact=fact, artifacts=(twin,))
-    clipped = twin.facts["clipped"]
-    return _noted(prepared, twin.note, f"{clipped} values clipped to ±{LARGEST:.0f}" if clipped else None)
+    clipped = f"{fact.fp16_clipped} values clipped to ±{LARGEST:.0f}" if fact.fp16_clipped else None
+    kept = f"float32 around weights that float16 cannot hold: {_listed(weights)}" if weights else None
+    return _noted(prepared, twin.note, clipped, kept)
+
+
+def loss_text(fact: ModelFact | None) -> str | None:
+    """Return how many weights of a converted model are others now; `None` if none is."""
+    if fact is None or not (fact.fp16_clipped or fact.fp16_flushed):
+        return None
+    counts = ((fact.fp16_clipped, f"clipped to ±{LARGEST:.0f}"), (fact.fp16_flushed, "flushed to 0"))
+    texts = [f"{count} value{'' if count == 1 else 's'} {what}" for count, what in counts if count]
+    return f"converted to fp16 with {' and '.join(texts)}"
+
+
+def _nothing_text(operators: Sequence[str], weights: Sequence[str]) -> str:
+    if not operators:
+        return "nothing to convert to fp16: the model has no float32 tensors"
+    if weights:
+        why = f"weights that float16 cannot hold keep all nodes float32: {_listed(weights)}"
+        return f"nothing to convert to fp16: {why} ({', '.join(operators)})"
+    return f"nothing to convert to fp16: all nodes stay float32 ({', '.join(operators)})"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(f"'{name}'" for name in names[:_MOST_NAMES]) + more
+
+
+def _no_half(path: Path, case: Case) -> CaseError:
+    return CaseError(
+        f"{path} holds no float16, and {case.model.origin} names it as fp16_path: its weights are fp32; "
+        f"name a converted model, or leave fp16_path out to have {case.model.path.name} converted",
+        stage="precision",
+        kind="precision error",
+    )
 
 
 def _tensorrt_version(case: Case, settings: ExecutionSettings) -> str | None:

@@ -37,6 +37,9 @@ _NARROWEST = 60
 _WORDS = {"timed_out": "timed out"}
 
 
+_OF_ONE_CASE = ("pass-relative", "float16 cannot hold")
+
+
 def summary_lines(
     run: StoredRun, *, width: int, files: Sequence[Path], results: Path, verbose: bool = False
 ) -> list[Line]:
@@ -124,8 +127,8 @@ def _failure(record: Record, owner: str) -> str:
 
 
 def _reasons(rows: Rows, width: int) -> list[Line]:
-    told = [(it.outcome, it.reason) for it in rows.records if it.outcome == "passed" and it.reason]
-    skipped = [(it.outcome, it.reason or "no reason given") for it in rows.records if it.outcome == "skipped"]
+    told = [(it.outcome, _reason(it)) for it in rows.records if it.outcome == "passed" and it.reason]
+    skipped = [(it.outcome, _reason(it)) for it in rows.records if it.outcome == "skipped"]
     counts = Counter([*skipped, *told])
     listed = counts.most_common(MOST_REASONS)
     lines = [(cut(f"{outcome} {count}: {reason}", width), YELLOW) for (outcome, reason), count in listed]
@@ -133,6 +136,12 @@ def _reasons(rows: Rows, width: int) -> list[Line]:
     if more > 0:
         lines.append((f"and for {more} more reasons, in {rows.run.path.name}", YELLOW))
     return lines
+
+
+def _reason(record: Record) -> str:
+    """Return why a case passed or was skipped, with its name if that is about its own numbers."""
+    reason = record.reason or "no reason given"
+    return f"{record.case_id}: {reason}" if any(words in reason for words in _OF_ONE_CASE) else reason
 
 
 def _machine(run: StoredRun, width: int) -> list[Line]:
