@@ -70,7 +70,7 @@ class Execution:
                 self._validate(session)
             except NothingCompared as error:
                 # measured all the same, and told
-                self.facts.reason = str(error)
+                self.facts.note(str(error))
         creation_ns = self._session_fact.creation_ns
         # two sessions at once would hold the memory twice
         del session

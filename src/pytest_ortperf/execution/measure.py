@@ -120,6 +120,7 @@ def first_run(bench: BenchmarkContext) -> MeasuredSession:
 def _fed(session: onnxruntime.InferenceSession, bench: BenchmarkContext) -> tuple[CaseData, ModelRunner]:
     data = next(iter(case_data(session, bench.case, bench.settings)))
     bench.facts.inputs = tensor_facts(data)
+    bench.facts.note(data.note)
     return data, ModelRunner(session, wanted_outputs(session, bench.case), data.inputs)
 
 
@@ -129,7 +130,7 @@ def _livelier(session: onnxruntime.InferenceSession, bench: BenchmarkContext) ->
         case = livelier(bench.case, bench.settings, bench.hooks)
         if case is not None:
             return _fed(session, dataclasses.replace(bench, case=case))
-    bench.facts.reason = NOTHING_COMPUTED
+    bench.facts.note(NOTHING_COMPUTED)
     return None
 
 

@@ -64,6 +64,7 @@ class OutputComparison:
             accuracy.append(self._compare(data, outputs))
             self.facts.accuracy = tuple(accuracy)
             self._note_unused(data)
+            self.facts.note(data.note)
         with self.facts.entering("comparison"):
             self._note_relative(accuracy)
             _require_within_tolerance(accuracy, self.facts.checks)
@@ -125,7 +126,7 @@ class OutputComparison:
             for output in data_set.outputs
             if output.verdict == "pass-relative" and output.relative is not None
         ]
-        self._note(*told)
+        self.facts.note(*told)
 
     def _require_compared(self, accuracy: Sequence[DataSetAccuracy], *, generated: bool) -> None:
         outputs = [output for data_set in accuracy for output in data_set.outputs]
@@ -139,7 +140,7 @@ class OutputComparison:
     def _note_weakness(self, accuracy: Iterable[DataSetAccuracy]) -> None:
         if self.facts.placement is not None and self.facts.placement.total_nodes == 0:
             return  # folded to constants, which says it all
-        self._note(
+        self.facts.note(
             *(
                 f"{self.case.case_id}: output '{output.name}' shows little: {output.weakness}"
                 for data_set in accuracy
@@ -152,17 +153,11 @@ class OutputComparison:
         """Tell of rules for inputs that are none: a mistyped name would leave the values as they are by themselves."""
         unused = [name for name in self.case.model.inputs if name not in data.inputs and not set(name) & _GLOB]
         if unused:
-            self._note(f"rules for inputs that the model has not: {', '.join(map(repr, unused))}")
+            self.facts.note(f"rules for inputs that the model has not: {', '.join(map(repr, unused))}")
 
     def _note_uncompared(self, names: Sequence[str]) -> None:
         if names:
-            self._note(f"not compared, for want of a stored output: {', '.join(map(repr, names))}")
-
-    def _note(self, *texts: str) -> None:
-        known = self.facts.reason
-        new = [text for text in texts if text not in (known or "")]
-        if new:
-            self.facts.reason = "; ".join([*([known] if known else []), *new])
+            self.facts.note(f"not compared, for want of a stored output: {', '.join(map(repr, names))}")
 
 
 def _require_within_tolerance(accuracy: Iterable[DataSetAccuracy], checks: Iterable[ConsistencyCheck]) -> None:

@@ -147,8 +147,13 @@ def _content(case: Case) -> list[str]:
     paths = [model.path, *([model.fp16_path] if model.fp16_path else [])]
     found = [text for path in paths for text in file_hashes(path)]
     folders = [folder for folder in (model.test_data, model.test_data_fp16) if folder is not None]
-    stored = [*model.stored_outputs, *(path for folder in folders for path in sorted(folder.rglob("*.pb")))]
+    stored = [*model.stored_outputs, *(path for folder in folders for path in _data_files(folder))]
     return [*found, *map(_state, stored)]
+
+
+def _data_files(folder: Path) -> list[Path]:
+    found = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
+    return [path for path in found if path.suffix.lower() in {".pb", ".npy", ".npz"}]
 
 
 def _libraries(case: Case, settings: ExecutionSettings) -> list[str]:

@@ -124,7 +124,7 @@ def _failure(record: Record, owner: str) -> str:
 
 
 def _reasons(rows: Rows, width: int) -> list[Line]:
-    told = [(it.outcome, it.reason) for it in rows.records if it.outcome == "passed" and it.reason]
+    told = [(it.outcome, it.reason) for it in rows.records if it.outcome in {"passed", "failed"} and it.reason]
     skipped = [(it.outcome, it.reason or "no reason given") for it in rows.records if it.outcome == "skipped"]
     counts = Counter([*skipped, *told])
     listed = counts.most_common(MOST_REASONS)
