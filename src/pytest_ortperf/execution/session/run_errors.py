@@ -9,6 +9,8 @@ import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.inputs.case_data import GENERATED
+from pytest_ortperf.execution.inputs.generated_inputs import generated_text
 from pytest_ortperf.execution.record_builder import RecordBuilder
 
 
@@ -25,10 +27,15 @@ def running(facts: RecordBuilder) -> Iterator[None]:
         raise
     except Exception as error:
         raise CaseError(
-            f"the run failed: {type(error).__name__}: {str(error).strip()}{assumed_text(facts.assumed_dims)}",
+            f"the run failed: {type(error).__name__}: {str(error).strip()}"
+            f"{assumed_text(facts.assumed_dims)}{generated_text(_generated(facts))}",
             stage=facts.stage or "first_run",
             kind="runtime error",
         ) from error
+
+
+def _generated(facts: RecordBuilder) -> list[str]:
+    return [fact.name for fact in facts.inputs if fact.origin == GENERATED]
 
 
 def assumed_text(sizes: Mapping[str, int]) -> str:
