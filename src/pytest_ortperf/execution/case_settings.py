@@ -101,6 +101,9 @@ class ExecutionSettings:
     timing: tuple[str, ...] = ()
     """Of `TIMINGS`, the headline first; empty is `bound` and `host` on devices, `host` elsewhere."""
 
+    data_sets: Literal["first", "each"] = "first"
+    """Stored data sets that a benchmark times."""
+
     concurrency: int | None = None
     """Threads on one session, in a measurement of its own; `None` is no such measurement."""
 

@@ -183,6 +183,18 @@ def _found_data(session: onnxruntime.InferenceSession, case: Case, settings: Exe
         yield from _seeded(session, case, settings)
 
 
+def stored_sets(case: Case, settings: ExecutionSettings) -> int:
+    """Return how many stored data sets a case has; 0 if its inputs are given or generated.
+
+    Raises:
+        CaseError: Stage `inputs`, if their folder cannot be read.
+    """
+    folder = _data_folder(case)
+    if settings.given.inputs is not None or folder is None or not _stored_wanted(case, settings):
+        return 0
+    return len(find_data_sets(folder))
+
+
 def generates_inputs(case: Case, settings: ExecutionSettings) -> bool:
     """Whether inputs of a case are generated, alone or beside stored ones."""
     stored = _data_folder(case) is not None and _stored_wanted(case, settings)
