@@ -191,6 +191,7 @@ class RecordBuilder:
     limits: tuple[LimitFact, ...] = ()
     machine: MachineState | None = None
     kept: Mapping[str, str] = field(default_factory=dict)
+    validation: str | None = None
     reason: str | None = None
     """What is to be known of a case that passes, such as a graph without nodes."""
 

@@ -30,7 +30,7 @@ from pytest_ortperf.execution.model.precision import PreparedModel
 from pytest_ortperf.execution.record_builder import RecordBuilder
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.execution.session.run_errors import running, wanted_outputs
-from pytest_ortperf.records.record import ConsistencyCheck, DataSetAccuracy
+from pytest_ortperf.records.record import VALIDATED, ConsistencyCheck, DataSetAccuracy
 
 _GLOB = frozenset("*?[")
 
@@ -70,6 +70,8 @@ class OutputComparison:
             _require_within_tolerance(accuracy, self.facts.checks)
             self._require_compared(accuracy, generated=generated)
             self._note_weakness(accuracy)
+            if self.facts.validation is not None:
+                self.facts.validation = VALIDATED  # a benchmark's own
 
     def tolerance(self, output: str) -> Tolerance:
         """Return what an output may differ by."""

@@ -209,6 +209,8 @@ SUCCESS: tuple[Column[Measured], ...] = (
     Column("provider", lambda row: row.record.provider),
     Column("precision", lambda row: row.record.precision),
     Column("model_precision", at("record.model_fact.precision")),
+    Column("model_sha256", at("record.model_fact.sha256")),
+    Column("validation", lambda row: row.record.validation),
     Column("compute_precision", at("record.model_fact.compute_precision")),
     Column("note", at("record.model_fact.note")),
     Column("device", lambda row: device_name(row.record, row.header.environment)),

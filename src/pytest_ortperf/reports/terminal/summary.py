@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from pytest_ortperf.records.record import OUTCOMES, Record
+from pytest_ortperf.records.record import NEVER_VALIDATED, OTHERWISE_VALIDATED, OUTCOMES, VALIDATED, Record
 from pytest_ortperf.records.store import StoredRun
 from pytest_ortperf.reports.tables.columns import runtime_version
 from pytest_ortperf.reports.tables.gains import list_of
@@ -58,6 +58,7 @@ def summary_lines(
         [(line, PLAIN) for line in operator_lines(rows, width, verbose=verbose)],
         _failures(rows, width),
         _reasons(rows, width),
+        _unvalidated(rows, width),
         _machine(run, width),
         [(f"note: {note}", YELLOW) for note in run.notes],
         [*_totals(run, width), *_files(files, results, width)],
@@ -133,6 +134,25 @@ def _reasons(rows: Rows, width: int) -> list[Line]:
     if more > 0:
         lines.append((f"and for {more} more reasons, in {rows.run.path.name}", YELLOW))
     return lines
+
+
+def _unvalidated(rows: Rows, width: int) -> list[Line]:
+    """Return which latencies are of a model that nobody has compared, or another than was compared."""
+    found: dict[str, list[str]] = {}
+    for record in rows.records:
+        label = record.validation or VALIDATED
+        if record.outcome == "passed" and (label == NEVER_VALIDATED or label.startswith(OTHERWISE_VALIDATED)):
+            found.setdefault(label, []).append(record.case_id)
+    way = "; --ortperf-mode=both validates too"
+    texts = (
+        (f"{label}: {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "") + way, label)
+        for label, names in found.items()
+    )
+    return [
+        (line, PLAIN if label == NEVER_VALIDATED else YELLOW)
+        for text, label in texts
+        for line in textwrap.wrap(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    ]
 
 
 def _machine(run: StoredRun, width: int) -> list[Line]:
