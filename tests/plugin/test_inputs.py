@@ -101,3 +101,33 @@ def test_test_data_that_is_not_read_is_named(two_sets: Project) -> None:
     for mode in ("validate", "benchmark"):
         (record,) = two_sets.run("--ortperf-models=zoo", *QUICK, mode=mode).records
         assert "test data passed over: calibration.npz" in record["reason"]
+
+
+def test_a_failed_batch_check_says_how_to_leave_it_out(project: Project) -> None:
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["m"], axes=[0], keepdims=1),
+        helper.make_node("Sub", ["x", "m"], ["y"]),
+    ]
+    ends = ({"x": (TensorProto.FLOAT, ["batch", 4])}, {"y": (TensorProto.FLOAT, ["batch", 4])})
+    project.write("centred.onnx", model(nodes, *ends))
+    project.models(
+        {"name": "plain", "path": "centred.onnx"}, {"name": "told", "path": "centred.onnx", "batch_dim": False}
+    )
+    records = project.run().by_model
+    assert records["plain"]["failure"]["message"].endswith(
+        'if the rows of a batch belong together in this model, say so with "batch_dim": false in the model list, or '
+        "leave the check out with --ortperf-checks=repeat"
+    )
+    assert records["told"]["outcome"] == "passed"
+    assert project.run("--ortperf-checks=repeat").by_model["plain"]["outcome"] == "passed"
+
+
+@pytest.mark.parametrize("mode", ["validate", "benchmark"])
+def test_an_output_of_another_shape_than_declared_is_noted(project: Project, mode: str) -> None:
+    nodes = [helper.make_node("Concat", ["x", "x"], ["y"], axis=0)]
+    ends = ({"x": (TensorProto.FLOAT, ["n", 2])}, {"y": (TensorProto.FLOAT, [1, 2])})
+    project.write("m.onnx", model(nodes, *ends))
+    project.models({"name": "m", "dims": {"n": 3}})
+    (record,) = project.run(*QUICK, mode=mode).records
+    assert record["outcome"] == "passed"
+    assert "output 'y' has shape (6, 2); the model declares (1, 2)" in record["reason"]

@@ -166,8 +166,8 @@ class Execution:
             self.facts.validation = f"{OTHERWISE_VALIDATED} ({hashes}{where})"
             if known.run is None:
                 raise CaseError(
-                    f"{self.case.model.path} has changed since its validation: {self.facts.validation}. Its latency would "
-                    f"stand beside the errors of another model; run again while nothing writes the file",
+                    f"{self.case.model.path} has changed since its validation: {self.facts.validation}. Its latency "
+                    f"would stand beside the errors of another model; run again while nothing writes the file",
                     stage="model",
                     kind="model error",
                 )

@@ -32,7 +32,7 @@ from pytest_ortperf.execution.machine.resource_meter import ResourceMeter
 from pytest_ortperf.execution.record_builder import RecordBuilder
 from pytest_ortperf.execution.session.assumed_shapes import livelier
 from pytest_ortperf.execution.session.creation import SessionHooks
-from pytest_ortperf.execution.session.run_errors import running, wanted_outputs
+from pytest_ortperf.execution.session.run_errors import running, undeclared_shapes, wanted_outputs
 from pytest_ortperf.execution.timing.io_binding import Bound, Call, CannotBind
 from pytest_ortperf.execution.timing.measured_session import MeasuredSession
 from pytest_ortperf.execution.timing.sampling import Progress, sample
@@ -143,6 +143,7 @@ def first_run(bench: BenchmarkContext) -> MeasuredSession:
         data, runner = _livelier(session, bench) or (data, runner)
         with running(facts):
             outputs = runner.call()
+    facts.note(*undeclared_shapes(session.get_outputs(), runner.shapes(outputs)))
     if facts.session is not None:
         facts.session = dataclasses.replace(facts.session, first_run_ns=first_run_ns)
     with facts.entering("resources"), running(facts):

@@ -23,13 +23,13 @@ from pytest_ortperf.execution.accuracy.precision_floor import Compared, Outputs,
 from pytest_ortperf.execution.accuracy.references import cpu_reference
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import GENERATED, CaseData, case_data, tensor_facts
-from pytest_ortperf.execution.inputs.tensor_types import Value
+from pytest_ortperf.execution.inputs.tensor_types import Value, shape_of
 from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims
 from pytest_ortperf.execution.model.precision import PreparedModel
 from pytest_ortperf.execution.record_builder import RecordBuilder
 from pytest_ortperf.execution.session.creation import SessionHooks
-from pytest_ortperf.execution.session.run_errors import running, wanted_outputs
+from pytest_ortperf.execution.session.run_errors import running, undeclared_shapes, wanted_outputs
 from pytest_ortperf.records.record import VALIDATED, ConsistencyCheck, DataSetAccuracy
 
 _GLOB = frozenset("*?[")
@@ -223,6 +223,8 @@ class Validation:
                 self.comparison.hooks.before_first_run(self.session)
             runner = self._runner(data.inputs)
             outputs = self._run(runner)
+            shapes = {name: shape_of(value) for name, value in outputs.items()}
+            self._facts.note(*undeclared_shapes(self.session.get_outputs(), shapes))
         if first and self._settings.checks:
             with self._facts.entering("consistency"):
                 self._facts.checks = tuple(self._checks(data, outputs, runner))
