@@ -277,3 +277,33 @@ def test_each_folder_is_listed_once_and_none_is_asked_for_its_state(zoo: Path, m
 
     assert len(models) == 20
     assert sorted(listed) == sorted([str(zoo), *(str(zoo / f"m{index}") for index in range(20))])
+
+
+def test_names_that_ids_cannot_hold_are_left_out_and_told_beside_others(zoo: Path) -> None:
+    make(zoo, "a@b/model.onnx", "good/model.onnx")
+    told: list[str] = []
+
+    assert [model.name for model in read_directory(zoo, told.append)] == ["good"]
+    (text,) = told
+    assert text == (
+        'zoo: model left out: "a@b/model.onnx": the name "a@b" holds \'@\', which pytest ids give a meaning; '
+        "rename the folder or file"
+    )
+
+
+def test_suffixes_may_be_upper_case(zoo: Path) -> None:
+    make(zoo, "a/MODEL.ONNX", "b/x.Onnx", "b/y.onnx", "a/TEST_DATA_0.NPZ")
+
+    assert found(zoo) == [("a", "a/MODEL.ONNX", "a"), ("b/x", "b/x.Onnx", None), ("b/y", "b/y.onnx", None)]
+
+
+def test_archives_named_test_data_are_test_data(zoo: Path) -> None:
+    make(zoo, "net/model.onnx", "net/test_data_0.npz", "other/model.onnx", "other/x.npz", "other/input_0.pb")
+    told: list[str] = []
+
+    assert [bool(model.test_data) for model in read_directory(zoo, told.append)] == [True, False]
+    (text,) = told
+    assert text == (
+        'zoo: passed over, though it looks like test data: "other/input_0.pb", "other/x.npz"; name an .npz file '
+        "test_data_<n>.npz, and put others into a folder test_data_set_<n>"
+    )

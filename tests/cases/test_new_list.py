@@ -103,7 +103,6 @@ def test_test_data_is_that_beside_the_model_or_above_where_no_model_is(tmp_path:
         "p": tmp_path / "packed",
         "n": None,
     }
-    assert models["p"].archives == ("test_data_0.npz",)
     assert data_beside(tmp_path / "packed/p.onnx") == models["p"]
     assert data_beside(tmp_path / "none/n.onnx") == FoundModel(name="n", path=tmp_path / "none/n.onnx")
 

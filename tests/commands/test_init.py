@@ -46,7 +46,7 @@ def test_init_writes_a_list_that_pytest_runs_as_it_stands(tmp_path: Path) -> Non
     examples.with_cache(tmp_path / "zoo/decoder.onnx")
     examples.relu(tmp_path / "zoo/upper/NET.ONNX", [3, 2])
     examples.relu(tmp_path / "zoo/archive/model.onnx", [3, 2])
-    np.savez(tmp_path / "zoo/archive/test_data_0.npz", inputs=np.ones((3, 2), np.float32))
+    np.savez(tmp_path / "zoo/archive/test_data_0.npz", inputs=np.ones((1, 3, 2), np.float32))
     examples.relu(tmp_path / "zoo/stored/model.onnx")
     for number in range(2):
         examples.store(
@@ -66,7 +66,7 @@ def test_init_writes_a_list_that_pytest_runs_as_it_stands(tmp_path: Path) -> Non
     assert (done.returncode, done.stderr) == (0, "")
     *listed, refused = sorted(entries(tmp_path / "models.json"), key=lambda entry: entry["name"] == "refusing")
     assert listed == [
-        {"name": "archive", "path": "zoo/archive/model.onnx"},
+        {"name": "archive", "path": "zoo/archive/model.onnx", "test_data": "zoo/archive"},
         {
             "name": "decoder",
             "path": "zoo/decoder.onnx",
@@ -85,7 +85,7 @@ def test_init_writes_a_list_that_pytest_runs_as_it_stands(tmp_path: Path) -> Non
     assert [line for line in done.stdout.splitlines() if len(line) > 80 and len(line.split()) > 1] == []
     text = re.sub(r"\n +", " ", done.stdout)
     for line in (
-        "archive   zoo/archive/model.onnx; fp32; test_data_0.npz is not read",
+        "archive   zoo/archive/model.onnx; fp32; 1 data set",
         "decoder   zoo/decoder.onnx; fp32; assumed batch=1, past_length=0, sequence=128",
         "stored    zoo/stored/model.onnx; fp32; 2 data sets",
         "edges     zoo/vision/edges.onnx; fp32; assumed x.0=1, x.2=224, x.3=224",

@@ -46,7 +46,8 @@ def joined(text: str) -> str:
 
 def test_a_model_is_shown_with_its_dimensions_and_who_takes_it(project: Path) -> None:
     examples.with_cache(project / "decoder.onnx")
-    np.savez(project / "test_data_0.npz", inputs=np.ones(3))
+    np.savez(project / "test_data_0.npz", inputs=np.ones((2, 1, 1, 4)))
+    np.savez(project / "calibration.npz", x=np.ones(3))
     done = inspect(project, "decoder.onnx", "--ortperf-ep=cpu,AzureExecutionProvider")
     assert (done.returncode, done.stderr) == (0, "")
     lines = without_time(done.stdout)
@@ -59,7 +60,7 @@ def test_a_model_is_shown_with_its_dimensions_and_who_takes_it(project: Path) ->
     assert lines[4].startswith("  as fp16         can be converted, and has a session on the CPU")
     assert lines[6:18] == [
         "  nodes           1: 1 Concat",
-        "  test data       none beside it",
+        "  test data       test_data_0",
         "",
         "inputs  type     shape",
         "past    float32  (batch, past_length, 4)",
@@ -75,7 +76,7 @@ def test_a_model_is_shown_with_its_dimensions_and_who_takes_it(project: Path) ->
     assert lines[20] == "  cpu             takes 1 of 1 nodes, session in 1 ms"
     assert joined(" ".join(lines[21:])) == (
         " AzureExecutionProvider no: asked for AzureExecutionProvider, 0 of 1 nodes ran there; CPUExecutionProvider "
-        "got 1 Concat warnings: - test_data_0.npz beside it is not read; store tensors as test_data_set_0/input_0.pb"
+        "got 1 Concat warnings: - calibration.npz beside it is not read; store tensors as test_data_set_0/input_0.pb"
     )
 
 
@@ -232,14 +233,16 @@ def test_issues_of_a_list_are_exit_status_1(project: Path) -> None:
 
 def test_a_directory_says_what_it_passes_over(project: Path) -> None:
     examples.relu(project / "zoo/net/model.onnx")
-    np.savez(project / "zoo/net/test_data_0.npz", inputs=np.ones(3))
-    examples.relu(project / "zoo/upper/MODEL.ONNX")
+    np.savez(project / "zoo/net/samples.npz", inputs=np.ones(3))
+    examples.relu(project / "zoo/upper@home/MODEL.ONNX")
     done = inspect(project, "zoo", CPU, "--ortperf-mode=validate")
     assert done.returncode == 0
     assert joined(done.stdout).startswith("model size precision nodes opset data sets cases without size net ")
     assert (
-        "warnings: - net/model.onnx: test_data_0.npz beside it is not read; store tensors as test_data_set_0/*.pb "
-        "- upper/MODEL.ONNX: a directory's models end in .onnx; rename it, or list it by its path 1 model, 1 case"
+        'warnings: - zoo: model left out: "upper@home/MODEL.ONNX": the name "upper@home" holds \'@\', which pytest ids '
+        "give a meaning; rename the folder or file - zoo: passed over, though it looks like test data: "
+        '"net/samples.npz"; '
+        "name an .npz file test_data_<n>.npz, and put others into a folder test_data_set_<n> 1 model, 1 case"
     ) in joined(done.stdout)
 
 

@@ -90,17 +90,6 @@ def test_a_missing_list_is_named_with_two_ways_out(project: Project) -> None:
     )
 
 
-@pytest.mark.parametrize("args", [("--ortperf-models=m.onnx",), ("m.onnx",)])
-def test_a_model_instead_of_a_list_is_told(project: Project, args: tuple[str, ...]) -> None:
-    result = project.collection(*args)
-    assert result.exit_code == 2
-    assert_no_traceback(result)
-    assert (
-        'm.onnx:\n  - is a model, not a list of models; write a list such as [{"name": "m", "path": "m.onnx"}], '
-        "or name the model's directory\n"
-    ) in result.out
-
-
 def test_bad_files_fail_their_own_item_with_file_and_way_out(project: Project) -> None:
     names = {"wrong_count": 2, "wrong_dtype": 1, "wrong_shape": 1, "truncated_pb": 1, "lfs_pb": 1}
     data: dict[str, list[bytes]] = {

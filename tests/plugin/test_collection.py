@@ -286,3 +286,36 @@ def test_an_inactive_plugin_adds_nothing_and_imports_nothing_heavy(project: Proj
     lines = [line for line in result.out.splitlines() if "ortperf" in line and not line.startswith("plugins:")]
     assert lines == [line for line in lines if line.startswith("rootdir:")]
     assert sorted(path.name for path in project.path.iterdir() if "result" in path.name) == []
+
+
+@pytest.mark.parametrize(("form", "name"), [("--ortperf-models={}", "m.onnx"), ("{}", "m.onnx"), ("{}", "Net.ONNX")])
+def test_a_model_file_is_a_list_of_one(project: Project, form: str, name: str) -> None:
+    (project.path / "m.onnx").rename(project.path / name)
+    stem = name.partition(".")[0]
+    result = project.run(form.format(name))
+    assert result.exit_code == 0
+    assert result.outcomes == {f"{stem}::validate[cpu]": "passed"}
+    assert [record["nodeid"] for record in result.records] == [f"{name}::{stem}::validate[cpu]"]
+    again = project.run(f"{name}::{stem}::validate[cpu]")
+    assert again.counts == {"passed": 1}
+
+
+def test_a_model_file_whose_name_no_id_can_hold_is_told(project: Project) -> None:
+    (project.path / "m.onnx").rename(project.path / "a@b.onnx")
+    result = project.collection("a@b.onnx")
+    assert result.exit_code == 2
+    assert (
+        "a@b.onnx:\n  - the name \"a@b\" holds '@', which pytest ids give a meaning; rename the file, or name it in a "
+        "model list\n"
+    ) in result.out
+
+
+@pytest.mark.parametrize("more", [(), ("-n", "2")])
+def test_models_whose_names_no_id_can_hold_are_left_out_and_named(project: Project, more: tuple[str, ...]) -> None:
+    for name in ("a::b", "c[0]", "d@e", "good"):
+        project.write(f"zoo/{name}/MODEL.Onnx", (project.path / "m.onnx").read_bytes())
+    result = project.run("--ortperf-models=zoo", *more)
+    assert result.exit_code == 0
+    assert result.outcomes == {"good::validate[cpu]": "passed"}
+    for name in ("a::b", "c[0]", "d@e"):
+        assert f'zoo: model left out: "{name}/MODEL.Onnx": the name "{name}" holds ' in result.out

@@ -54,6 +54,7 @@ ROWS: dict[str, tuple[str, Read, object]] = {
     "max-time": ("0.5", execution("max_time_s"), 0.5),
     "samples": ("drop", execution("keep_samples"), False),
     "timing": ("bound,host", execution("timing"), ("bound", "host")),
+    "data-sets": ("each", execution("data_sets"), "each"),
     "concurrency": ("4", execution("concurrency"), 4),
     "rotate-inputs": ("2", execution("rotate_inputs"), 2),
     "rtol": ("0.25", tolerance("rtol"), 0.25),

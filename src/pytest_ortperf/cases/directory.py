@@ -1,11 +1,11 @@
-"""Model directories: folders with an `.onnx` file and `test_data*` folders become models."""
+"""Model directories: folders with an `.onnx` file and `test_data*` folders or `.npz` files become models."""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,10 @@ _LAYOUT = """holds no models. Expected is a folder per model, at any depth, such
       resnet50/test_data_set_0/input_0.pb
       resnet50/test_data_set_0/output_0.pb
     where test data may be left out; or name a model list (JSON) with --ortperf-models=PATH"""
+
+_ONNX = ".onnx"
+_DATA = re.compile(r".*\.np[yz]|(?:input|output)_?\d+\.pb", re.IGNORECASE)
+"""Files that look like test data."""
 
 _DIGITS = re.compile(r"(\d+)")
 
@@ -43,6 +47,9 @@ class _Folder:
     """Names, and whether each is a symbolic link; without test data."""
 
     has_data: bool = False
+    data_files: list[str] = field(default_factory=list)
+    """Files that look like test data, outside any."""
+
     below: list[_Folder] = field(default_factory=list)
     """Of a data owner: the folders that its test data is for."""
 
@@ -67,14 +74,18 @@ class _Found:
     test_data: str | None
 
 
-def read_directory(root: Path) -> tuple[Model, ...]:
+def read_directory(root: Path, tell: Callable[[str], None] = lambda _: None) -> tuple[Model, ...]:
     """Return the models below a folder, sorted by name with numbers by value; no model file is opened.
 
     A folder with one `.onnx` file gives one model, named by the folder's path below `root` (`root` itself by
-    its own name); several files give one each, named by the files. `test_data*` folders beside them are
-    theirs. A folder with test data and no `.onnx` file lends it to the files further below that have none;
-    where that is a single file, it is the folder's model. Hidden names and `__MACOSX` are passed over,
-    symbolic links are followed.
+    its own name); several files give one each, named by the files. `test_data*` folders and `test_data*.npz` files
+    beside them are theirs. A folder with test data and no `.onnx` file lends it to the files further below that have
+    none; where that is a single file, it is the folder's model. Hidden names and `__MACOSX` are passed over,
+    symbolic links are followed. A file whose name cannot be a model's is left out.
+
+    Args:
+        root: The folder.
+        tell: Is told which models and which test data are left out, one message each.
 
     Raises:
         ModelListError: With every issue of the directory, or the expected layout if there are no models.
@@ -84,7 +95,10 @@ def read_directory(root: Path) -> tuple[Model, ...]:
     folders = _walk(str(absolute), issues)
     found = [model for folder in folders for model in _models_of(folder, absolute, issues)]
     found.sort(key=_natural)
-    _check_names(found, issues)
+    found = _well_named(found, issues, tell)
+    for folder in folders:
+        if folder.data_files and folder.onnx_files and not folder.has_data:
+            tell(_passed_over(folder, issues.title))
     if not found and not issues.lines:
         issues.add(_LAYOUT)
     issues.check()
@@ -123,12 +137,16 @@ def _list_folder(folder: _Folder, issues: Issues) -> None:
 
 def _sort_entry(entry: os.DirEntry[str], folder: _Folder) -> None:
     if _is_folder(entry):
-        if entry.name.startswith("test_data"):
+        if entry.name.lower().startswith("test_data"):
             folder.has_data = True
         else:
             folder.folders.append((entry.name, entry.is_symlink()))
-    elif entry.name.endswith(".onnx"):  # a dangling link too: its model then fails with that reason
+    elif entry.name.lower().endswith(_ONNX):  # a dangling link too: its model then fails with that reason
         folder.onnx_files.append(entry.name)
+    elif entry.name.lower().startswith("test_data") and entry.name.lower().endswith(".npz"):
+        folder.has_data = True
+    elif _DATA.fullmatch(entry.name):
+        folder.data_files.append(entry.name)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -170,7 +188,7 @@ def _models_of(folder: _Folder, root: Path, issues: Issues) -> Iterator[_Found]:
         named_by = owner
     for file in folder.onnx_files:
         alone = len(folder.onnx_files) == 1
-        name = (named_by.name or root.name) if alone else _below(folder, file.removesuffix(".onnx"))
+        name = (named_by.name or root.name) if alone else _below(folder, file[: -len(_ONNX)])
         yield _Found(name, _below(folder, file), data.path if data else None)
 
 
@@ -183,19 +201,56 @@ def _natural(model: _Found) -> tuple[list[str | int], str]:
     return [int(part) if index % 2 else part for index, part in enumerate(parts)], model.file
 
 
-def _check_names(found: Iterable[_Found], issues: Issues) -> None:
+def _well_named(found: Iterable[_Found], issues: Issues, tell: Callable[[str], None]) -> list[_Found]:
+    """Return the models whose name can be in a case id; one left alone without any is an issue."""
     files: dict[str, str] = {}
+    kept: list[_Found] = []
+    refused: list[str] = []
     for model in found:
         issue = name_issue(model.name)
         file = shown_value(model.file)
         if issue:
-            issues.add(f"{file}: the name {shown_value(model.name)} {issue}; rename the folder or file")
-        elif model.name in files:
+            refused.append(f"{file}: the name {shown_value(model.name)} {issue}; rename the folder or file")
+            continue
+        if model.name in files:
             issues.add(
                 f"{file} and {shown_value(files[model.name])} both give the name {shown_value(model.name)}; "
                 f"rename one of the two"
             )
         files[model.name] = model.file
+        kept.append(model)
+    if not kept:
+        issues.lines += refused
+    elif not issues.lines:
+        for text in refused:
+            tell(f"{issues.title}: model left out: {text}")
+    return kept
+
+
+def _passed_over(folder: _Folder, title: str) -> str:
+    names = ", ".join(shown_value(_below(folder, name)) for name in sorted(folder.data_files))
+    return (
+        f"{title}: passed over, though it looks like test data: {names}; name an .npz file test_data_<n>.npz, and put "
+        f"others into a folder test_data_set_<n>"
+    )
+
+
+def read_model(path: Path) -> Model:
+    """Return the model of one `.onnx` file, named by the file; test data beside it is its own.
+
+    Raises:
+        ModelListError: If the file's name cannot be a model's.
+    """
+    issues = Issues(shown_path(path))
+    absolute = path.absolute()
+    folder = _Folder(str(absolute.parent), "")
+    _list_folder(folder, issues)
+    issue = name_issue(path.stem)
+    if issue:
+        issues.add(f"the name {shown_value(path.stem)} {issue}; rename the file, or name it in a model list")
+    issues.check()
+    data = folder.path if folder.has_data else None
+    return _as_model(_Found(path.stem, path.name, data), absolute.parent, shown_path(path.parent))
 
 
 def _as_model(model: _Found, root: Path, title: str) -> Model:

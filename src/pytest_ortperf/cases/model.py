@@ -162,8 +162,8 @@ class Model(ModelDefaults):
     test_data: Annotated[
         Path | None,
         PATH,
-        "Folder of `test_data*` folders with `input_0.pb` and `output_0.pb` files, or one such folder; left out, "
-        f"inputs are generated. {_START}",
+        "Folder of `test_data*` folders with `input_0.pb` and `output_0.pb` files (or `.npy`), or of `test_data*.npz` "
+        f"files; or one such folder or file; left out, inputs are generated. {_START}",
     ] = None
     fp16_path: Annotated[Path | None, PATH, f"The model in fp16; left out, the model is converted. {_START}"] = None
     test_data_fp16: Annotated[

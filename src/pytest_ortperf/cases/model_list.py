@@ -5,11 +5,11 @@ from __future__ import annotations
 import codecs
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_ortperf.cases.directory import read_directory
+from pytest_ortperf.cases.directory import read_directory, read_model
 from pytest_ortperf.cases.entry import ROOT_KEY, EntryReader, entry_forms, entry_label
 from pytest_ortperf.cases.issues import Issues, Place, shown_path, shown_value
 from pytest_ortperf.cases.json_values import Kind, converted
@@ -19,19 +19,24 @@ from pytest_ortperf.cases.model import Model, ModelDefaults
 _EXAMPLE = '{"name": "resnet50", "path": "resnet50.onnx"}'
 
 
-def read_models(path: Path, *, workspace: Path | None) -> tuple[Model, ...]:
+def read_models(
+    path: Path, *, workspace: Path | None, tell: Callable[[str], None] = lambda _: None
+) -> tuple[Model, ...]:
     """Return the models of a model list or model directory, in their order; no model file is opened.
 
     Args:
-        path: A JSON list, or a directory of models.
+        path: A JSON list, a directory of models, or an `.onnx` file.
         workspace: Where relative paths of a list start; `None` is the list's own folder.
+        tell: Is told what of a directory is left out, one message each.
 
     Raises:
         ModelListError: With every issue of the list or directory, one a line.
     """
     # os.path's answer is False where pathlib's raises; reading the file then names the cause.
     if os.path.isdir(path):  # noqa: PTH112
-        return read_directory(path)
+        return read_directory(path, tell)
+    if path.suffix.lower() == ".onnx":
+        return (read_model(path),)
     return _read_list(path, (workspace or path.parent).absolute())
 
 
@@ -73,10 +78,6 @@ def _read_list(path: Path, base: Path) -> tuple[Model, ...]:
 
 
 def _read_text(path: Path, issues: Issues) -> str:
-    if path.suffix == ".onnx":
-        entry = json.dumps({"name": path.stem, "path": path.name}, ensure_ascii=False)
-        issues.add(f"is a model, not a list of models; write a list such as [{entry}], or name the model's directory")
-        raise issues.error()
     try:
         content = path.read_bytes()
     except FileNotFoundError:

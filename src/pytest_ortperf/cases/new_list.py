@@ -41,14 +41,10 @@ class FoundModel:
     test_data: Path | None = None
     """Its folder, or one above that has no model of its own, if that holds `test_data*`."""
 
-    archives: tuple[str, ...] = ()
-    """Names of `test_data*.npz` in that folder."""
-
 
 @dataclass(slots=True)
 class _Folder:
     models: list[str]
-    archives: tuple[str, ...]
     has_data: bool
 
 
@@ -66,17 +62,14 @@ def find_models(root: Path) -> tuple[tuple[FoundModel, ...], tuple[str, ...]]:
     found = []
     for name, path in zip(_names(root, paths), paths, strict=True):
         data = _data_folder(path, root, folders)
-        archives = folders[data].archives if data else ()
-        found.append(FoundModel(name=name, path=path, test_data=data, archives=archives))
+        found.append(FoundModel(name=name, path=path, test_data=data))
     return tuple(found), tuple(unreadable)
 
 
 def data_beside(path: Path) -> FoundModel:
     """Return one model with the test data in its folder."""
     folder = _read_folder(*next(((names, files) for _, names, files in os.walk(path.parent)), ([], [])))
-    return FoundModel(
-        name=path.stem, path=path, test_data=path.parent if folder.has_data else None, archives=folder.archives
-    )
+    return FoundModel(name=path.stem, path=path, test_data=path.parent if folder.has_data else None)
 
 
 def list_text(entries: Sequence[Mapping[str, Any]]) -> str:
@@ -112,11 +105,10 @@ def _is_no_source(names: Sequence[str], files: Sequence[str]) -> bool:
 
 def _read_folder(names: Iterable[str], files: Iterable[str]) -> _Folder:
     visible = sorted(name for name in files if not name.startswith("."))
-    archives = tuple(name for name in visible if name.startswith(_DATA) and name.lower().endswith(_ARCHIVE))
+    archives = [name for name in visible if name.lower().startswith(_DATA) and name.lower().endswith(_ARCHIVE)]
     return _Folder(
         models=[name for name in visible if name.lower().endswith(".onnx")],
-        archives=archives,
-        has_data=bool(archives) or any(name.startswith(_DATA) for name in names),
+        has_data=bool(archives) or any(name.lower().startswith(_DATA) for name in names),
     )
 
 

@@ -18,6 +18,7 @@ from pytest_ortperf.cases.json_values import (
     TEXT,
     TEXTS,
     Kind,
+    as_number,
     by_name,
     choice,
     converted,
@@ -148,6 +149,40 @@ _SLICES = matching(
 )
 
 
+Scalar = bool | int | float | str
+
+
+def _as_scalar(value: Any) -> Scalar | None:
+    if isinstance(value, bool | str):
+        return value
+    return None if as_number(value) is None else value
+
+
+def _as_tensor(value: Any) -> Any:
+    """Return a scalar, or a list as nested tuples; `None` for rows of unlike lengths and for other values."""
+    if not isinstance(value, list):
+        return _as_scalar(value)
+    items = tuple(_as_tensor(item) for item in value)
+    return None if None in items or len({shape_of_value(item) for item in items}) > 1 else items
+
+
+def shape_of_value(value: Any) -> tuple[int, ...]:
+    """Return the shape of a `value` of an input rule: () for a scalar."""
+    if not isinstance(value, tuple):
+        return ()
+    return (len(value), *(shape_of_value(value[0]) if value else ()))
+
+
+_SCALAR_TYPES = {"type": ["number", "string", "boolean"]}
+_VALUE = converted(
+    "a number, a text, true or false, or a (nested) list of them whose rows are of one length",
+    {"anyOf": [_SCALAR_TYPES, {"type": "array", "items": {"$ref": "#/$defs/tensor"}}]},
+    _as_tensor,
+    name="tensor",
+)
+_SCALAR = converted("a number, a text, true or false", _SCALAR_TYPES, _as_scalar)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputRule:
     """How to generate or cut one input."""
@@ -159,11 +194,41 @@ class InputRule:
         choice("fill", get_args(Fill)),
         "What to generate: random values between `low` and `high`, arange(n) / n in the input's shape, zeros or ones.",
     ] = "uniform"
+    value: Annotated[
+        Any,
+        _VALUE,
+        "The value itself: a number, text or flag for a scalar or for every element, or a (nested) list that is the "
+        "whole tensor.",
+    ] = None
+    choices: Annotated[
+        tuple[Scalar, ...] | None,
+        list_of(_SCALAR, "numbers, texts or flags"),
+        "Values that each element is drawn from, at random by the seed.",
+    ] = None
     shape: Annotated[tuple[int, ...] | None, _SHAPE, "Instead of the shape that the model declares."] = None
     slices: Annotated[str | None, _SLICES, "Python slices applied to a stored input."] = None
 
 
+def _input_rule(**found: Any) -> InputRule:
+    """Return the rule; a list that is the whole tensor gives the shape too."""
+    if isinstance(found.get("value"), tuple):
+        found.setdefault("shape", shape_of_value(found["value"]))
+    return InputRule(**found)
+
+
+_EXCLUSIVE = ("value", "choices", "low", "high")
+
+
 def _check_input(rule: InputRule, place: Place) -> None:
+    first = "value" if rule.value is not None else "choices"
+    others = [name for name in _EXCLUSIVE if name != first and getattr(rule, name) is not None]
+    others += ["fill"] if rule.fill != "uniform" else []
+    if getattr(rule, first) is not None and others:
+        verb, them = ("have", "them") if len(others) > 1 else ("has", "it")
+        place.report(f"{' and '.join(others)} {verb} no effect beside {first}; remove {them}, or {first}")
+        return
+    if isinstance(rule.value, tuple) and rule.shape != shape_of_value(rule.value):
+        place.report(f"shape {list(rule.shape or ())} is not that of the value; remove it: the list has a shape")
     if rule.low is not None and rule.high is not None and rule.low > rule.high:
         place.report(f"low {rule.low:g} is above high {rule.high:g}; swap them")
     if rule.fill != "uniform" and (rule.low is not None or rule.high is not None):
@@ -174,11 +239,17 @@ INPUTS = by_name(
     object_kind(
         "input",
         keys_of(InputRule),
-        InputRule,
+        _input_rule,
         meaning="How to generate or cut one input.",
         allowed='an object such as {"low": 0, "high": 100}',
         check=_check_input,
-        schema={"dependentSchemas": {key: {"properties": {"fill": {"const": "uniform"}}} for key in ("low", "high")}},
+        schema={
+            "dependentSchemas": {
+                **{key: {"properties": {"fill": {"const": "uniform"}}} for key in ("low", "high")},
+                "choices": {"properties": {"fill": {"const": "uniform"}, "low": False, "high": False}},
+                "value": {"properties": {"fill": {"const": "uniform"}, "low": False, "high": False, "choices": False}},
+            }
+        },
     ),
     'an object of rules by input name, such as {"ids": {"high": 100}}',
 )

@@ -49,7 +49,7 @@ class _ModelSource(pytest.Collector):
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         try:
-            models = read_models(self.path, workspace=self.run.settings.execution.workspace)
+            models = read_models(self.path, workspace=self.run.settings.execution.workspace, tell=self._warn)
         except ModelListError as error:
             raise self.CollectError(str(error)) from error
         self.run.register_tags(tag for model in models for tag in model.tags)
@@ -58,6 +58,9 @@ class _ModelSource(pytest.Collector):
             ModelCollector.from_parent(self, name=name, model=model, run=self.run, chosen=chosen.get(name, ()))
             for name, model in named([(model.name, model) for model in models], chosen, self)
         ]
+
+    def _warn(self, text: str) -> None:
+        self.warn(pytest.PytestCollectionWarning(text))
 
     def _chosen(self) -> dict[str, set[str]]:
         """Return the labels of the cases that are chosen, by the name of their model; an empty set is all of them."""
@@ -128,8 +131,7 @@ class Collecting:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         by_name = file_path.name == "models.json" and not self._sources_given
-        # a model is no list: reading it says so
-        named = file_path.suffix in {".json", ".onnx"} and parent.session.isinitpath(file_path)
+        named = file_path.suffix.lower() in {".json", ".onnx"} and parent.session.isinitpath(file_path)
         if by_name or named or file_path in self._sources:
             nodeid = source_id(file_path, self._run.config.rootpath)
             collector = ModelListFile.from_parent(

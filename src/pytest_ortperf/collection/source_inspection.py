@@ -13,7 +13,7 @@ from pytest_ortperf.cases.issues import shown_path
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.model_list import read_models
-from pytest_ortperf.cases.new_list import data_beside, find_models
+from pytest_ortperf.cases.new_list import data_beside
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.collection.one_case import with_cases
 from pytest_ortperf.errors import CaseError, OrtPerfError, SettingsError
@@ -130,7 +130,7 @@ def _inspected(path: Path, items: Sequence[CaseItem], deadline_s: float) -> Mode
         fp16 = next((trial for trial in trials if trial.variant == as_fp16.variant), None)
         fp16 = fp16 or try_case(as_fp16, settings, UserHooks(hook, as_fp16), deadline_s)
     beside = data_beside(path)
-    sets, passed_over = _sets_beside(beside.test_data, beside.archives)
+    sets, passed_over = _sets_beside(beside.test_data)
     assumed = next((trial.assumed for trial in trials if trial.assumed), {})
     left_out: dict[str, str] = first.config.stash.get(left_out_key, {})
     return ModelInspection(
@@ -149,18 +149,17 @@ def _validation(case: Case, model: Model) -> Case:
     return dataclasses.replace(case, model=model, mode="validate")
 
 
-def _sets_beside(folder: Path | None, archives: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the data sets in a folder, and the archives if these are none."""
+def _sets_beside(folder: Path | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the data sets in a folder, and the names of what looks like test data and is not read."""
     from pytest_ortperf.execution.inputs.stored_data import find_data_sets
 
     if folder is None:
         return (), ()
     try:
-        names = tuple(data_set.name for data_set in find_data_sets(folder))
+        found = find_data_sets(folder)
     except CaseError:
-        names = ()
-    known = {name.partition(".")[0] for name in names}
-    return names, tuple(name for name in archives if name not in names and name.partition(".")[0] not in known)
+        return (), ()
+    return tuple(data_set.name for data_set in found), found[0].passed_over
 
 
 def _list_of(path: Path, items: Sequence[CaseItem], deadline_s: float) -> ListInspection:
@@ -170,7 +169,9 @@ def _list_of(path: Path, items: Sequence[CaseItem], deadline_s: float) -> ListIn
     settings = items[0].run.settings
     cases = Counter(item.case.model.name for item in items)
     # other plugins may have put the items into another order
-    models = [model for model in read_models(path, workspace=settings.execution.workspace) if cases[model.name]]
+    left_out: list[str] = []
+    listed = read_models(path, workspace=settings.execution.workspace, tell=left_out.append)
+    models = [model for model in listed if cases[model.name]]
     labels = sorted(dataclasses.replace(item.case, dims=()).label for item in items)
     known = earlier_durations(settings.results, {item.nodeid for item in items})
     guessed = [item for item in items if item.nodeid not in known]
@@ -182,7 +183,7 @@ def _list_of(path: Path, items: Sequence[CaseItem], deadline_s: float) -> ListIn
         measured_cases=len(known),
         estimate=_basis(guessed, settings.execution),
         results=shown_path(settings.results) if known else None,
-        passed_over=tuple(_passed_over(path, models)),
+        passed_over=tuple(left_out),
     )
 
 
@@ -220,19 +221,6 @@ def _listed(model: Model, cases: int, deadline_s: float) -> ListedModel:
         missing=tuple(missing),
         data_sets=sets,
     )
-
-
-def _passed_over(path: Path, models: Iterable[Model]) -> Iterable[str]:
-    """Yield what of a directory looks like a model or its data and is not read."""
-    if not path.is_dir():
-        return
-    listed = {model.path.absolute() for model in models}
-    for found in find_models(path)[0]:
-        file = found.path.relative_to(path)
-        if found.path.absolute() not in listed and found.path.suffix != ".onnx":
-            yield f"{file}: a directory's models end in .onnx; rename it, or list it by its path"
-        elif found.archives and not _sets_beside(found.test_data, found.archives)[0]:
-            yield f"{file}: {', '.join(found.archives)} beside it is not read; store tensors as test_data_set_0/*.pb"
 
 
 def _expected_s(item: CaseItem, settings: ExecutionSettings) -> float:

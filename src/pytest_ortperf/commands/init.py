@@ -144,12 +144,7 @@ def _looked_at(found: FoundModel, output: Path, deadline_s: float) -> tuple[dict
         entry["test_data"] = _relative(found.test_data, output)
         texts.append("1 data set" if len(trial.data_sets) == 1 else f"{len(trial.data_sets)} data sets")
     elif data_problem is not None:
-        read = (
-            f"{', '.join(found.archives)} is not read"
-            if found.archives
-            else f"test data not used: {_first_line(data_problem)}"
-        )
-        texts.append(read)
+        texts.append(f"test data not used: {_first_line(data_problem)}")
     if trial.assumed:
         entry |= assumed_keys(description.inputs, trial.assumed)
         texts.append("assumed " + ", ".join(f"{name}={size}" for name, size in trial.assumed.items()))

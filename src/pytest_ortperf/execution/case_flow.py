@@ -12,7 +12,7 @@ import onnxruntime
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError, NothingCompared
 from pytest_ortperf.execution.accuracy.precision_floor import Outputs
-from pytest_ortperf.execution.case_settings import ExecutionSettings
+from pytest_ortperf.execution.case_settings import ExecutionSettings, KnownValidation
 from pytest_ortperf.execution.inputs.case_data import CaseData
 from pytest_ortperf.execution.machine.machine_state import refuse_machine
 from pytest_ortperf.execution.machine.nvml import NoGpu
@@ -28,7 +28,11 @@ from pytest_ortperf.execution.session.engine_cache import engines_of
 from pytest_ortperf.execution.session.inspection import keep_files
 from pytest_ortperf.execution.session.verified_session import open_session
 from pytest_ortperf.execution.validate import OutputComparison, Validation
-from pytest_ortperf.records.record import SessionFact
+from pytest_ortperf.records.record import NEVER_VALIDATED, OTHERWISE_VALIDATED, VALIDATED, SessionFact
+
+
+def _short(sha256: str | None) -> str:
+    return sha256[:12] if sha256 else "unknown"
 
 
 class Execution:
@@ -39,6 +43,9 @@ class Execution:
         self.settings = settings
         self.facts = facts
         self.hooks = hooks
+        self.known: KnownValidation | None = None
+        """Of a benchmark; `None` if nobody asks whether it was validated."""
+
         self.meter = ResourceMeter(facts, NoGpu("nothing is measured"), takes=False)
         self._prepared: PreparedModel | None = None
 
@@ -71,7 +78,7 @@ class Execution:
                 self._validate(session)
             except NothingCompared as error:
                 # measured all the same, and told
-                self.facts.reason = str(error)
+                self.facts.note(str(error))
         creation_ns = self._session_fact.creation_ns
         # two sessions at once would hold the memory twice
         del session
@@ -141,6 +148,30 @@ class Execution:
     def _use(self, prepared: PreparedModel) -> None:
         self._prepared = prepared
         self.facts.model_fact = prepared.fact
+        if self.known is not None:
+            self._identify(self.known, prepared.fact.sha256)
+
+    def _identify(self, known: KnownValidation, sha256: str | None) -> None:
+        """Note whether this is the model that was validated.
+
+        Raises:
+            CaseError: Stage `model`, if it was validated in this run and has changed since.
+        """
+        if not known.passed or self.facts.validation == VALIDATED:
+            self.facts.validation = self.facts.validation or NEVER_VALIDATED
+        elif known.sha256 == sha256 and sha256 is not None:
+            self.facts.validation = VALIDATED if known.run is None else f"{VALIDATED} in run {known.run}"
+        else:
+            hashes = f"sha256 {_short(sha256)} against {_short(known.sha256)}"
+            where = f", in run {known.run}" if known.run else ""
+            self.facts.validation = f"{OTHERWISE_VALIDATED} ({hashes}{where})"
+            if known.run is None:
+                raise CaseError(
+                    f"{self.case.model.path} has changed since its validation: {self.facts.validation}. Its latency "
+                    f"would stand beside the errors of another model; run again while nothing writes the file",
+                    stage="model",
+                    kind="model error",
+                )
 
     def _open(self) -> onnxruntime.InferenceSession:
         prepared = self._require_prepared()

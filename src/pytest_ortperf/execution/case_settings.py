@@ -48,6 +48,18 @@ def tool_of_builtins(data: Mapping[str, Any]) -> Tool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownValidation:
+    """What is known of the validation of a case that is benchmarked."""
+
+    passed: bool = False
+    sha256: str | None = None
+    """Of the model that passed; `None` if its record does not tell."""
+
+    run: str | None = None
+    """The stored run that it passed in; `None` is this one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GivenData:
     """Data of a call in a user's own test; `None` is *not given*."""
 
@@ -100,6 +112,9 @@ class ExecutionSettings:
 
     timing: tuple[str, ...] = ()
     """Of `TIMINGS`, the headline first; empty is `bound` and `host` on devices, `host` elsewhere."""
+
+    data_sets: Literal["first", "each"] = "first"
+    """Stored data sets that a benchmark times."""
 
     concurrency: int | None = None
     """Threads on one session, in a measurement of its own; `None` is no such measurement."""

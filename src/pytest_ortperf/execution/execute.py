@@ -13,7 +13,7 @@ from pytest_ortperf.cases.providers import CPU
 from pytest_ortperf.cases.rules import Tolerance
 from pytest_ortperf.execution.accuracy.output_accuracy import compare
 from pytest_ortperf.execution.case_flow import Execution
-from pytest_ortperf.execution.case_settings import ExecutionSettings
+from pytest_ortperf.execution.case_settings import ExecutionSettings, KnownValidation
 from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 from pytest_ortperf.execution.machine.lease import lease
 from pytest_ortperf.execution.machine.resource_meter import resource_meter
@@ -30,6 +30,7 @@ def execute(
     hooks: SessionHooks,
     *,
     validate_first: bool = False,
+    known: KnownValidation | None = None,
 ) -> None:
     """Run one case; everything it finds goes to `facts`, everything it prints to their journal's log.
 
@@ -39,11 +40,13 @@ def execute(
         facts: Filled step by step, so that a failure keeps what came before it.
         hooks: The users'.
         validate_first: Whether a benchmark compares outputs by itself.
+        known: What is known of a benchmark's validation; `None` if nobody asks.
 
     Raises:
         CaseError: With the stage and kind of what went wrong.
     """
     execution = kind_of(case)(case, settings, facts, hooks)
+    execution.known = known if case.mode == "benchmark" else None
     with facts.journal.capture_output(), lease(case, settings, facts):
         try:
             if case.mode == "validate":

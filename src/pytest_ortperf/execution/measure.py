@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
-from pytest_ortperf.execution.inputs.case_data import GENERATED, CaseData, batch_of, case_data, tensor_facts
+from pytest_ortperf.execution.inputs.case_data import (
+    GENERATED,
+    CaseData,
+    batch_of,
+    case_data,
+    stored_sets,
+    tensor_facts,
+)
 from pytest_ortperf.execution.inputs.reference_facts import shows_nothing
 from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 from pytest_ortperf.execution.machine.machine_state import MachineWatch, refuse_state, unwatched, watched_machine
@@ -24,7 +32,7 @@ from pytest_ortperf.execution.machine.resource_meter import ResourceMeter
 from pytest_ortperf.execution.record_builder import RecordBuilder
 from pytest_ortperf.execution.session.assumed_shapes import livelier
 from pytest_ortperf.execution.session.creation import SessionHooks
-from pytest_ortperf.execution.session.run_errors import running, wanted_outputs
+from pytest_ortperf.execution.session.run_errors import running, undeclared_shapes, wanted_outputs
 from pytest_ortperf.execution.timing.io_binding import Bound, Call, CannotBind
 from pytest_ortperf.execution.timing.measured_session import MeasuredSession
 from pytest_ortperf.execution.timing.sampling import Progress, sample
@@ -58,7 +66,7 @@ class BenchmarkContext:
 
 
 def measure(bench: BenchmarkContext) -> None:
-    """Measure a case on its first data set; everything found goes to its facts.
+    """Measure a case on its first data set, or on each; everything found goes to its facts.
 
     Raises:
         CaseError: Stage `session`, `placement`, `inputs`, `first_run`, `warm_up`, `timing` or `concurrency`.
@@ -75,17 +83,50 @@ def _measure(bench: BenchmarkContext) -> None:
     facts, settings = bench.facts, bench.settings
     modes = modes_of(bench.case.provider, settings.timing)
     live = first_run(bench)
-    measured = {timing: _measured(timing, live, bench) for timing in modes if timing != "graph"}
+    _measure_modes(modes, live, bench)
     _watch(live, bench)
     facts.copies = live.copies()
     if settings.concurrency:
         with facts.entering("concurrency"), running(facts):
             facts.concurrent = live.concurrent(settings.concurrency, min(settings.min_time_s, settings.max_time_s))
+    measured = [live]
+    for further in _further(live, bench):
+        _measure_modes(modes, further, bench)
+        measured.append(further)
     if "graph" in modes:
-        live.close()
-        measured["graph"] = _measured_graph(live, bench)
-    facts.latencies = tuple(latency for timing in modes if (latency := measured[timing]))
+        for each in measured:
+            each.close()
+        for each in measured:
+            latency = _measured_graph(each, bench)
+            facts.latencies += (latency,) if latency else ()
+    place = {(each.data_set, timing): number for number, (each, timing) in enumerate(product(measured, modes))}
+    facts.latencies = tuple(sorted(facts.latencies, key=lambda it: place[it.data_set or "", it.timing]))
     _require_measured(bench)
+
+
+def _measure_modes(modes: Sequence[str], live: MeasuredSession, bench: BenchmarkContext) -> None:
+    """Measure all timing modes but that of CUDA graphs, which needs a session of its own."""
+    for timing in modes:
+        if timing != "graph":
+            _measured(timing, live, bench)
+
+
+def _further(live: MeasuredSession, bench: BenchmarkContext) -> Iterator[MeasuredSession]:
+    """Yield the session with each stored data set after the first, if they are to be timed; else say that there are."""
+    case, settings, facts = bench.case, bench.settings, bench.facts
+    with facts.entering("inputs"):
+        count = stored_sets(case, settings)
+        found = case_data(live.open_session, case, settings)
+        next(found)
+    if settings.data_sets == "first" and count > 1:
+        facts.note(f"timed on {live.data_set}, the first of {count} data sets; --ortperf-data-sets=each times each")
+    for _ in range(count - 1 if settings.data_sets == "each" else 0):
+        with facts.entering("inputs"):
+            data = next(found)
+            runner = ModelRunner(live.open_session, wanted_outputs(live.open_session, case), data.inputs)
+        with facts.entering("first_run"), running(facts):
+            outputs = runner.call()
+        yield _session_of(live.open_session, bench, data, runner, outputs, is_further=True)
 
 
 def first_run(bench: BenchmarkContext) -> MeasuredSession:
@@ -102,24 +143,39 @@ def first_run(bench: BenchmarkContext) -> MeasuredSession:
         data, runner = _livelier(session, bench) or (data, runner)
         with running(facts):
             outputs = runner.call()
+    facts.note(*undeclared_shapes(session.get_outputs(), runner.shapes(outputs)))
     if facts.session is not None:
         facts.session = dataclasses.replace(facts.session, first_run_ns=first_run_ns)
     with facts.entering("resources"), running(facts):
         bench.meter.first_runs(runner.call)
+    return _session_of(session, bench, data, runner, outputs)
+
+
+def _session_of(
+    session: onnxruntime.InferenceSession,
+    bench: BenchmarkContext,
+    data: CaseData,
+    runner: ModelRunner,
+    outputs: list[object],
+    *,
+    is_further: bool = False,
+) -> MeasuredSession:
     return MeasuredSession(
         session=session,
         runner=runner,
-        feeds=data.inputs,
+        data=data,
         shapes=runner.shapes(outputs),
         batch=batch_of(session, data.inputs, bench.case.model.batch_dim),
         provider=bench.case.provider,
         rotate=bench.settings.rotate_inputs,
+        is_further=is_further,
     )
 
 
 def _fed(session: onnxruntime.InferenceSession, bench: BenchmarkContext) -> tuple[CaseData, ModelRunner]:
     data = next(iter(case_data(session, bench.case, bench.settings)))
     bench.facts.inputs = tensor_facts(data)
+    bench.facts.note(data.note)
     return data, ModelRunner(session, wanted_outputs(session, bench.case), data.inputs)
 
 
@@ -129,7 +185,7 @@ def _livelier(session: onnxruntime.InferenceSession, bench: BenchmarkContext) ->
         case = livelier(bench.case, bench.settings, bench.hooks)
         if case is not None:
             return _fed(session, dataclasses.replace(bench, case=case))
-    bench.facts.reason = NOTHING_COMPUTED
+    bench.facts.note(NOTHING_COMPUTED)
     return None
 
 
@@ -139,11 +195,11 @@ def _measured(timing: str, live: MeasuredSession, bench: BenchmarkContext) -> La
         with bench.facts.entering("warm_up"):
             call, note = live.call(timing)
     except CannotBind as error:
-        bench.facts.refused_timings[timing] = str(error)
+        bench.facts.refused_timings[live.label(timing)] = str(error)
         return None
     if note:
-        bench.facts.timing_notes[timing] = note
-    latency = latency_of(timing, call, bench, live.batch)
+        bench.facts.timing_notes[live.label(timing)] = note
+    latency = latency_of(timing, call, bench, live)
     bench.facts.latencies += (latency,)
     return latency
 
@@ -164,9 +220,9 @@ def _measured_graph(live: MeasuredSession, bench: BenchmarkContext) -> Latency |
     try:
         bound = bound_graph(live, bench)
     except CannotBind as error:
-        bench.facts.refused_timings["graph"] = str(error)
+        bench.facts.refused_timings[live.label("graph")] = str(error)
         return None
-    return latency_of("graph", bound.run_call(), bench, live.batch)
+    return latency_of("graph", bound.run_call(), bench, live)
 
 
 def bound_graph(live: MeasuredSession, bench: BenchmarkContext) -> Bound:
@@ -182,23 +238,24 @@ def bound_graph(live: MeasuredSession, bench: BenchmarkContext) -> Bound:
         return captured(session, live.shapes, live.feeds, live.memory(session))
 
 
-def latency_of(timing: str, call: Call, bench: BenchmarkContext, batch: int | None) -> Latency:
+def latency_of(timing: str, call: Call, bench: BenchmarkContext, live: MeasuredSession) -> Latency:
     """Return warm-up and samples of one timing mode."""
-    facts, settings = bench.facts, bench.settings
+    facts, settings, label = bench.facts, bench.settings, live.label(timing)
     with facts.entering("warm_up"), running(facts):
         warm = warm_up(call, settings, ready=bench.meter.clock_is_steady)
     with facts.entering("timing"), running(facts):
         sampled = bench.watch.take(
-            timing,
+            label,
             lambda: sample(
                 call,
                 settings,
-                lambda new, progress: _tell(facts, timing, new, progress, warm),
+                lambda new, progress: _tell(facts, label, new, progress, warm),
                 warm.run_ns,
             ),
             lambda: warm_up(call, settings, ready=bench.meter.clock_is_steady),
         )
-    return sampled.latency(timing, warm, batch, keep_samples=settings.keep_samples)
+    found = sampled.latency(timing, warm, live.batch, keep_samples=settings.keep_samples)
+    return dataclasses.replace(found, data_set=live.data_set, is_further=live.is_further)
 
 
 def _tell(facts: RecordBuilder, timing: str, new: Sequence[int], progress: Progress, warm: WarmUp) -> None:

@@ -191,8 +191,16 @@ class RecordBuilder:
     limits: tuple[LimitFact, ...] = ()
     machine: MachineState | None = None
     kept: Mapping[str, str] = field(default_factory=dict)
+    validation: str | None = None
     reason: str | None = None
     """What is to be known of a case that passes, such as a graph without nodes."""
+
+    def note(self, *texts: str | None) -> None:
+        """Add what is to be known of a case that passes, each text once."""
+        known = self.reason or ""
+        new = [text for text in texts if text and text not in known]
+        if new:
+            self.reason = "; ".join([*([known] if known else []), *new])
 
     @contextmanager
     def entering(self, stage: str) -> Iterator[None]:

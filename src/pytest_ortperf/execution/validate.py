@@ -23,14 +23,14 @@ from pytest_ortperf.execution.accuracy.precision_floor import Compared, Outputs,
 from pytest_ortperf.execution.accuracy.references import cpu_reference
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.case_data import GENERATED, CaseData, case_data, tensor_facts
-from pytest_ortperf.execution.inputs.tensor_types import Value
+from pytest_ortperf.execution.inputs.tensor_types import Value, shape_of
 from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims
 from pytest_ortperf.execution.model.precision import PreparedModel, loss_text
 from pytest_ortperf.execution.record_builder import RecordBuilder
 from pytest_ortperf.execution.session.creation import SessionHooks
-from pytest_ortperf.execution.session.run_errors import running, wanted_outputs
-from pytest_ortperf.records.record import ConsistencyCheck, DataSetAccuracy
+from pytest_ortperf.execution.session.run_errors import running, undeclared_shapes, wanted_outputs
+from pytest_ortperf.records.record import VALIDATED, ConsistencyCheck, DataSetAccuracy
 
 _GLOB = frozenset("*?[")
 
@@ -64,11 +64,14 @@ class OutputComparison:
             accuracy.append(self._compare(data, outputs))
             self.facts.accuracy = tuple(accuracy)
             self._note_unused(data)
+            self.facts.note(data.note)
         with self.facts.entering("comparison"):
             self._note_relative(accuracy)
             _require_within_tolerance(accuracy, self.facts.checks, loss_text(self.prepared.fact))
             self._require_compared(accuracy, generated=generated)
             self._note_weakness(accuracy)
+            if self.facts.validation is not None:
+                self.facts.validation = VALIDATED  # a benchmark's own
 
     def tolerance(self, output: str) -> Tolerance:
         """Return what an output may differ by."""
@@ -125,7 +128,7 @@ class OutputComparison:
             for output in data_set.outputs
             if output.verdict == "pass-relative" and output.relative is not None
         ]
-        self._note(*told)
+        self.facts.note(*told)
 
     def _require_compared(self, accuracy: Sequence[DataSetAccuracy], *, generated: bool) -> None:
         outputs = [output for data_set in accuracy for output in data_set.outputs]
@@ -139,7 +142,7 @@ class OutputComparison:
     def _note_weakness(self, accuracy: Iterable[DataSetAccuracy]) -> None:
         if self.facts.placement is not None and self.facts.placement.total_nodes == 0:
             return  # folded to constants, which says it all
-        self._note(
+        self.facts.note(
             *(
                 f"{self.case.case_id}: output '{output.name}' shows little: {output.weakness}"
                 for data_set in accuracy
@@ -152,17 +155,11 @@ class OutputComparison:
         """Tell of rules for inputs that are none: a mistyped name would leave the values as they are by themselves."""
         unused = [name for name in self.case.model.inputs if name not in data.inputs and not set(name) & _GLOB]
         if unused:
-            self._note(f"rules for inputs that the model has not: {', '.join(map(repr, unused))}")
+            self.facts.note(f"rules for inputs that the model has not: {', '.join(map(repr, unused))}")
 
     def _note_uncompared(self, names: Sequence[str]) -> None:
         if names:
-            self._note(f"not compared, for want of a stored output: {', '.join(map(repr, names))}")
-
-    def _note(self, *texts: str) -> None:
-        known = self.facts.reason
-        new = [text for text in texts if text not in (known or "")]
-        if new:
-            self.facts.reason = "; ".join([*([known] if known else []), *new])
+            self.facts.note(f"not compared, for want of a stored output: {', '.join(map(repr, names))}")
 
 
 def _require_within_tolerance(
@@ -231,6 +228,8 @@ class Validation:
                 self.comparison.hooks.before_first_run(self.session)
             runner = self._runner(data.inputs)
             outputs = self._run(runner)
+            shapes = {name: shape_of(value) for name, value in outputs.items()}
+            self._facts.note(*undeclared_shapes(self.session.get_outputs(), shapes))
         if first and self._settings.checks:
             with self._facts.entering("consistency"):
                 self._facts.checks = tuple(self._checks(data, outputs, runner))

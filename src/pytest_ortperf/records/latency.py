@@ -78,6 +78,12 @@ class Latency:
     timing: str
     """What the clock covers; `host` is arrays in, arrays out."""
 
+    data_set: str | None = None
+    """What the inputs were: `test_data_set_0`, or `generated (seed 0)`; `None` in records of older versions."""
+
+    is_further: bool = False
+    """Whether another data set was timed before this one, which stands for the case."""
+
     samples_ns: PackedInts
     """One per iteration, in call order, warm-up left out. Empty only where they were not kept: see `summary`."""
 
@@ -105,3 +111,8 @@ class Latency:
 
     summary: Summary | None = None
     """Statistics as the process that measured computed them; `None` if it was cut off, or is older."""
+
+    @property
+    def label(self) -> str:
+        """What tells it from the others of its case: `host`, or `host, test_data_set_1` of a further data set."""
+        return f"{self.timing}, {self.data_set}" if self.is_further else self.timing

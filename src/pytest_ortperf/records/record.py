@@ -58,6 +58,9 @@ FAILURE_KINDS = (
 TIMINGS = ("host", "bound", "bound+copies", "graph")
 """What the clock can cover; see `pytest_ortperf.execution.timing.timing_modes`."""
 
+VALIDATED, NEVER_VALIDATED, OTHERWISE_VALIDATED = "validated", "never validated", "validated with another model"
+"""What the `validation` of a benchmark begins with."""
+
 OUTCOMES = ("passed", "failed", "crashed", "timed_out", "skipped", "xfailed", "xpassed")
 
 
@@ -125,6 +128,10 @@ class ModelFact:
 
     note: str | None = None
     """For people, such as `fp16 storage, fp32 compute`; several are joined by semicolons."""
+
+    sha256: str | None = None
+    """Of the user's file: the file's own, or of the list of hashes of the file and its external data, where it has any;
+    `None` if a file is missing, and in records of older versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -472,6 +479,10 @@ class Record:
 
     checks: tuple[ConsistencyCheck, ...] = ()
     """Of validations: the case against itself."""
+
+    validation: str | None = None
+    """Of benchmarks: `validated`, `validated in run RUN`, `never validated` or `validated with another model (...)`;
+    `None` where nobody asked, and in records of older versions."""
 
     validation_key: str | None = None
     """Of a failed validation: hash of the model, its entry, the options and the versions that the verdict holds for."""

@@ -17,6 +17,7 @@ from pytest_ortperf.settings import options
 from pytest_ortperf.settings.option_table import Scope
 
 if TYPE_CHECKING:
+    from pytest_ortperf.execution.case_settings import KnownValidation
     from pytest_ortperf.execution.record_builder import RecordBuilder
     from pytest_ortperf.records.record import Record
     from pytest_ortperf.running.run import Run
@@ -44,6 +45,9 @@ class CaseItem(pytest.Item):
 
     validate_first: bool = False
     """Whether this benchmark has to validate by itself."""
+
+    known_validation: KnownValidation | None = None
+    """Of a benchmark: what this run or a stored one says of its validation."""
 
     def __init__(self, *, case: Case, run: Run, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -102,7 +106,14 @@ class CaseItem(pytest.Item):
         except ImportError as error:
             raise CaseError(import_problem(error), stage="settings", kind="environment") from error
         try:
-            execute(self.case, self.run.settings.execution, self.facts, self.hooks, validate_first=self.validate_first)
+            execute(
+                self.case,
+                self.run.settings.execution,
+                self.facts,
+                self.hooks,
+                validate_first=self.validate_first,
+                known=self.known_validation,
+            )
         except CaseSkipped as error:
             # told with the list, not with this line
             raise pytest.skip.Exception(str(error), _use_item_location=True) from error

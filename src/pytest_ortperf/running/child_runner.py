@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 import pytest
 
 from pytest_ortperf.cases.providers import CPU
+from pytest_ortperf.execution.case_settings import KnownValidation
 from pytest_ortperf.execution.process.child import Child, ChildEnd
 from pytest_ortperf.execution.record_builder import waited_s
 from pytest_ortperf.running.case_item import CaseItem
@@ -117,7 +118,7 @@ class ChildRunner(ItemRunner):
 
     def _give(self, child: Child, item: CaseItem) -> None:
         self._given = item
-        child.give((item.nodeid, item.validate_first), item.timeout_s)
+        child.give((item.nodeid, item.validate_first, item.known_validation), item.timeout_s)
 
     def _end_unasked(self, item: pytest.Item) -> None:
         """End a child that was given an item ahead whose turn did not come."""
@@ -129,10 +130,11 @@ class ChildRunner(ItemRunner):
         report: pytest.TestReport = hook.pytest_report_from_serializable(config=self.run.config, data=data)
         return report
 
-    def _serve(self, request: tuple[str, bool]) -> list[dict[str, Any]]:
-        nodeid, validate_first = request
+    def _serve(self, request: tuple[str, bool, KnownValidation | None]) -> list[dict[str, Any]]:
+        nodeid, validate_first, known = request
         item = self._items[nodeid]
         item.validate_first = validate_first
+        item.known_validation = known
         hook = item.config.hook
         return [hook.pytest_report_to_serializable(config=item.config, report=report) for report in run_phases(item)]
 

@@ -188,6 +188,7 @@ def _measured(facts: RecordBuilder | None) -> dict[str, Any]:
         "resources": facts.resources,
         "accuracy": facts.accuracy,
         "checks": facts.checks,
+        "validation": facts.validation,
         "error_pictures": facts.error_pictures,
         "limits": facts.limits,
         "machine": facts.machine,

@@ -18,7 +18,7 @@ import pytest
 
 from pytest_ortperf.cases.case_id import validation_nodeid
 from pytest_ortperf.cases.matrix import Case
-from pytest_ortperf.execution.case_settings import ExecutionSettings
+from pytest_ortperf.execution.case_settings import ExecutionSettings, KnownValidation
 from pytest_ortperf.records.codec import from_dict
 from pytest_ortperf.records.environment.host import collect_environment
 from pytest_ortperf.records.environment.run_header import Environment
@@ -95,6 +95,13 @@ class KnownFailures:
             f"(--ortperf-retry-failed benchmarks it all the same; a validation that passes clears it)"
         )
 
+    def validation(self, item: CaseItem) -> KnownValidation:
+        """Return what the newest stored validation of a benchmark says."""
+        stored = self._verdicts.get(validation_nodeid(item.nodeid))
+        if stored is None or stored["outcome"] not in PASSED:
+            return KnownValidation()
+        return KnownValidation(passed=True, sha256=_sha256(stored), run=stored["run"])
+
     @functools.cached_property
     def _verdicts(self) -> dict[str, dict[str, Any]]:
         newest: dict[str, dict[str, Any]] = {}
@@ -118,11 +125,19 @@ def _validations(path: Path) -> Iterator[dict[str, Any]]:
             continue
         try:
             data = json.loads(line)
-            found = {key: data.get(key) for key in ("nodeid", "started", "failure", "validation_key", "outcome")}
+            found = {
+                key: data.get(key)
+                for key in ("nodeid", "started", "failure", "validation_key", "outcome", "model_fact")
+            }
             if data["mode"] == "validate" and data["outcome"] != "skipped":
                 yield {**found, "run": run}
         except DAMAGE:
             continue
+
+
+def _sha256(record: Mapping[str, Any]) -> str | None:
+    found: str | None = (record["model_fact"] or {}).get("sha256")
+    return found
 
 
 def _relevant(settings: ExecutionSettings) -> dict[str, str]:
@@ -147,8 +162,13 @@ def _content(case: Case) -> list[str]:
     paths = [model.path, *([model.fp16_path] if model.fp16_path else [])]
     found = [text for path in paths for text in file_hashes(path)]
     folders = [folder for folder in (model.test_data, model.test_data_fp16) if folder is not None]
-    stored = [*model.stored_outputs, *(path for folder in folders for path in sorted(folder.rglob("*.pb")))]
+    stored = [*model.stored_outputs, *(path for folder in folders for path in _data_files(folder))]
     return [*found, *map(_state, stored)]
+
+
+def _data_files(folder: Path) -> list[Path]:
+    found = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
+    return [path for path in found if path.suffix.lower() in {".pb", ".npy", ".npz"}]
 
 
 def _libraries(case: Case, settings: ExecutionSettings) -> list[str]:
@@ -208,10 +228,12 @@ class Validations:
         settings = item.run.settings
         if item.case.mode != "benchmark":
             return
+        item.known_validation = KnownValidation()
         if settings.mode != "both":
             reason = None if settings.retry_failed else self._known.reason(item)
             if reason is not None:
                 item.add_marker(pytest.mark.skip(reason=reason))
+            item.known_validation = self._known.validation(item)
             return
         data = self._records.get(validation_nodeid(item.nodeid))
         if data is None:
@@ -220,3 +242,5 @@ class Validations:
             record = from_dict(Record, data)
             why = record.failure.message if record.failure else record.reason
             item.add_marker(pytest.mark.skip(reason=f"validation {record.outcome.replace('_', ' ')}: {why}"))
+        elif data["outcome"] in PASSED:
+            item.known_validation = KnownValidation(passed=True, sha256=_sha256(data))

@@ -306,6 +306,9 @@ OPTIONS: tuple[Option, ...] = (
                 "'bound' (inputs and outputs in the memory of the device), 'bound+copies', 'graph' (replay of a CUDA "
                 "graph). 'auto' is bound and host on devices, host elsewhere; devices are measured in host too, "
                 "whatever is asked for"),
+    Option("data-sets", one_of("first", "each"), "measuring", scope="measurement", default="first",
+           help="which stored data sets a benchmark times: the 'first' alone, or 'each' by itself, a row a data set; "
+                "limits are about the first"),
     Option("concurrency", count(), "measuring", scope="measurement", default="no such measurement",
            help="measure throughput with that many threads on one session too, apart from latency"),
     Option("rotate-inputs", count(), "measuring", scope="measurement",

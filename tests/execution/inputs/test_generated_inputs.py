@@ -1,3 +1,4 @@
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from pytest_ortperf.cases.model import Model
+from pytest_ortperf.cases.model_list import read_models
 from pytest_ortperf.cases.rules import InputRule
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs
@@ -182,7 +184,11 @@ def test_what_cannot_be_generated_is_an_error(type_text: str, rule: InputRule | 
     with pytest.raises(CaseError) as caught:
         generate(InputMeta(type=type_text), rule)
 
-    assert str(caught.value) == f"input 'x': {message}"
+    assert str(caught.value) == (
+        f"input 'x': {message}\nThe input 'x' was generated. If the model needs other values, give them in the model "
+        'list: "inputs": {"x": {"value": ...}}, or "choices", "low" and "high" or "shape" there; or stored ones with '
+        '"test_data"'
+    )
 
 
 @pytest.mark.parametrize(
@@ -240,3 +246,67 @@ def test_generated_inputs_run() -> None:
 
     for fed, got in zip(inputs.values(), outputs, strict=True):
         np.testing.assert_array_equal(got, fed.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("int64", 7, 7),
+        ("int64", 2**53 + 1, 2**53 + 1),
+        ("uint8", 255.0, 255),
+        ("int4", -8, -8),
+        ("float", 0.5, 0.5),
+        ("float16", 3, 3),
+        ("bfloat16", 2.0, 2),
+        ("bool", True, True),
+        ("bool", 0, False),
+        ("string", "a b", "a b"),
+    ],
+)
+def test_a_value_fills_the_whole_tensor_and_a_scalar(kind: str, value: Any, expected: Any) -> None:
+    for shape in ([], [2, 3]):
+        array = generate(InputMeta(type=f"tensor({kind})", shape=shape), InputRule(value=value))
+        assert (array.dtype, array.shape) == (DTYPES[kind], tuple(shape))
+        assert set(array.reshape(-1).tolist()) == {expected}
+
+
+@pytest.mark.parametrize("declared", [[2, 2], ["n", 2], []])
+def test_a_list_is_the_whole_tensor(declared: list[Any], read: Any) -> None:
+    rule = read({"x": {"value": [[1, 2], [3, 4]]}})
+    assert generate(InputMeta(type="tensor(int64)", shape=declared), rule).tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Any:
+    def rule(inputs: dict[str, Any]) -> InputRule:
+        path = tmp_path / "models.json"
+        path.write_text(json.dumps([{"name": "m", "path": "m.onnx", "inputs": inputs}]))
+        return read_models(path, workspace=None)[0].inputs["x"]
+
+    return rule
+
+
+@pytest.mark.parametrize(("kind", "choices"), [("int64", (3, 512)), ("float", (0.25, -4.0)), ("string", ("yes", "no"))])
+def test_choices_are_drawn_by_the_seed(kind: str, choices: tuple[Any, ...]) -> None:
+    meta, rule = InputMeta(type=f"tensor({kind})", shape=[100]), InputRule(choices=choices)
+    first, again, other = (generate(meta, rule, seed).tolist() for seed in (0, 0, 1))
+    assert first == again != other
+    assert set(first) == set(choices)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule", "message"),
+    [
+        ("int32", InputRule(value=0.5), "no int32 is 0.5; give whole numbers from -2147483648 to 2147483647"),
+        ("uint8", InputRule(choices=(1, 256)), "no uint8 is 256; give whole numbers from 0 to 255"),
+        ("float", InputRule(value="1"), 'no float is "1"; give numbers'),
+        ("float16", InputRule(value=1e6), "no float16 is as large as 1e+06; give smaller numbers"),
+        ("string", InputRule(value=1), "no string is 1; give texts"),
+        ("bool", InputRule(choices=(2,)), "no bool is 2; give true or false"),
+        ("float", InputRule(value=(1, 2), shape=(2,)), "the value has shape (2,); the model declares (64)"),
+    ],
+)  # fmt: skip
+def test_values_that_no_input_can_have_are_named(kind: str, rule: InputRule, message: str) -> None:
+    with pytest.raises(CaseError) as caught:
+        generate(InputMeta(type=f"tensor({kind})"), rule)
+    assert str(caught.value).partition("\n")[0] == f"input 'x': {message}"

@@ -33,7 +33,7 @@ def model_with(**fields: Any) -> Model:
     return Model(name="m", path=Path("m.onnx"), origin="models.json: models[0] 'm'", **fields)
 
 
-def store(folder: Path, files: Mapping[str, onnx.TensorProto | onnx.SequenceProto | bytes]) -> DataSet:
+def store(folder: Path, files: Mapping[str, onnx.TensorProto | onnx.SequenceProto | onnx.MapProto | bytes]) -> DataSet:
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         data = content if isinstance(content, bytes) else content.SerializeToString()
@@ -89,8 +89,8 @@ def test_no_data_set_is_an_error(tmp_path: Path) -> None:
         find_data_sets(tmp_path)
 
     assert str(caught.value) == (
-        f"{tmp_path}: no data set found; expected files input_<n>.pb and output_<n>.pb, "
-        "or folders test_data* that hold them; --ortperf-input=random generates inputs"
+        f"{tmp_path}: no data set found; expected files input_<n>.pb and output_<n>.pb "
+        "(or .npy), folders test_data* that hold them, or files test_data*.npz; --ortperf-input=random generates inputs"
     )
 
 
@@ -453,3 +453,25 @@ def test_names_and_positions_agree_for_the_data_of_the_onnx_wheel_and_its_output
             assert [accuracy.message for accuracy in accuracies if not accuracy.within_tolerance] == []
             read += 1
     assert read > 30
+
+
+def a_map(keys: Sequence[Any], values: Sequence[float]) -> onnx.MapProto:
+    found = onnx.MapProto(key_type=TensorProto.STRING if isinstance(keys[0], str) else TensorProto.INT64)
+    found.string_keys.extend(key.encode() for key in keys if isinstance(key, str))
+    found.keys.extend(key for key in keys if isinstance(key, int))
+    found.values.CopyFrom(numpy_helper.from_list([np.array(value, np.float32) for value in values]))
+    return found
+
+
+@pytest.mark.parametrize("keys", [("a", "ü"), (3, 0)])
+def test_keys_of_stored_maps_are_text_or_numbers_in_sequences_too(tmp_path: Path, keys: Sequence[Any]) -> None:
+    kind = "map(string,tensor(float))" if isinstance(keys[0], str) else "map(int64,tensor(float))"
+    alone = a_map(keys, (0.25, 0.75))
+    alone.name = "m"
+    rows = onnx.SequenceProto(name="s", elem_type=onnx.SequenceProto.MAP, map_values=[alone, a_map(keys, (0.5, 1))])
+    data_set = store(tmp_path, {"output_0": alone, "output_1": rows})
+    found = read_outputs(data_set, [ValueMeta("m", kind), ValueMeta("s", f"seq({kind})")], model_with())
+    assert found == {
+        "m": dict(zip(keys, (0.25, 0.75), strict=True)),
+        "s": [dict(zip(keys, row, strict=True)) for row in ((0.25, 0.75), (0.5, 1))],
+    }

@@ -1,8 +1,10 @@
 import dataclasses
+import hashlib
 import importlib.util
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from fp16_models import case_of, model_of, product, saved, value
 from onnx import TensorProto, helper
@@ -29,6 +31,10 @@ def half() -> np.ndarray:
     return EYE.astype(np.float16)
 
 
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 @pytest.fixture
 def fp32(tmp_path: Path) -> Path:
     return saved(product(EYE), tmp_path / "fp32.onnx")
@@ -42,7 +48,7 @@ def fp16(tmp_path: Path) -> Path:
 def test_as_given(fp32: Path, settings: ExecutionSettings) -> None:
     prepared = prepare_model(case_of(fp32, precision=None), settings)
     assert prepared.source == str(fp32)
-    assert prepared.fact == ModelFact(path=str(fp32), byte=fp32.stat().st_size, precision="fp32")
+    assert prepared.fact == ModelFact(path=str(fp32), byte=fp32.stat().st_size, precision="fp32", sha256=sha256(fp32))
     assert not (fp32.parent / "cache").exists()
 
 
@@ -58,6 +64,7 @@ def test_half_precision_in_fp32_is_said_by_provider(
         fp16_from="already fp16",
         compute_precision=None if note is None else "fp32",
         note=note,
+        sha256=sha256(fp16),
     )
 
 
@@ -80,6 +87,7 @@ def test_the_converted_model_is_what_the_record_tells(fp32: Path, settings: Exec
         fp16_flushed=0,
         compute_precision="fp32",
         note=IN_FP32,
+        sha256=sha256(fp32),
     )
 
 
@@ -227,3 +235,17 @@ def test_an_engine_has_no_fp16_variant(tmp_path: Path, settings: ExecutionSettin
         f"{path} holds an engine that was compiled in its own precision; there is no fp16 variant to make. "
         f"Leave out --ortperf-fp16, or compile an engine in fp16 and give it as fp16_path"
     )
+
+
+def test_the_hash_covers_external_data_of_every_size(tmp_path: Path, settings: ExecutionSettings) -> None:
+    found = []
+    for number, rows in enumerate((4, 4, 1200, 1200)):  # 1200 x 1200 floats are too many to be read each time
+        path = tmp_path / f"{number}.onnx"
+        values = np.full((rows, rows), number, np.float32)
+        onnx.save(product(values), path, save_as_external_data=True, location=f"{number}.data", size_threshold=0)
+        found.append(prepare_model(case_of(path, precision=None), settings).fact.sha256)
+        assert prepare_model(case_of(path, precision=None), settings).fact.sha256 == found[-1]
+    assert None not in found
+    assert len(set(found)) == 4
+    (tmp_path / "0.data").unlink()
+    assert prepare_model(case_of(tmp_path / "0.onnx", precision=None), settings).fact.sha256 is None

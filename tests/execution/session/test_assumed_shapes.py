@@ -113,6 +113,8 @@ def test_sizes_that_do_not_fit_are_named_with_the_way_out(
     assert str(caught.value).endswith(
         "\nThese sizes were assumed, because nothing gives them: batch=1, hidden=1. If the model needs others, give "
         'them: --ortperf-dim=batch=N, or in the model list "dims": {"batch": N} or the "shape" of an input in "inputs"'
+        "\nThe input 'x' was generated. If the model needs other values, give them in the model list: \"inputs\": "
+        '{"x": {"value": ...}}, or "choices", "low" and "high" or "shape" there; or stored ones with "test_data"'
     )
     assert facts.assumed_dims == {"batch": 1, "hidden": 1}
 

@@ -15,6 +15,12 @@ from pytest_ortperf.records.record import ConsistencyCheck
 ROWS = 3
 """Of the batch: the first, the last, and one between two others."""
 
+ROWS_TOGETHER = (
+    'if the rows of a batch belong together in this model, say so with "batch_dim": false in the model list, or leave '
+    "the check out with --ortperf-checks=repeat"
+)
+"""What a failed check of a batch offers."""
+
 Outputs = Mapping[str, Value]
 Tolerances = Callable[[str], Tolerance]
 Compute = Callable[[Outputs], Outputs]
@@ -99,7 +105,7 @@ def check_batch(
     text = f"{len(rows)} rows of dimension '{dimension}', together and one by one"
     text += f" (without {_listed(unlike)}, whose size depends on the other rows)" if unlike else ""
     if wrong:
-        note = f"{text}: {'; '.join(wrong)}"
+        note = f"{text}: {'; '.join(wrong)}; {ROWS_TOGETHER}"
         return ConsistencyCheck(name="batch", outcome="broken", fails=True, max_abs_error=largest, note=note)
     outcome = "same" if is_same else "within"
     note = f"{text}: {'the same bits' if is_same else f'differ by up to {largest:.4g}'}"

@@ -18,7 +18,13 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.generated_inputs import generate_inputs, rule_for
-from pytest_ortperf.execution.inputs.stored_data import DataSet, find_data_sets, read_inputs, read_outputs
+from pytest_ortperf.execution.inputs.stored_data import (
+    DataSet,
+    find_data_sets,
+    read_inputs,
+    read_outputs,
+    unused_arrays,
+)
 from pytest_ortperf.execution.inputs.tensor_types import Meta, TypeInfo, Value, as_floats, element_name, parse_type
 from pytest_ortperf.execution.inputs.tensor_values import values_hash
 from pytest_ortperf.execution.model.model_dimensions import dimension_key, fixes_dims
@@ -137,6 +143,9 @@ class CaseData:
     assumed_axes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """By input, the axes whose size nobody gave."""
 
+    note: str | None = None
+    """What looks like test data and is not read, for people."""
+
 
 def case_data(session: onnxruntime.InferenceSession, case: Case, settings: ExecutionSettings) -> Iterator[CaseData]:
     """Yield the data sets of a case, read or generated one by one; at least one.
@@ -172,6 +181,18 @@ def _found_data(session: onnxruntime.InferenceSession, case: Case, settings: Exe
         )
     if generates_inputs(case, settings):
         yield from _seeded(session, case, settings)
+
+
+def stored_sets(case: Case, settings: ExecutionSettings) -> int:
+    """Return how many stored data sets a case has; 0 if its inputs are given or generated.
+
+    Raises:
+        CaseError: Stage `inputs`, if their folder cannot be read.
+    """
+    folder = _data_folder(case)
+    if settings.given.inputs is not None or folder is None or not _stored_wanted(case, settings):
+        return 0
+    return len(find_data_sets(folder))
 
 
 def generates_inputs(case: Case, settings: ExecutionSettings) -> bool:
@@ -213,7 +234,16 @@ def _stored(session: onnxruntime.InferenceSession, case: Case, data_set: DataSet
         cast_floats=cast,
     )
     references = read_outputs(data_set, session.get_outputs(), case.model)
-    return CaseData(name=data_set.name, origin=STORED, inputs=inputs, references=references or None)
+    names = [meta.name for meta in (*session.get_inputs(), *session.get_overridable_initializers())]
+    names += [meta.name for meta in session.get_outputs()]
+    left = [*data_set.passed_over, *unused_arrays(data_set, names)]
+    return CaseData(
+        name=data_set.name,
+        origin=STORED,
+        inputs=inputs,
+        references=references or None,
+        note=f"test data passed over: {', '.join(left)}" if left else None,
+    )
 
 
 def _generated(session: onnxruntime.InferenceSession, case: Case, settings: ExecutionSettings, seed: int) -> CaseData:

@@ -11,9 +11,10 @@ import math
 import re
 import sys
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import EllipsisType
+from typing import Any
 
 import numpy as np
 
@@ -22,12 +23,14 @@ from pytest_ortperf.cases.keys import EMPTY
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.rules import InputRule
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.inputs.number_ranges import RangeError, floats, integers, is_integer
+from pytest_ortperf.execution.inputs.number_ranges import RangeError, floats, given_values, integers, is_integer
 from pytest_ortperf.execution.inputs.tensor_types import Array, Meta, TypeInfo, Value, parse_type
 from pytest_ortperf.execution.model.model_dimensions import dimension_key
 
 _SLICE = re.compile(r"(-?\d+)?\s*:\s*(-?\d+)?\s*(?::\s*(-?\d+)?)?")
 _NO_RULE = InputRule()
+_NAMED = 5
+"""Inputs that a message names."""
 
 
 def rule_for(inputs: Mapping[str, InputRule], name: str) -> InputRule:
@@ -140,7 +143,7 @@ def generate_inputs(
         try:
             values[meta.name] = _generate(meta, _varied(rule_for(model.inputs, meta.name), meta, varied), sizes, rng)
         except RangeError as error:
-            raise _error(f"input '{meta.name}': {error}") from error
+            raise _error(f"input '{meta.name}': {error}{generated_text([meta.name])}") from error
         except MemoryError as error:
             raise _error(f"input '{meta.name}': there is no memory for it ({error}); {_SMALLER}") from error
     return values
@@ -162,6 +165,8 @@ def _generate(meta: Meta, rule: InputRule, dims: Mapping[str, int], rng: np.rand
     tensor = info.inner if in_sequence else info
     if tensor is None or tensor.kind != "tensor" or tensor.dtype is None:
         raise RangeError(f'no {meta.type} can be generated; give stored inputs with "test_data" in the model list')
+    if not in_sequence:
+        _check_value(meta, rule)
     declared = (
         _SEQUENCE_SHAPE
         if in_sequence
@@ -175,6 +180,8 @@ def _array(info: TypeInfo, shape: tuple[int, ...], rule: InputRule, rng: np.rand
     element, dtype, count = str(info.element), np.dtype(info.dtype), math.prod(shape)
     if count > _MOST_ELEMENTS:
         raise RangeError(f"no array has shape {shape}; {_SMALLER}")
+    if rule.value is not None or rule.choices is not None:
+        return _given(element, dtype, shape, rule, rng)
     if element == "string":
         if rule.fill != "uniform":
             raise RangeError(f"no strings for fill '{rule.fill}'; leave it out")
@@ -183,6 +190,40 @@ def _array(info: TypeInfo, shape: tuple[int, ...], rule: InputRule, rng: np.rand
         return np.full(shape, float(rule.fill == "ones")).astype(dtype)
     make = integers if is_integer(element, dtype) else floats
     return make(element, dtype, count, rule, rng).reshape(shape)
+
+
+def _given(
+    element: str, dtype: np.dtype[Any], shape: tuple[int, ...], rule: InputRule, rng: np.random.Generator
+) -> Array:
+    """Return the values that a rule gives, or values drawn from its choices."""
+    if rule.choices is not None:
+        return given_values(element, dtype, rule.choices)[
+            rng.integers(len(rule.choices), size=math.prod(shape))
+        ].reshape(shape)
+    if isinstance(rule.value, tuple):
+        return given_values(element, dtype, list(_elements(rule.value))).reshape(shape)
+    return np.full(shape, given_values(element, dtype, [rule.value])[0], dtype)
+
+
+def _elements(value: Any) -> Iterator[Any]:
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _elements(item)
+    else:
+        yield value
+
+
+def _check_value(meta: Meta, rule: InputRule) -> None:
+    """Refuse a list whose shape is not what the model declares; ONNX Runtime says [] of unknown ranks too."""
+    if not isinstance(rule.value, tuple) or not meta.shape or rule.shape is None:
+        return
+    declared = list(meta.shape)
+    fits = len(declared) == len(rule.shape) and all(
+        not isinstance(dim, int) or dim == size for dim, size in zip(declared, rule.shape, strict=True)
+    )
+    if not fits:
+        shown = ", ".join("?" if dim is None else str(dim) for dim in declared)
+        raise RangeError(f"the value has shape {rule.shape}; the model declares ({shown})")
 
 
 def _size(name: str, axis: int, dim: object, sizes: Mapping[str, int]) -> int:
@@ -196,6 +237,20 @@ def _check_dims(metas: Sequence[Meta], dims: Mapping[str, int]) -> None:
     unknown = [name for name in dims if name not in known]
     if unknown:
         raise _error(wrong_text(unknown, known))
+
+
+def generated_text(names: Iterable[str]) -> str:
+    """Return what an error says about inputs that were generated, with the way out; nothing if there are none."""
+    found = list(names)
+    if not found:
+        return ""
+    listed = ", ".join(f"'{name}'" for name in found[:_NAMED]) + (" ..." if len(found) > _NAMED else "")
+    one = len(found) == 1
+    return (
+        f"\nThe {'input' if one else 'inputs'} {listed} {'was' if one else 'were'} generated. If the model needs other "
+        f'values, give them in the model list: "inputs": {{"{found[0]}": {{"value": ...}}}}, or "choices", "low" and '
+        f'"high" or "shape" there; or stored ones with "test_data"'
+    )
 
 
 def _error(message: str) -> CaseError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +43,50 @@ def integers(element: str, dtype: np.dtype[Any], count: int, rule: InputRule, rn
         return (low + np.arange(count) * (high - low + 1) // max(count, 1)).astype(dtype)
     wide = np.uint64 if highest > np.iinfo(np.int64).max else np.int64
     return rng.integers(low, high, count, dtype=wide, endpoint=True).astype(dtype)
+
+
+def given_values(element: str, dtype: np.dtype[Any], values: Sequence[Any]) -> Array:
+    """Return values that a rule gives, as a type has them.
+
+    Args:
+        element: Of the input.
+        dtype: Of the input.
+        values: Numbers, texts and flags.
+
+    Returns:
+        Shape (number of values,), dtype as given.
+
+    Raises:
+        RangeError: If one is none of the type.
+    """
+    for value in values:
+        if not _is_of(value, element, dtype):
+            raise RangeError(f"no {element} is {json.dumps(value)}; give {_expected(element, dtype)}")
+    found = np.empty(len(values), dtype)
+    with np.errstate(over="ignore"):
+        for place, value in enumerate(values):
+            found[place] = value
+    if dtype.kind not in "Ob" and not is_integer(element, dtype) and not np.isfinite(found.astype(np.complex128)).all():
+        raise RangeError(f"no {element} is as large as {max(values, key=abs):g}; give smaller numbers")
+    return found
+
+
+def _is_of(value: Any, element: str, dtype: np.dtype[Any]) -> bool:
+    if dtype.kind == "O" or isinstance(value, str):
+        return dtype.kind == "O" and isinstance(value, str)
+    if not is_integer(element, dtype):
+        return True
+    lowest, highest = _limits(element, dtype)
+    return bool(value == int(value)) and lowest <= value <= highest
+
+
+def _expected(element: str, dtype: np.dtype[Any]) -> str:
+    if dtype.kind == "O":
+        return "texts"
+    if not is_integer(element, dtype):
+        return "numbers"
+    lowest, highest = _limits(element, dtype)
+    return "true or false" if dtype.kind == "b" else f"whole numbers from {lowest} to {highest}"
 
 
 def floats(element: str, dtype: np.dtype[Any], count: int, rule: InputRule, rng: np.random.Generator) -> Array:

@@ -21,20 +21,68 @@ _PROTOS: dict[TensorKind, Any] = {
     "optional": onnx.OptionalProto,
     "map": onnx.MapProto,
 }
+_FIELDS: dict[int, tuple[TensorKind, str]] = {
+    onnx.SequenceProto.TENSOR: ("tensor", "tensor"),
+    onnx.SequenceProto.SEQUENCE: ("sequence", "sequence"),
+    onnx.SequenceProto.MAP: ("map", "map"),
+    onnx.SequenceProto.OPTIONAL: ("optional", "optional"),
+}
+"""Element type of a sequence or optional -> its kind, and what the field begins with; the numbers are the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProtoFile:
-    """A file as read, not yet parsed: what it holds depends on the model's type for it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """One stored value."""
 
     path: Path
-    content: bytes
     stage: str
     """Of the errors it raises: `inputs` or `reference`."""
 
     def fail(self, problem: str, cause: Exception | None = None) -> NoReturn:
         """Raise the error of this file."""
         raise CaseError(f"{self.path}: {problem}", stage=self.stage, kind="input error") from cause
+
+    def stored_name(self, types: Mapping[str, TypeInfo]) -> str | None:
+        """Return the name in the file if the model has a value of that name and kind, else `None`."""
+        raise NotImplementedError
+
+    def read(self, info: TypeInfo) -> Value:
+        """Return the value as the model's type for it says.
+
+        Raises:
+            CaseError: If the file does not hold that.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtoFile(StoredFile):
+    """A file as read, not yet parsed: what it holds depends on the model's type for it."""
+
+    content: bytes
+
+    def stored_name(self, types: Mapping[str, TypeInfo]) -> str | None:
+        for kind in _kinds(types.values()):
+            proto = _parsed(self.content, kind)
+            if not isinstance(proto, DecodeError) and proto.name in types and types[proto.name].kind == kind:
+                return str(proto.name)
+        return None
+
+    def read(self, info: TypeInfo) -> Value:
+        """Return the value: a TensorProto, SequenceProto, OptionalProto or MapProto, as the type says.
+
+        Data outside the file is looked for in its folder.
+        """
+        if info.kind not in _PROTOS:
+            self.fail(f"no {info.text} can be stored; known are {', '.join(_PROTOS)}")
+        proto = _parsed(self.content, info.kind)
+        if isinstance(proto, DecodeError):
+            _fail_to_parse(self, info, proto)
+        try:
+            return _to_value(proto, info.kind, self.path.parent)
+        # numpy_helper has no error of its own: these are what missing, short and unknown contents end in.
+        except (ValueError, TypeError, KeyError, IndexError, OSError, onnx.checker.ValidationError) as error:
+            _fail_to_parse(self, info, error)
 
 
 def load(path: Path, stage: str) -> ProtoFile:
@@ -44,9 +92,9 @@ def load(path: Path, stage: str) -> ProtoFile:
         CaseError: If it cannot be read or is a Git LFS pointer.
     """
     try:
-        file = ProtoFile(path, path.read_bytes(), stage)
+        file = ProtoFile(path=path, content=path.read_bytes(), stage=stage)
     except OSError as error:
-        ProtoFile(path, b"", stage).fail(
+        StoredFile(path=path, stage=stage).fail(
             f"cannot be read ({error.strerror}); check that it exists and may be read", error
         )
     if file.content.startswith(_LFS_POINTER):
@@ -54,49 +102,26 @@ def load(path: Path, stage: str) -> ProtoFile:
     return file
 
 
-def stored_name(file: ProtoFile, types: Mapping[str, TypeInfo]) -> str | None:
-    """Return the name in a file if the model has a value of that name and kind, else `None`."""
-    for kind in _kinds(types.values()):
-        proto = _parsed(file.content, kind)
-        if not isinstance(proto, DecodeError) and proto.name in types and types[proto.name].kind == kind:
-            return str(proto.name)
-    return None
-
-
-def read_value(file: ProtoFile, info: TypeInfo) -> Value:
-    """Return the value in a file.
-
-    Args:
-        file: A TensorProto, SequenceProto, OptionalProto or MapProto, as `info` says. Data outside the file
-            is looked for in its folder.
-        info: The model's type for it.
-
-    Raises:
-        CaseError: If the file does not hold that.
-    """
-    if info.kind not in _PROTOS:
-        file.fail(f"no {info.text} can be stored; known are {', '.join(_PROTOS)}")
-    proto = _parsed(file.content, info.kind)
-    if isinstance(proto, DecodeError):
-        _fail_to_parse(file, info, proto)
-    try:
-        return _to_value(proto, info.kind, file.path.parent)
-    # numpy_helper has no error of its own: these are what missing, short and unknown contents end in.
-    except (ValueError, TypeError, KeyError, IndexError, OSError, onnx.checker.ValidationError) as error:
-        _fail_to_parse(file, info, error)
-
-
 def _to_value(proto: Any, kind: TensorKind, folder: Path) -> Value:
     if kind == "tensor":
         return numpy_helper.to_array(proto, base_dir=str(folder))
-    if kind == "sequence" and proto.elem_type == onnx.SequenceProto.TENSOR:
-        return [numpy_helper.to_array(tensor, base_dir=str(folder)) for tensor in proto.tensor_values]
-    if kind == "sequence":
-        return numpy_helper.to_list(proto)
     if kind == "map":
-        return numpy_helper.to_dict(proto)
-    value: Value = numpy_helper.to_optional(proto)
-    return value
+        return _to_map(proto, folder)
+    if kind == "optional" and not proto.elem_type:
+        return None
+    if proto.elem_type not in _FIELDS:
+        raise TypeError(f"the element type {proto.elem_type} of a {kind} is not supported")
+    inner, name = _FIELDS[proto.elem_type]
+    if kind == "sequence":
+        return [_to_value(each, inner, folder) for each in getattr(proto, f"{name}_values")]
+    return _to_value(getattr(proto, f"{name}_value"), inner, folder)
+
+
+def _to_map(proto: Any, folder: Path) -> dict[Any, Any]:
+    """Return a map; ONNX Runtime's string keys are text, those of a MapProto bytes."""
+    keys = [key.decode() for key in proto.string_keys] or list(proto.keys)
+    values = _to_value(proto.values, "sequence", folder) if keys else []
+    return dict(zip(keys, values, strict=True)) if isinstance(values, list) else {}
 
 
 def _parsed(content: bytes, kind: TensorKind) -> Any:

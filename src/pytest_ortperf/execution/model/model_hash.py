@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 
 from pytest_ortperf.execution.model.artifact_cache import ArtifactCache, write_whole
 
+_SMALL_BYTE = 1 << 22
 _SETTLED_NS = 2_000_000_000
 """A file changed less than this long ago may change again within one tick of its file system's clock."""
 
@@ -34,6 +35,36 @@ def content_key(path: Path, cache: ArtifactCache) -> dict[str, str | None]:
         except OSError:  # whoever loads the model says so, and what is allowed
             key[f"external {name}"] = None
     return key
+
+
+def model_sha256(path: Path, external: Sequence[str], cache: ArtifactCache) -> str | None:
+    """Return the SHA-256 of a model; with external data, of the JSON of all files' names and hashes, sorted by name.
+
+    A small file is read each time, which is as fast as remembering it.
+
+    Args:
+        path: The model file.
+        external: Its external data files, relative to its folder.
+        cache: Where hashes of large files are remembered.
+
+    Returns:
+        `None` if a file cannot be read.
+    """
+    try:
+        if not external:
+            return _digest(path, cache, external=True)
+        files = {name: _digest(path.parent / name, cache, external=False) for name in external}
+        files["."] = _digest(path, cache, external=True)
+    except (OSError, DecodeError):
+        return None
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+
+
+def _digest(path: Path, cache: ArtifactCache, *, external: bool) -> str:
+    if path.stat().st_size < _SMALL_BYTE:
+        return _sha256(path)
+    digest: str = _remembered(path, cache, external=external)["sha256"]
+    return digest
 
 
 def file_hashes(path: Path) -> list[str]:

@@ -30,7 +30,7 @@ from pytest_ortperf.execution.model.model_file import (
     load_graph,
     mentions_half,
 )
-from pytest_ortperf.execution.model.model_hash import content_key, external_files
+from pytest_ortperf.execution.model.model_hash import content_key, external_files, model_sha256
 from pytest_ortperf.records.record import ModelFact
 
 _RECIPE = 1
@@ -136,7 +136,7 @@ def prepare_model(case: Case, settings: ExecutionSettings, *, trtexec_version: s
     stored = case.model.fp16_path if case.precision == "fp16" else None
     path = stored or case.model.path
     size = check_model_file(path, case.model)
-    given = _as_given(path, size)
+    given = _as_given(path, size, settings)
     require_dimensions(case, given.free_dims)
     if case.precision == "fp16" and stored is None:
         prepared = _fp16(case, settings, given, trtexec_version or _tensorrt_version(case, settings))
@@ -187,9 +187,10 @@ def cache_of(settings: ExecutionSettings) -> ArtifactCache:
     return ArtifactCache(settings.cache or default_folder(), settings.cache_limit_byte)
 
 
-def _as_given(path: Path, size: int) -> PreparedModel:
+def _as_given(path: Path, size: int, settings: ExecutionSettings) -> PreparedModel:
     model = load_graph(path, size)
-    fact = ModelFact(path=str(path), byte=size, precision=inspect_precision(model))
+    sha256 = model_sha256(path, external_files(model), cache_of(settings))
+    fact = ModelFact(path=str(path), byte=size, precision=inspect_precision(model), sha256=sha256)
     return PreparedModel(source=str(path), given=path, fact=fact, free_dims=free_dims(model))
 
 
@@ -210,7 +211,8 @@ def _fp16(case: Case, settings: ExecutionSettings, given: PreparedModel, tensorr
         raise CaseSkipped(_nothing_text(twin.facts["operators"], weights))
     if how != CONVERTED:
         return _noted(_with_fact(given, fp16_from=how), twin.note)
-    fact = ModelFact(
+    fact = dataclasses.replace(
+        given.fact,
         path=str(twin.model),
         byte=twin.model.stat().st_size,
         precision="fp16",

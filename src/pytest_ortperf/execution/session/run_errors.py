@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import onnxruntime
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
+from pytest_ortperf.execution.inputs.case_data import GENERATED
+from pytest_ortperf.execution.inputs.generated_inputs import generated_text
+from pytest_ortperf.execution.inputs.tensor_types import Meta
 from pytest_ortperf.execution.record_builder import RecordBuilder
 
 
@@ -25,10 +28,15 @@ def running(facts: RecordBuilder) -> Iterator[None]:
         raise
     except Exception as error:
         raise CaseError(
-            f"the run failed: {type(error).__name__}: {str(error).strip()}{assumed_text(facts.assumed_dims)}",
+            f"the run failed: {type(error).__name__}: {str(error).strip()}"
+            f"{assumed_text(facts.assumed_dims)}{generated_text(_generated(facts))}",
             stage=facts.stage or "first_run",
             kind="runtime error",
         ) from error
+
+
+def _generated(facts: RecordBuilder) -> list[str]:
+    return [fact.name for fact in facts.inputs if fact.origin == GENERATED]
 
 
 def assumed_text(sizes: Mapping[str, int]) -> str:
@@ -41,6 +49,27 @@ def assumed_text(sizes: Mapping[str, int]) -> str:
         f"\nThese sizes were assumed, because nothing gives them: {listed}. If the model needs others, give them: "
         f'--ortperf-dim={first}=N, or in the model list "dims": {{"{first}": N}} or the "shape" of an input in "inputs"'
     )
+
+
+def undeclared_shapes(metas: Sequence[Meta], shapes: Mapping[str, Sequence[int] | None]) -> list[str]:
+    """Return a note for each output whose shape is not the declared one.
+
+    Args:
+        metas: Of the session's outputs; ONNX Runtime says [] of scalars and of unknown ranks alike.
+        shapes: As computed, by name; `None` for anything but a tensor.
+    """
+    notes = []
+    for meta in metas:
+        shape, declared = shapes.get(meta.name), list(meta.shape or ())
+        if shape is None or not declared:
+            continue
+        fits = len(shape) == len(declared) and all(
+            not isinstance(dim, int) or dim == size for dim, size in zip(declared, shape, strict=True)
+        )
+        if not fits:
+            shown = ", ".join("?" if dim is None else str(dim) for dim in declared)
+            notes.append(f"output '{meta.name}' has shape ({', '.join(map(str, shape))}); the model declares ({shown})")
+    return notes
 
 
 def wanted_outputs(session: onnxruntime.InferenceSession, case: Case) -> list[str] | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import onnxruntime
 
 from pytest_ortperf.cases.providers import Provider
+from pytest_ortperf.execution.inputs.case_data import CaseData
 from pytest_ortperf.execution.inputs.rotation import (
     DEVICE_CACHE_BYTE,
     buffer_count,
@@ -127,6 +128,8 @@ class MeasuredSession:
         feeds: Inputs by name.
         shapes: Of the outputs, by name.
         batch: Of the inputs; `None` if unknown.
+        data_set: Name of the inputs.
+        is_further: Whether another data set is timed before.
     """
 
     def __init__(
@@ -134,15 +137,18 @@ class MeasuredSession:
         *,
         session: onnxruntime.InferenceSession,
         runner: ModelRunner,
-        feeds: Mapping[str, Value],
+        data: CaseData,
         shapes: Mapping[str, tuple[int, ...] | None],
         batch: int | None,
         provider: Provider,
         rotate: int | None,
+        is_further: bool = False,
     ) -> None:
-        self.feeds = feeds
+        self.feeds = data.inputs
         self.shapes = shapes
         self.batch = batch
+        self.data_set = data.name
+        self.is_further = is_further
         self._session: onnxruntime.InferenceSession | None = session
         self._runner: ModelRunner | None = runner
         self._provider = provider
@@ -157,7 +163,7 @@ class MeasuredSession:
         """
         if timing == "host":
             buffers = buffers_of(self.feeds, self._buffers(last_cache_byte()))
-            return rotating_call(self._open_session, self._open_runner, buffers), _rotation_note(len(buffers))
+            return rotating_call(self.open_session, self._open_runner, buffers), _rotation_note(len(buffers))
         bound = self._bound_session()
         call = bound.run_call() if timing == "bound" else bound.run_call_with_copies()
         notes = [note_of(bound), _rotation_note(bound.buffers)]
@@ -186,7 +192,7 @@ class MeasuredSession:
         buffers = buffers_of(self.feeds, threads)
         if self._bound is None:
             names = self._open_runner.output_names
-            calls: list[Call] = [ModelRunner(self._open_session, names, each).call for each in buffers]
+            calls: list[Call] = [ModelRunner(self.open_session, names, each).call for each in buffers]
         else:
             calls = [self._new_bound([each]).run_call() for each in buffers]
         timing = "host" if self._bound is None else "bound"
@@ -204,8 +210,12 @@ class MeasuredSession:
         """Let go of the session; inputs and shapes stay."""
         self._session = self._runner = self._bound = None
 
+    def label(self, timing: str) -> str:
+        """Return what records call a timing mode of these inputs; see `Latency.label`."""
+        return f"{timing}, {self.data_set}" if self.is_further else timing
+
     @property
-    def _open_session(self) -> onnxruntime.InferenceSession:
+    def open_session(self) -> onnxruntime.InferenceSession:
         if self._session is None:
             raise RuntimeError("the session is closed")
         return self._session
@@ -221,7 +231,7 @@ class MeasuredSession:
 
     def _bound_session(self) -> Bound:
         if self._bound is None:
-            cache_byte = last_cache_byte() if self.memory(self._open_session).is_host else DEVICE_CACHE_BYTE
+            cache_byte = last_cache_byte() if self.memory(self.open_session).is_host else DEVICE_CACHE_BYTE
             bound = self._new_bound(buffers_of(self.feeds, self._buffers(cache_byte)))
             try:
                 bound.run_call()()
@@ -231,7 +241,7 @@ class MeasuredSession:
         return self._bound
 
     def _new_bound(self, buffers: list[Mapping[str, Value]]) -> Bound:
-        return Bound(self._open_session, self.shapes, buffers, self.memory(self._open_session))
+        return Bound(self.open_session, self.shapes, buffers, self.memory(self.open_session))
 
 
 def _rotation_note(buffers: int) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_flow import Execution
 from pytest_ortperf.execution.case_settings import Tool
-from pytest_ortperf.execution.inputs.case_data import CaseData, batch_of, case_data, tensor_facts
+from pytest_ortperf.execution.inputs.case_data import CaseData, batch_of, case_data, stored_sets, tensor_facts
 from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.execution.machine.machine_state import MachineWatch, refuse_machine, refuse_state, watched_machine
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims
@@ -227,6 +227,8 @@ class TrtexecExecution(Execution):
         return [*([f"--loadInputs={files}"] if files else []), *([f"--shapes={shapes}"] if shapes else []), *given]
 
     def _measure(self, data: CaseData, engine: Engine, started: Started, watch: MachineWatch) -> None:
+        count = stored_sets(self.case, self.settings)
+        self.facts.note(f"timed on {data.name}, the first of {count} data sets" if count > 1 else None)
         with self.facts.entering("inputs"):
             signature: Any = self._signature
             batch = batch_of(signature, data.inputs, self.case.model.batch_dim)
@@ -238,7 +240,7 @@ class TrtexecExecution(Execution):
             with self.facts.entering("timing"):
                 measure = partial(measure_timing, timing, task, self.settings, started)
                 timed = watch.take(timing, measure, lambda: None)
-            self._note_timed(timing, timed)
+            self._note_timed(timing, timed, data.name)
         if not self.facts.latencies:
             raise CaseError(
                 "\n".join(f"--ortperf-timing={name}: {why}" for name, why in self.facts.refused_timings.items()),
@@ -252,12 +254,12 @@ class TrtexecExecution(Execution):
         asked = self.case.precision == "fp16" or (fact is not None and fact.precision == "fp16")
         return half_flag(self._tool, asked=asked)
 
-    def _note_timed(self, timing: str, timed: Timed) -> None:
+    def _note_timed(self, timing: str, timed: Timed, data_set: str) -> None:
         ignored = graph_refusal(timed.log) if timing == "graph" else None
         if ignored:
             self.facts.refused_timings[timing] = ignored
             return
-        self.facts.latencies += (timed.latency,)
+        self.facts.latencies += (dataclasses.replace(timed.latency, data_set=data_set),)
         self.facts.timing_notes[timing] = timing_note(timed)
         self.facts.program = with_timed(self._program, timing, timed)
 

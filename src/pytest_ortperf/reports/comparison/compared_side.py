@@ -126,7 +126,7 @@ def _joined(records: list[Record]) -> CaseResult:
 
 def _observations(record: Record) -> Iterator[tuple[str, Observation]]:
     for latency in record.latencies:
-        yield latency.timing, _observation(record, latency)
+        yield latency.label, _observation(record, latency)
     if record.concurrent is not None:
         yield _of_threads(record.concurrent)
 
@@ -134,7 +134,7 @@ def _observations(record: Record) -> Iterator[tuple[str, Observation]]:
 def _observation(record: Record, latency: Latency) -> Observation:
     summary = summarize(latency)
     clocks = record.resources.clocks if record.resources else None
-    of_this = clocks is not None and record.resources is not None and record.resources.timing == latency.timing
+    of_this = clocks is not None and record.resources is not None and record.resources.timing == latency.label
     half = summary.half_width
     return Observation(
         mean_ns=summary.mean_ns,

@@ -185,9 +185,9 @@ def _find(comparison: Comparison, name: str) -> str:
 
 def _overlays(comparison: Comparison, key: str) -> Iterator[Overlay]:
     for latency in comparison.current.last[key].record.latencies:
-        sides = [_samples(side, key, latency.timing) for side in (comparison.base, comparison.current)]
+        sides = [_samples(side, key, latency.label) for side in (comparison.base, comparison.current)]
         if all(sides):
-            yield overlay(latency.timing, *sides)
+            yield overlay(latency.label, *sides)
 
 
 def _samples(side: Side, key: str, timing: str) -> list[int]:
@@ -195,7 +195,7 @@ def _samples(side: Side, key: str, timing: str) -> list[int]:
         sample
         for record in side.all_of(key)
         for latency in record.latencies
-        if latency.timing == timing
+        if latency.label == timing
         for sample in latency.samples_ns
     ]
 

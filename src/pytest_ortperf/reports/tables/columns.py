@@ -103,7 +103,7 @@ def _timing_cell(quantity: Quantity, row: Measured) -> Any:
         return quantity.cell(row)
     timing = quantity.group.timing
     timings = (read(row.record, timing),) if isinstance(timing, str) else timing
-    return quantity.cell(row.record) if timings is None or row.latency.timing in timings else None
+    return quantity.cell(row.record) if timings is None or row.latency.label in timings else None
 
 
 def at(path: str) -> Callable[[Any], Any]:
@@ -160,7 +160,7 @@ def _provider_options(row: Measured) -> str | None:
 
 def _energy_source(row: Measured) -> str | None:
     resources = row.record.resources
-    return at("energy.source")(resources) if resources and resources.timing == row.latency.timing else None
+    return at("energy.source")(resources) if resources and resources.timing == row.latency.label else None
 
 
 def _engines(record: Record) -> str | None:
@@ -209,16 +209,19 @@ SUCCESS: tuple[Column[Measured], ...] = (
     Column("provider", lambda row: row.record.provider),
     Column("precision", lambda row: row.record.precision),
     Column("model_precision", at("record.model_fact.precision")),
+    Column("model_sha256", at("record.model_fact.sha256")),
+    Column("validation", lambda row: row.record.validation),
     Column("compute_precision", at("record.model_fact.compute_precision")),
     Column("note", at("record.model_fact.note")),
     Column("device", lambda row: device_name(row.record, row.header.environment)),
     Column("timing", lambda row: row.latency.timing),
     Column("io_binding", lambda row: row.latency.timing != "host"),
-    Column("timing_note", lambda row: row.record.timing_notes.get(row.latency.timing)),
+    Column("timing_note", lambda row: row.record.timing_notes.get(row.latency.label)),
     Column("graph_optimization", at("record.session.graph_optimization")),
     Column("intra_op_threads", at("record.session.intra_op_threads")),
     Column("provider_options", _provider_options),
-    Column("inputs", lambda row: inputs_text(row.record)),
+    Column("inputs", lambda row: None if row.latency.is_further else inputs_text(row.record)),
+    Column("data_set", lambda row: row.latency.data_set),
     Column("assumed_dims", lambda row: dims_text(row.record.assumed_dims)),
     Column("batch", lambda row: row.latency.batch),
     Column("started", lambda row: row.record.started),

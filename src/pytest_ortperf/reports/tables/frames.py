@@ -52,7 +52,7 @@ def read_samples(results: str | Path) -> pd.DataFrame:
     run = read_run(find_run(Path(results)))
     parts = [
         pd.DataFrame(
-            {"case_id": record.case_id, "timing": latency.timing, "ns": list(latency.samples_ns)},
+            {"case_id": record.case_id, "timing": latency.label, "ns": list(latency.samples_ns)},
         )
         .rename_axis("iteration")
         .reset_index()

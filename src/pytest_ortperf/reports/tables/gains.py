@@ -115,7 +115,7 @@ class Gains:
         if name is None or base is None or not counts(record):
             return None
         for other in base.latencies:
-            if other.timing == latency.timing:
+            if other.label == latency.label:
                 return _gain(summarize(other), summarize(latency), name, other.timing)
         return None
 

@@ -150,6 +150,7 @@ def latency_lines(rows: Rows, width: int) -> list[str]:
         TextColumn(title="model", cells=_models(measured)),
         TextColumn(title="variant", cells=[_variant(row, notes) for row in measured], to_left=True),
         *([_timing_column(measured)] if len(timings) > 1 else []),
+        *([_data_set_column(measured)] if any(row.latency.is_further for row in measured) else []),
         _column("p50", measured, lambda row: time.text(row.summary.p50_ns)),
         _column("+-", measured, lambda row: half_width_text(row.summary), keep=9),
         _column("mean", measured, lambda row: time.text(row.summary.mean_ns), keep=4),
@@ -173,10 +174,14 @@ def _timing_column(rows: Sequence[Measured]) -> TextColumn:
     return TextColumn(title="timing", cells=[row.latency.timing for row in rows], to_left=True)
 
 
+def _data_set_column(rows: Sequence[Measured]) -> TextColumn:
+    return TextColumn(title="data set", cells=[row.latency.data_set or "" for row in rows], to_left=True)
+
+
 def _copies(row: Measured) -> str:
     """Return the share of the copies to and from the device, timed apart, in a time that covers them."""
     copies = row.record.copies
-    if copies is None or row.latency.timing not in (COPIES.timing or ()) or not row.summary.p50_ns:
+    if copies is None or row.latency.label not in (COPIES.timing or ()) or not row.summary.p50_ns:
         return ""
     return f"{copies.to_device_ns / row.summary.p50_ns:.1%} / {copies.to_host_ns / row.summary.p50_ns:.1%}"
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from pytest_ortperf.records.record import OUTCOMES, Record
+from pytest_ortperf.records.record import NEVER_VALIDATED, OTHERWISE_VALIDATED, OUTCOMES, VALIDATED, Record
 from pytest_ortperf.records.store import StoredRun
 from pytest_ortperf.reports.tables.columns import runtime_version
 from pytest_ortperf.reports.tables.gains import list_of
@@ -61,6 +61,7 @@ def summary_lines(
         [(line, PLAIN) for line in operator_lines(rows, width, verbose=verbose)],
         _failures(rows, width),
         _reasons(rows, width),
+        _unvalidated(rows, width),
         _machine(run, width),
         [(f"note: {note}", YELLOW) for note in run.notes],
         [*_totals(run, width), *_files(files, results, width)],
@@ -127,7 +128,7 @@ def _failure(record: Record, owner: str) -> str:
 
 
 def _reasons(rows: Rows, width: int) -> list[Line]:
-    told = [(it.outcome, _reason(it)) for it in rows.records if it.outcome == "passed" and it.reason]
+    told = [(it.outcome, _reason(it)) for it in rows.records if it.outcome in {"passed", "failed"} and it.reason]
     skipped = [(it.outcome, _reason(it)) for it in rows.records if it.outcome == "skipped"]
     counts = Counter([*skipped, *told])
     listed = counts.most_common(MOST_REASONS)
@@ -142,6 +143,25 @@ def _reason(record: Record) -> str:
     """Return why a case passed or was skipped, with its name if that is about its own numbers."""
     reason = record.reason or "no reason given"
     return f"{record.case_id}: {reason}" if any(words in reason for words in _OF_ONE_CASE) else reason
+
+
+def _unvalidated(rows: Rows, width: int) -> list[Line]:
+    """Return which latencies are of a model that nobody has compared, or another than was compared."""
+    found: dict[str, list[str]] = {}
+    for record in rows.records:
+        label = record.validation or VALIDATED
+        if record.outcome == "passed" and (label == NEVER_VALIDATED or label.startswith(OTHERWISE_VALIDATED)):
+            found.setdefault(label, []).append(record.case_id)
+    way = "; --ortperf-mode=both validates too"
+    texts = (
+        (f"{label}: {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "") + way, label)
+        for label, names in found.items()
+    )
+    return [
+        (line, PLAIN if label == NEVER_VALIDATED else YELLOW)
+        for text, label in texts
+        for line in textwrap.wrap(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    ]
 
 
 def _machine(run: StoredRun, width: int) -> list[Line]:
