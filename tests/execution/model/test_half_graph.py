@@ -603,6 +603,21 @@ def test_parts_in_bfloat16_and_float16_stay_what_they_are() -> None:
     check(parsed(text), x=X)
 
 
+def test_what_is_float16_already_is_not_cast_back() -> None:
+    text = """(float16 start, float16 step, int64 n) => (float16[m] y) <bool go = {1}> {
+        s = Cast <to = 1> (start) d = Cast <to = 1> (step) e = Max (s, d)
+        v, all = Loop (n, go, s) <body = b (int64 i, bool c, prev) => (bool o, cur, each) {
+            o = Identity (c) cur = Add (prev, d) each = Identity (prev)
+        }>
+        f = Max (all, e) y = Cast <to = 10> (f)
+    }"""
+    inputs = {"start": np.float16(1), "step": np.float16(2), "n": np.int64(3)}
+    converted, _ = convert(parsed(text), Fp16Rule())
+    made = computed(converted, {name: np.asarray(value) for name, value in inputs.items()}, optimized=False)
+    assert made["y"].tolist() == [2, 3, 5]
+    assert [node.op_type for node in converted.graph.node].count("Cast") == 4
+
+
 @pytest.mark.parametrize(
     ("text", "operators"),
     [

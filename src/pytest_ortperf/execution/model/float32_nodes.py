@@ -15,7 +15,7 @@ import numpy.typing as npt
 from onnx import numpy_helper
 
 from pytest_ortperf.cases.rules import Fp16Rule
-from pytest_ortperf.execution.model.typed_graph import FLOAT, ONNX, UNKNOWN, Node, Scope, bound_types
+from pytest_ortperf.execution.model.typed_graph import FLOAT, HALF, ONNX, UNKNOWN, Node, Scope, bound_types
 
 LARGEST = float(np.finfo(np.float16).max)
 """What float16 can hold."""
@@ -156,7 +156,9 @@ def _may_convert(node: Node) -> bool:
     if node.inner or node.schema is None:
         return False
     if is_cast(node):
-        return UNKNOWN not in (node.scope.type_of(name) for name in (node.proto.input[0], node.proto.output[0]))
+        # of what is float16 already both types are there
+        given, made = (node.scope.type_of(name) for name in (node.proto.input[0], node.proto.output[0]))
+        return given not in (HALF, UNKNOWN) and made != UNKNOWN
     reduces = node.op.startswith("Scatter") and node.attribute("reduction") is not None
     return bool(node.takes_half) and not reduces and not any(_unknown_inputs(node)) and not any(_untold_outputs(node))
 

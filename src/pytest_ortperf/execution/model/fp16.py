@@ -92,7 +92,7 @@ ALREADY = "already fp16"
 CONVERTED = "converted"
 NOTHING = "nothing to convert"
 
-_RECIPE = 3
+_RECIPE = 4
 """Counts up with each change of what follows, so that no older result is taken for the new one."""
 
 _NODE = re.compile(r"""[Nn]ode \(([^()]+)\)|In Node, \("([^"]+)"|node (?:with )?name:? '?([^\s',:)]+)""")

@@ -207,6 +207,10 @@ class _Writer:
         native = self._native(owner, name)
         if wanted == native:
             return self.names.get((owner, name, wanted), name)
+        maker = owner.makers.get(name)
+        if maker is not None and wanted == HALF and is_cast(maker) and owner.type_of(maker.proto.input[0]) == HALF:
+            # given as float16, and cast for others
+            return str(maker.proto.input[0])
         if (owner, name, wanted) not in self.names:
             called = self.names[owner, name, wanted] = self._unused(f"{name}{_SUFFIX[wanted]}")
             tensor = owner.constants.get(name)
