@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -10,8 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import pytest
 
+import model_examples as examples
 from pytest_ortperf.execution.process.child import Child, ChildEnd
 
 LONG_S = 30
@@ -39,6 +42,22 @@ def test_a_child_answers_one_request_after_the_other(child_of: Callable[[Callabl
 def test_requests_and_answers_may_be_larger_than_a_pipe(child_of: Callable[[Callable[[Any], Any]], Child]) -> None:
     data = os.urandom(3_000_000)
     assert child_of(lambda request: request + request).ask(data, LONG_S) == data + data
+
+
+def test_a_child_does_not_collect_what_its_parent_left_as_garbage(
+    child_of: Callable[[Callable[[Any], Any]], Child], tmp_path: Path
+) -> None:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 4
+    gc.disable()
+    try:
+        holder: dict[str, Any] = {"session": onnxruntime.InferenceSession(examples.relu(tmp_path / "m.onnx"), options)}
+        holder["itself"] = holder
+        del holder
+        child = child_of(lambda _: gc.collect())
+        assert isinstance(child.ask("collect", LONG_S), int)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

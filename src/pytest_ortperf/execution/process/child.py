@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import pickle
 import select
@@ -251,6 +252,8 @@ def die_with_parent() -> None:
 
 
 def _serve_forever(serve: Callable[[Any], Any], request_read: int, answer_write: int) -> NoReturn:
+    # a session of the parent that is garbage must not be collected here, where its threads do not exist: it crashes
+    gc.freeze()
     while True:
         request = _read(request_read)
         if request is None:
