@@ -8,7 +8,7 @@ import math
 import pytest
 
 from pytest_ortperf.records.environment.machine_checks import Canary, CanaryPart, Finding, MachineState
-from pytest_ortperf.records.record import Concurrent, Record
+from pytest_ortperf.records.record import Concurrent, Record, TensorFact
 from pytest_ortperf.records.resources import Clocks, Resources
 from pytest_ortperf.reports.comparison.compared_side import Side
 from pytest_ortperf.reports.comparison.evidence import Evidence, of_pairs, of_runs, of_single_runs
@@ -294,3 +294,30 @@ def test_two_lists_with_the_same_case_are_paired_by_node() -> None:
         ("a.json::bert::benchmark[cpu]", 1_000_000),
         ("b.json::bert::benchmark[cpu]", 5_000_000),
     ]
+
+
+def sized(size: int, p50_ms: float) -> Record:
+    image = TensorFact(name="images", dtype="float", shape=(1, 3, size, size), origin="generated")
+    return timed("net", p50_ms, inputs=(image,))
+
+
+def test_cases_measured_at_other_shapes_are_not_comparable() -> None:
+    base, current = side([*fleet(), sized(64, 1.0)]), side([*fleet(seed=1), sized(224, 12.0)])
+    comparison = compare(base, current)
+    assert len(comparison.pairs) == len(fleet())
+    assert [(each.kind, each.case_id, each.direction, each.text) for each in comparison.of_topic("missing")] == [
+        (
+            "not comparable",
+            "net::benchmark[cpu]",
+            "other",
+            "input 'images' is (1, 3, 64, 64) and (1, 3, 224, 224); --ortperf-dim gives both the same",
+        )
+    ]
+    assert failing(comparison, ("latency", "missing")) == []
+
+
+def test_one_run_of_several_at_other_shapes_spoils_the_case() -> None:
+    base = side([*fleet(), sized(64, 1.0)], [*fleet(seed=1), sized(224, 1.0)])
+    assert [each.kind for each in compare(base, side([*fleet(), sized(64, 1.0)])).changes] == ["not comparable"]
+    same = side([*fleet(), sized(64, 1.0)], [*fleet(seed=1), sized(64, 1.0)])
+    assert compare(same, same).changes == ()

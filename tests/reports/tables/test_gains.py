@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_ortperf.records.latency import Latency, Summary
-from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.record import Record, TensorFact
 from pytest_ortperf.reports.tables.gains import Gain, Gains, gain, list_of, reference_name, references_of
 from record_examples import make_header, make_latency, make_record
 
@@ -147,3 +147,30 @@ def test_the_reference_of_the_run_comes_first_and_stands_once() -> None:
     assert references_of("trtexec", make_header()) == ("cuda",)
     assert references_of("cpu", make_header()) == ()
     assert references_of("of another version", make_header()) == ()
+
+
+def shaped(provider: str, *shapes: tuple[int, ...] | None) -> Record:
+    inputs = tuple(
+        TensorFact(name=f"x{number}", dtype="float", shape=shape, origin="generated")
+        for number, shape in enumerate(shapes)
+    )
+    return make_record(provider=provider, latencies=(make_latency(4.0),), inputs=inputs)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "cuda", "difference"),
+    [
+        ([(1, 8)], [(1, 8)], None),
+        ([(1, 8)], [(1, 1)], "input 'x0' is (1, 8) and (1, 1)"),
+        ([(1, 8), (2,)], [(1, 8), (3,)], "input 'x1' is (2,) and (3,)"),
+        ([None], [(3,)], None),
+        ([(1, 8)], [], None),
+    ],
+)
+def test_there_is_no_gain_between_different_shapes(
+    cpu: list[tuple[int, ...] | None], cuda: list[tuple[int, ...] | None], difference: str | None
+) -> None:
+    base, record = shaped("cpu", *cpu), shaped("cuda", *cuda)
+    gains = Gains(make_header(), [base, record])
+    assert [text for *_, text in gains.not_comparable()] == ([difference] if difference else [])
+    assert (gains.of(record) is None) == (gains.reference_of(record) is None) == bool(difference)

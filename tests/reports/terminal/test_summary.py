@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ortperf.records.environment.run_header import GpuFact
-from pytest_ortperf.records.record import Copies, ModelFact
+from pytest_ortperf.records.record import Copies, ModelFact, TensorFact
 from pytest_ortperf.records.store import StoredRun
 from pytest_ortperf.reports.terminal.summary import Line, summary_lines
 from record_examples import (
@@ -273,3 +273,20 @@ def test_two_hundred_models_fit_the_width() -> None:
     table = texts(make_run(records), 80)[1:402]
     assert len(table) == 401
     assert max(map(len, table)) <= 80
+
+
+def test_a_reference_measured_at_other_shapes_is_told() -> None:
+    image = TensorFact(name="images", dtype="float", shape=(1, 3, 64, 64), origin="generated")
+    records = [
+        make_record(latencies=(make_latency(4.0),), inputs=(image,)),
+        make_record(
+            provider="cuda",
+            latencies=(make_latency(1.0),),
+            inputs=(dataclasses.replace(image, shape=(1, 3, 224, 224)),),
+        ),
+    ]
+    (text,) = [text for text in texts(make_run(records), width=300) if "comparable" in text]
+    assert text == (
+        "not comparable: bert::benchmark[cpu] and bert::benchmark[cuda]: input 'images' is (1, 3, 64, 64) and (1, 3, "
+        '224, 224); give both the same shapes with --ortperf-dim, or "inputs" in the model list'
+    )

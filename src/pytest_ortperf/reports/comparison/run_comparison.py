@@ -14,7 +14,7 @@ from pytest_ortperf.reports.comparison.evidence import PAIRS, RUNS, SINGLE
 from pytest_ortperf.reports.comparison.failure_changes import case_changes, failure_changes, still_failing
 from pytest_ortperf.reports.comparison.fleet import FleetDifference, FleetShift, differences, same_machine
 from pytest_ortperf.reports.comparison.footprint_changes import footprint_changes
-from pytest_ortperf.reports.comparison.latency_changes import LatencyPair, compare_latencies
+from pytest_ortperf.reports.comparison.latency_changes import LatencyPair, compare_latencies, shape_changes
 from pytest_ortperf.reports.comparison.placement_changes import placement_changes
 from pytest_ortperf.reports.comparison.verdicts import (
     FASTER,
@@ -64,6 +64,7 @@ def compare(base: Side, current: Side) -> Comparison:
         *placement_changes(base, current),
         *footprint_changes(base, current),
         *case_changes(base, current),
+        *shape_changes(base, current),
     )
     return Comparison(
         base=base,

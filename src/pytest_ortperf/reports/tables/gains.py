@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pytest_ortperf.cases.providers import find_provider
@@ -19,6 +19,20 @@ PASSED = ("passed", "xpassed")
 def counts(record: Record) -> bool:
     """Whether what a record measured counts: a limit that it does not keep makes it no less true."""
     return record.outcome in PASSED or (record.failure is not None and record.failure.kind == "limit")
+
+
+def shape_difference(one: Record, other: Record) -> str | None:
+    """Return the first input whose shape differs, such as `input 'x' is (1, 64) and (1, 224)`; `None` if none does.
+
+    Latencies at different shapes are not comparable. An input that only one record has, or whose shape is not known,
+    counts for nothing.
+    """
+    shapes = {value.name: value.shape for value in other.inputs}
+    for value in one.inputs:
+        known = shapes.get(value.name)
+        if value.shape is not None and known is not None and tuple(value.shape) != tuple(known):
+            return f"input '{value.name}' is {tuple(value.shape)} and {tuple(known)}"
+    return None
 
 
 BEST_FIRST = ("bound", "host", "bound+copies", "graph")
@@ -95,7 +109,17 @@ class Gains:
     def reference_of(self, record: Record) -> Record | None:
         """Return the benchmark of the same case on the reference provider; `None` if it has none, or did not pass."""
         name = reference_name(record.provider, self._header)
-        return self._measured.get(_key(record, name)) if name and counts(record) else None
+        base = self._measured.get(_key(record, name)) if name and counts(record) else None
+        return None if base is None or shape_difference(base, record) else base
+
+    def not_comparable(self) -> Iterator[tuple[Record, Record, str]]:
+        """Yield a benchmark, its reference and the difference wherever both were measured at different shapes."""
+        for record in self._measured.values():
+            for name in references_of(record.provider, self._header):
+                base = self._measured.get(_key(record, name))
+                difference = base and shape_difference(base, record)
+                if base is not None and difference:
+                    yield record, base, difference
 
     def standalone(self, record: Record, latency: Latency) -> Gain | None:
         """Return the gain over the program that runs the same engine by itself, where it is not the reference."""
@@ -112,7 +136,7 @@ class Gains:
         """
         name = against or reference_name(record.provider, self._header)
         base = self._measured.get(_key(record, name)) if name else None
-        if name is None or base is None or not counts(record):
+        if name is None or base is None or not counts(record) or shape_difference(base, record):
             return None
         for other in base.latencies:
             if other.label == latency.label:

@@ -11,7 +11,7 @@ from pathlib import Path
 from pytest_ortperf.records.record import NEVER_VALIDATED, OTHERWISE_VALIDATED, OUTCOMES, VALIDATED, Record
 from pytest_ortperf.records.store import StoredRun
 from pytest_ortperf.reports.tables.columns import runtime_version
-from pytest_ortperf.reports.tables.gains import list_of
+from pytest_ortperf.reports.tables.gains import Gains, list_of
 from pytest_ortperf.reports.tables.machine_text import machine_lines
 from pytest_ortperf.reports.tables.rows import Rows, sorted_rows
 from pytest_ortperf.reports.terminal.latency_text import latency_lines, timing_lines
@@ -62,6 +62,7 @@ def summary_lines(
         _failures(rows, width),
         _reasons(rows, width),
         _unvalidated(rows, width),
+        _not_comparable(rows, width),
         _machine(run, width),
         [(f"note: {note}", YELLOW) for note in run.notes],
         [*_totals(run, width), *_files(files, results, width)],
@@ -160,6 +161,20 @@ def _unvalidated(rows: Rows, width: int) -> list[Line]:
     return [
         (line, PLAIN if label == NEVER_VALIDATED else YELLOW)
         for text, label in texts
+        for line in textwrap.wrap(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    ]
+
+
+def _not_comparable(rows: Rows, width: int) -> list[Line]:
+    """Return which cases have no gain because their reference was measured at other shapes."""
+    texts = [
+        f"not comparable: {base.case_id} and {record.case_id}: {difference}; give both the same shapes with "
+        f'--ortperf-dim, or "inputs" in the model list'
+        for record, base, difference in Gains(rows.run.header, rows.records).not_comparable()
+    ]
+    return [
+        (line, YELLOW)
+        for text in texts
         for line in textwrap.wrap(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     ]
 
