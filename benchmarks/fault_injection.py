@@ -10,6 +10,7 @@ Exit status: 1 if less than 80 faults were planted, or a clean output was refuse
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 import tempfile
@@ -23,7 +24,7 @@ import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime
-from faults import Array, Fault, Outputs, Subject, load_subject, planted, run_model
+from faults import Array, Fault, Outputs, Subject, load_subject, made_small, planted, planted_small, run_model
 from measuring import Report, Target, parser, table
 from onnx import ModelProto, TensorProto, numpy_helper
 
@@ -261,9 +262,14 @@ class Row:
 def rows_of(subject: Subject) -> Iterator[Row]:
     """Yield every fault of a model under every policy."""
     judge = judge_of(subject)
-    for fault in planted(subject):
-        verdicts = {precision: judge.verdict(precision, fault.outputs) for precision in PRECISIONS}
-        yield Row(subject.name, fault, verdicts, original_catches(fault.outputs, subject.clean))
+    small = Judge(
+        dataclasses.replace(subject, clean=made_small(subject.clean)),
+        {precision: made_small(outputs) for precision, outputs in judge.noisy.items()},
+    )
+    for by, faults in ((judge, planted(subject)), (small, planted_small(small.subject.clean))):
+        for fault in faults:
+            verdicts = {precision: by.verdict(precision, fault.outputs) for precision in PRECISIONS}
+            yield Row(subject.name, fault, verdicts, original_catches(fault.outputs, by.subject.clean))
 
 
 def refused_clean(subject: Subject) -> list[str]:

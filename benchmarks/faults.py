@@ -80,6 +80,23 @@ def planted(subject: Subject) -> Iterator[Fault]:
                 yield Fault(kind, name, {**subject.clean, name: wrong})
 
 
+def made_small(outputs: Outputs) -> Outputs:
+    """Return outputs whose floats are multiplied by `SMALL`."""
+    return {
+        name: value * value.dtype.type(SMALL) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
+        for name, value in outputs.items()
+    }
+
+
+def planted_small(small: Outputs) -> Iterator[Fault]:
+    """Yield faults in outputs that are as large as the absolute tolerance."""
+    for kind in (SIGN, SCALED, CONSTANT):
+        for name, value in small.items():
+            wrong = OUTPUT_FAULTS[kind](value.copy()) if isinstance(value, np.ndarray) else None
+            if wrong is not None and not _equal(wrong, value):
+                yield Fault(f"{kind}, outputs of {SMALL:g}", name, {**small, name: wrong})
+
+
 def _changed_weights(
     model: ModelProto, kind: str, change: Callable[[Array], Array | None]
 ) -> Iterator[tuple[str, Array]]:
@@ -120,6 +137,11 @@ def _one_weight(factor: float) -> Callable[[Array], Array]:
     return change
 
 
+def _clipped(values: Array) -> Array:
+    largest = np.abs(values).max(initial=0) / 2
+    return np.clip(values, -largest, largest)
+
+
 def _swapped_channels(values: Array) -> Array | None:
     if values.shape[0] < _TWO:
         return None
@@ -128,12 +150,17 @@ def _swapped_channels(values: Array) -> Array | None:
 
 
 BIAS, SCALE, STALE = "bias dropped", "int8 scale off by 2", "stale output buffer"
+SIGN, SCALED, CONSTANT = "sign of every element", "every element 10 % too large", "constant output"
+SMALL = 1e-6
+"""What outputs are multiplied by to lie within an absolute tolerance of 1e-5 altogether."""
 
 WEIGHT_FAULTS: Mapping[str, Callable[[Array], Array | None]] = {
     "one weight off by 1 %": _one_weight(1.01),
     "one weight off by 10 %": _one_weight(1.1),
     "sign of one weight": _one_weight(-1.0),
     "two channels swapped": _swapped_channels,
+    "weight clipped to half its largest": _clipped,
+    "weight 10 % too large": lambda values: values * np.float32(1.1),
     BIAS: np.zeros_like,
     SCALE: lambda values: values * np.float32(2),
 }
@@ -212,6 +239,26 @@ def _one_element(value: Array) -> Array | None:
     return value
 
 
+def _scaled(value: Array) -> Array | None:
+    return value * value.dtype.type(1.1) if value.dtype.kind == "f" else None
+
+
+def _negated(value: Array) -> Array | None:
+    return -value if value.dtype.kind == "f" else None
+
+
+def _constant(value: Array) -> Array | None:
+    return np.full_like(value, value.mean()) if value.dtype.kind == "f" and value.size else None
+
+
+def _all_nan(value: Array) -> Array | None:
+    return np.full_like(value, np.nan) if value.dtype.kind == "f" and value.size else None
+
+
+def _no_elements(value: Array) -> Array | None:
+    return value[..., :0] if value.ndim else None
+
+
 def _other_dtype(value: Array) -> Array | None:
     return value.astype({"float32": "float64", "int64": "int32"}.get(value.dtype.name, value.dtype))
 
@@ -228,6 +275,11 @@ OUTPUT_FAULTS: Mapping[str, Callable[[Array], Array | None]] = {
     "one element off by 10 % of the largest": _one_element,
     "one integer or bool wrong": _one_off,
     "another dtype": _other_dtype,
+    SCALED: _scaled,
+    SIGN: _negated,
+    CONSTANT: _constant,
+    "NaN in every element": _all_nan,
+    "no elements": _no_elements,
     STALE: lambda value: value,
 }
 

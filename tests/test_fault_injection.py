@@ -22,6 +22,14 @@ BLUNT = {
     "stale output buffer",
     "wrong class on a softmax",
     "one integer or bool wrong",
+    "every element 10 % too large",
+    "sign of every element",
+    "constant output",
+    "NaN in every element",
+    "no elements",
+    "every element 10 % too large, outputs of 1e-06",
+    "sign of every element, outputs of 1e-06",
+    "constant output, outputs of 1e-06",
 }
 """Faults that every precision's policy has to catch wherever they are."""
 
@@ -73,6 +81,11 @@ def test_what_a_precision_can_show_and_lets_pass_is_a_weight_inside_the_toleranc
         ("fp16", "multi_io", "sign of one weight"),
         ("bf16", "multi_io", "two channels swapped"),
         ("int8", "dynamic_mlp", "bias dropped"),
+        ("bf16", "multi_io", "weight clipped to half its largest"),
+        ("bf16", "multi_io", "weight 10 % too large"),
+        ("int8", "dynamic_mlp", "weight clipped to half its largest"),
+        ("int8", "dynamic_mlp", "weight 10 % too large"),
+        ("int8", "lstm", "weight 10 % too large"),
     }
 
 
