@@ -248,7 +248,9 @@ def _negated(value: Array) -> Array | None:
 
 
 def _constant(value: Array) -> Array | None:
-    return np.full_like(value, value.mean()) if value.dtype.kind == "f" and value.size else None
+    if value.dtype.kind != "f" or not value.size or np.ptp(value) == 0:
+        return None
+    return np.full_like(value, value.mean())
 
 
 def _all_nan(value: Array) -> Array | None:
