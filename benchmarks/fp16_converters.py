@@ -86,12 +86,22 @@ def converters() -> list[str]:
     return [name for name in CONVERTERS if has_common or name != "onnxconverter-common"]
 
 
-def outcome_of(model: Model, converter: str, optimization: str, *, keep: bool) -> str:
-    """Return how one conversion ended: `ok`, `wrong`, or the step that failed."""
+def outcome_of(
+    model: Model, converter: str, optimization: str, *, keep: bool, sizes: Mapping[str, int] | None = None
+) -> str:
+    """Return how one conversion ended: `ok`, `wrong`, or the step that failed.
+
+    Args:
+        model: What is converted.
+        converter: One of `CONVERTERS`.
+        optimization: `all` or `disable`.
+        keep: Whether inputs and outputs stay float32.
+        sizes: Of dimensions that have none.
+    """
     step = "not in float32"
     try:
         given = _session(str(model.path), "disable")
-        inputs = _inputs(model, given)
+        inputs = _inputs(model, given, sizes or {})
         expected = ModelRunner(given, None, inputs).run()
         step = "conversion fails"
         converted = CONVERTERS[converter](onnx.load_model(model.path), keep=keep)
@@ -119,10 +129,10 @@ def _session(source: str | bytes, optimization: str) -> onnxruntime.InferenceSes
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
-def _inputs(model: Model, session: onnxruntime.InferenceSession) -> dict[str, Value]:
+def _inputs(model: Model, session: onnxruntime.InferenceSession, sizes: Mapping[str, int]) -> dict[str, Value]:
     if any(model.path.parent.glob("test_data_set_*")):
         return read_inputs(find_data_sets(model.path.parent)[0], session.get_inputs(), model)
-    return generate_inputs(session.get_inputs(), model=model, dims={}, seed=0)
+    return generate_inputs(session.get_inputs(), model=model, dims={}, assumed=sizes, seed=0)
 
 
 def _arrays(value: Any) -> Iterator[np.ndarray[Any, Any]]:
@@ -146,11 +156,11 @@ def _relative(expected: np.ndarray[Any, Any], got: np.ndarray[Any, Any]) -> floa
     return float(np.max(np.abs(wanted[finite] - found[finite]), initial=0)) / largest
 
 
-def isolated(model: Model, converter: str, optimization: str, io: str) -> str:
+def isolated(model: Model, converter: str, optimization: str, io: str, sizes: Mapping[str, int] | None = None) -> str:
     """Return the outcome of one conversion, made in a process of its own."""
 
     def work(to: Connection) -> None:
-        to.send(outcome_of(model, converter, optimization, keep=io == "keep"))
+        to.send(outcome_of(model, converter, optimization, keep=io == "keep", sizes=sizes))
 
     forking = multiprocessing.get_context("fork")
     here, there = forking.Pipe(duplex=False)

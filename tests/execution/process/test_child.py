@@ -58,6 +58,7 @@ def test_a_child_does_not_collect_what_its_parent_left_as_garbage(
         assert isinstance(child.ask("collect", LONG_S), int)
     finally:
         gc.enable()
+        gc.collect()
 
 
 @pytest.mark.parametrize(

@@ -204,20 +204,29 @@ def fork(work: Callable[[], NoReturn]) -> int:
     """Fork; the child does its work, which never returns, and this process gets the child's id.
 
     Python 3.12's warning that other threads exist is left out: those of ONNX Runtime and numpy do, always; the parent
-    has no session, so none of them holds a lock of ours. Ctrl-C waits until the child is where it cannot take the
-    child back into the parent's own code.
+    has no session, so none of them holds a lock of ours. What the parent left as garbage is never collected in the
+    child: a session in it would be destroyed without its threads, which crashes. Ctrl-C waits until the child is where
+    it cannot take the child back into the parent's own code.
     """
     sys.stdout.flush()
     sys.stderr.flush()
     parent = os.getpid()
     signals = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    collects = gc.isenabled()
+    # also what Python itself runs in the child after the fork could start a collection
+    gc.disable()
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
             pid = os.fork()
         if pid == 0:
+            gc.freeze()
+            if collects:
+                gc.enable()
             _live(work, parent, signals)
     finally:
+        if collects:
+            gc.enable()
         signal.pthread_sigmask(signal.SIG_SETMASK, signals)
     return pid
 
@@ -252,8 +261,6 @@ def die_with_parent() -> None:
 
 
 def _serve_forever(serve: Callable[[Any], Any], request_read: int, answer_write: int) -> NoReturn:
-    # a session of the parent that is garbage must not be collected here, where its threads do not exist: it crashes
-    gc.freeze()
     while True:
         request = _read(request_read)
         if request is None:
