@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from pytest_ortperf.records.environment.machine_catalogue import finding
 from pytest_ortperf.records.environment.machine_checks import Finding, HostReading, Level, MachineState, Reading, Span
 from pytest_ortperf.reports.tables.machine_text import machine_lines, off_text
@@ -61,6 +63,17 @@ def test_each_kind_is_told_once_with_its_worst_value_and_reasons_are_shared() ->
         ("machine: 1 spoiled measurement was thrown away and made again", False),
         ("machine: could be quieter: aslr, see records_20261123-210146.jsonl", False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("why", "advice", "reason"),
+    [(None, None, []), ("Others wait", None, ["  Others wait."]), (None, "end them", ["  Try: end them"])],
+)
+def test_a_finding_without_reason_or_way_out_says_what_it_has(
+    why: str | None, advice: str | None, reason: list[str]
+) -> None:
+    header = make_header(machine=(Finding(check="odd", level="warning", seen="3", why=why, advice=advice),))
+    assert [line.text for line in machine_lines(make_run([], header=header))] == ["machine: odd: 3", *reason]
 
 
 def test_of_many_kinds_the_rest_is_counted() -> None:

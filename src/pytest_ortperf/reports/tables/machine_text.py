@@ -47,10 +47,15 @@ def off_text(state: MachineState | None) -> str | None:
 
 
 def _group(group: Sequence[Finding], of_records: Iterable[Finding]) -> list[MachineLine]:
-    """Return a line for each of several findings that matter for the same reason, then the reason and a way out."""
+    """Return a line for each of several findings that matter for the same reason, then the reason and a way out.
+
+    Records of other tools may say neither.
+    """
     worst_one = group[0]
-    reason = f"  {worst_one.why}. Try: {worst_one.advice}"
-    return [*(_kind(found, of_records) for found in group), MachineLine(reason, worst_one.level == "reject")]
+    lines = [_kind(found, of_records) for found in group]
+    said = [worst_one.why and f"{worst_one.why}.", worst_one.advice and f"Try: {worst_one.advice}"]
+    reason = " ".join(text for text in said if text)
+    return [*lines, MachineLine(f"  {reason}", worst_one.level == "reject")] if reason else lines
 
 
 def _kind(found: Finding, of_records: Iterable[Finding]) -> MachineLine:
