@@ -31,7 +31,7 @@ PACKAGES = (
     "faster-whisper",
     "captcha-whisperer",
 )
-EXPORTERS = ("scikit-learn", "skl2onnx", "lightgbm", "onnxmltools")
+EXPORTERS = ("scikit-learn", "skl2onnx", "lightgbm", "onnxmltools", "packaging")
 EXPORTS = Path(__file__).with_name("real_model_exports.py")
 IMAGE_RANK = 4
 QUICK = ("--ortperf-min-time=0.2", "--ortperf-max-time=1", "--ortperf-env=off", "--ortperf-operators=off")
