@@ -106,9 +106,16 @@ class Gains:
         best_first = sorted(record.latencies, key=lambda latency: BEST_FIRST.index(latency.timing))
         return next((found for latency in best_first if (found := self.of_timing(record, latency, against))), None)
 
-    def reference_of(self, record: Record) -> Record | None:
-        """Return the benchmark of the same case on the reference provider; `None` if it has none, or did not pass."""
-        name = reference_name(record.provider, self._header)
+    def reference_of(self, record: Record, against: str | None = None) -> Record | None:
+        """Return the benchmark of the same case on the reference provider, measured at the same shapes.
+
+        `None` if it has none, or either did not pass.
+
+        Args:
+            record: Of a benchmark.
+            against: The reference, instead of that of `reference_name`.
+        """
+        name = against or reference_name(record.provider, self._header)
         base = self._measured.get(_key(record, name)) if name and counts(record) else None
         return None if base is None or shape_difference(base, record) else base
 
@@ -134,13 +141,12 @@ class Gains:
             latency: One of its modes.
             against: The reference, instead of that of `reference_name`.
         """
-        name = against or reference_name(record.provider, self._header)
-        base = self._measured.get(_key(record, name)) if name else None
-        if name is None or base is None or not counts(record) or shape_difference(base, record):
+        base = self.reference_of(record, against)
+        if base is None:
             return None
         for other in base.latencies:
             if other.label == latency.label:
-                return _gain(summarize(other), summarize(latency), name, other.timing)
+                return _gain(summarize(other), summarize(latency), base.provider, other.timing)
         return None
 
 

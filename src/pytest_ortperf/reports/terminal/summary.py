@@ -94,11 +94,7 @@ def _assumed(rows: Rows, width: int) -> list[Line]:
     name = next((name for name, size in named if size not in "01"), named[0][0])
     head = f"sizes assumed, because nothing gives them (--ortperf-dim={name}=N does):"
     lines = [head, *(f"  {sizes}: {', '.join(names)}" for sizes, names in models.items())]
-    return [
-        (line, YELLOW)
-        for text in lines
-        for line in textwrap.wrap(text, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
-    ]
+    return [(line, YELLOW) for line in _wrapped(lines, width, indent="    ")]
 
 
 def _failures(rows: Rows, width: int) -> list[Line]:
@@ -161,7 +157,7 @@ def _unvalidated(rows: Rows, width: int) -> list[Line]:
     return [
         (line, PLAIN if label == NEVER_VALIDATED else YELLOW)
         for text, label in texts
-        for line in textwrap.wrap(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        for line in _wrapped([text], width, indent="  ")
     ]
 
 
@@ -172,11 +168,7 @@ def _not_comparable(rows: Rows, width: int) -> list[Line]:
         f'--ortperf-dim, or "inputs" in the model list'
         for record, base, difference in Gains(rows.run.header, rows.records).not_comparable()
     ]
-    return [
-        (line, YELLOW)
-        for text in texts
-        for line in textwrap.wrap(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-    ]
+    return [(line, YELLOW) for line in _wrapped(texts, width, indent="  ")]
 
 
 def _machine(run: StoredRun, width: int) -> list[Line]:
@@ -247,10 +239,10 @@ def _joined_kinds(names: Sequence[str]) -> list[str]:
     return [*others, *joined]
 
 
-def _wrapped(texts: Iterable[str], width: int) -> list[str]:
-    return [
-        line for text in texts for line in textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
-    ]
+def _wrapped(texts: Iterable[str], width: int, *, indent: str = "") -> list[str]:
+    """Return texts as lines, further ones of a text indented; no word is broken."""
+    wrapper = textwrap.TextWrapper(width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return [line for text in texts for line in wrapper.wrap(text)]
 
 
 def _count(number: int, word: str) -> str:
