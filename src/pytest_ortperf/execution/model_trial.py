@@ -23,7 +23,7 @@ from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 from pytest_ortperf.execution.model.model_dimensions import dimension_key, free_inputs
 from pytest_ortperf.execution.model.model_facts import describe_model
 from pytest_ortperf.execution.model.model_file import check_model_file, load_graph, unreadable_model
-from pytest_ortperf.execution.process.child import Child, ChildEnd
+from pytest_ortperf.execution.process.child import ChildEnd, answer_of
 from pytest_ortperf.execution.record_builder import Journal, RecordBuilder
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.execution.session.run_errors import running
@@ -156,16 +156,11 @@ def assumed_keys(inputs: Sequence[DeclaredValue], assumed: Mapping[str, int]) ->
 def _in_child(work: Callable[[], T], journal: Journal, deadline_s: float) -> T | ChildEnd:
     """Return what work returns in a child, or how that ended instead; what it prints goes to the journal."""
 
-    def serve(_: object) -> T:
+    def captured() -> T:
         with journal.capture_output():
             return work()
 
-    child = Child(serve)
-    try:
-        answer: T | ChildEnd = child.ask("begin", deadline_s)
-    finally:
-        child.end()
-    return answer
+    return answer_of(captured, deadline_s)
 
 
 def _how(end: ChildEnd, deadline_s: float) -> str:

@@ -23,9 +23,11 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from pytest_ortperf.execution.record_builder import Journal, waited_s
+
+T = TypeVar("T")
 
 
 class Watchdog:
@@ -198,6 +200,16 @@ class Child:
         self._reap()
         code = os.waitstatus_to_exitcode(self._status or 0)
         return ChildEnd(signal=-code if code < 0 else None, exit_code=code if code >= 0 else None)
+
+
+def answer_of(work: Callable[[], T], timeout_s: float) -> T | ChildEnd:
+    """Return what work returns in a child of its own, or how that ended instead; at the deadline it is killed."""
+    child = Child(lambda _: work())
+    try:
+        answer: T | ChildEnd = child.ask("begin", timeout_s)
+    finally:
+        child.end()
+    return answer
 
 
 def fork(work: Callable[[], NoReturn]) -> int:

@@ -26,7 +26,7 @@ from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
 from pytest_ortperf.execution.model.model_dimensions import free_inputs
 from pytest_ortperf.execution.model.model_hash import content_key
 from pytest_ortperf.execution.model.precision import PreparedModel, cache_of
-from pytest_ortperf.execution.process.child import Child, ChildEnd
+from pytest_ortperf.execution.process.child import ChildEnd, answer_of
 from pytest_ortperf.execution.session.creation import SessionHooks, create_session
 
 TRIAL_S = 60.0
@@ -90,11 +90,7 @@ def _found(case: Case, proposal: Proposal, settings: ExecutionSettings, hooks: S
 
     In a child: the trial's memory and crashes are not those of the case.
     """
-    child = Child(lambda _: _first_taken(case, proposal, settings, hooks))
-    try:
-        answer = child.ask("sizes", TRIAL_S)
-    finally:
-        child.end()
+    answer = answer_of(lambda: _first_taken(case, proposal, settings, hooks), TRIAL_S)
     plausible = next(proposal.attempts())
     return plausible if isinstance(answer, ChildEnd) or answer is None else dict(answer)
 
@@ -136,11 +132,7 @@ def livelier(case: Case, settings: ExecutionSettings, hooks: SessionHooks) -> Ca
     }
 
     def find(_: Path) -> Mapping[str, Any]:
-        child = Child(lambda _: _first_lively(case, settings, hooks))
-        try:
-            answer = child.ask("variation", TRIAL_S)
-        finally:
-            child.end()
+        answer = answer_of(lambda: _first_lively(case, settings, hooks), TRIAL_S)
         return {"variation": None if isinstance(answer, ChildEnd) else answer}
 
     found = cache_of(settings).get(key, find).facts["variation"]
