@@ -111,7 +111,7 @@ def test_an_onnx_runtime_that_cannot_be_imported_is_told_with_its_reason() -> No
 
 
 def test_an_onnx_runtime_that_ends_the_process_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probing, "_list_providers", lambda _: os._exit(3))
+    monkeypatch.setattr(probing, "_list_providers", lambda: os._exit(3))
 
     with pytest.raises(SettingsError, match=r"cannot be asked for its providers: exit status 3; see it with python -c"):
         compiled_in()

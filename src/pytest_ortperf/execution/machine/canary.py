@@ -9,7 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 
-from pytest_ortperf.execution.process.child import Child, ChildEnd
+from pytest_ortperf.execution.process.child import ChildEnd, answer_of
 from pytest_ortperf.records.environment.machine_catalogue import finding
 from pytest_ortperf.records.environment.machine_checks import Canary, CanaryPart, Finding, drift_percent
 
@@ -36,15 +36,10 @@ def run_canary(seconds: float = CANARY_S, clock: Callable[[], int] = time.perf_c
 
 def run_canary_in_child(seconds: float = CANARY_S) -> Canary | str:
     """Return the times, measured in a child, so that this process starts no threads; else why there are none."""
-    child = Child(run_canary)
-    try:
-        answer = child.ask(seconds, DEADLINE_S)
-    finally:
-        child.end()
+    answer = answer_of(lambda: run_canary(seconds), DEADLINE_S)
     if isinstance(answer, ChildEnd):
         return "its process did not end in time" if answer.timed_out else "its process died"
-    found: Canary = answer
-    return found
+    return answer
 
 
 def judge_canary(before: Canary | str | None, after: Canary | str | None) -> Finding:

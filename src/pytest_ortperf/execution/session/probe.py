@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_ortperf.cases.providers import CPU, PROVIDERS, find_provider
 from pytest_ortperf.errors import SettingsError
-from pytest_ortperf.execution.process.child import Child, ChildEnd
+from pytest_ortperf.execution.process.child import ChildEnd, answer_of
 
 if TYPE_CHECKING:
     from pytest_ortperf.execution.record_builder import Journal
@@ -68,7 +68,7 @@ def compiled_in() -> list[str]:
     Raises:
         SettingsError: If it cannot be imported.
     """
-    answer = _in_child(_list_providers, "all")
+    answer = answer_of(_list_providers, TIMEOUT_S)
     if isinstance(answer, ChildEnd):
         raise SettingsError(f"ONNX Runtime cannot be asked for its providers: {_how(answer)}; {_SEE}")
     if isinstance(answer, str):
@@ -87,10 +87,9 @@ def probe(questions: Sequence[Question]) -> dict[str, ProbeVerdict]:
 
 
 def _probe(question: Question) -> ProbeVerdict:
-    answer = _in_child(try_provider, question)
+    answer = answer_of(lambda: try_provider(question), TIMEOUT_S)
     if not isinstance(answer, ChildEnd):
-        verdict: ProbeVerdict = answer
-        return verdict
+        return answer
     if answer.timed_out:
         return ProbeVerdict(problem=f"no session within {TIMEOUT_S:g} s", takes_nodes=False)
     return ProbeVerdict(problem=f"making a session ended its process ({_how(answer)})", takes_nodes=False)
@@ -102,15 +101,7 @@ def _how(end: ChildEnd) -> str:
     return f"signal {end.signal}" if end.signal else f"exit status {end.exit_code}"
 
 
-def _in_child(serve: Callable[[Any], Any], request: Any) -> Any:
-    child = Child(serve)
-    try:
-        return child.ask(request, TIMEOUT_S)
-    finally:
-        child.end()
-
-
-def _list_providers(_: str) -> list[str] | str:
+def _list_providers() -> list[str] | str:
     """Return their names, or why nothing can be asked."""
     try:
         import onnxruntime
