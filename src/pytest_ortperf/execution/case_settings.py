@@ -73,6 +73,22 @@ class GivenData:
     """Another model, whose outputs on the CPU are the reference."""
 
 
+_LEAST_BUDGET_S, _MOST_BUDGET_S, _MOST_MIN_S = 1.0, 60.0, 2.0
+_MIN_SHARE = 6
+
+
+def sampling_times_s(precision_target: float) -> tuple[float, float]:
+    """Return the least and most seconds of timed iterations that suit a precision target, a share of the median.
+
+    3 s at the default of 3 %; the time grows with the square of the precision, as the width of an interval shrinks
+    with the root of the number of samples: 27 s at 1 %.
+    """
+    settings = ExecutionSettings()
+    most = settings.max_time_s * (settings.precision_target / precision_target) ** 2
+    most = min(max(most, _LEAST_BUDGET_S), _MOST_BUDGET_S)
+    return min(most / _MIN_SHARE, _MOST_MIN_S), most
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionSettings:
     """Settings of `pytest_ortperf.execution.execute`; the defaults are the product's."""
@@ -98,13 +114,13 @@ class ExecutionSettings:
     warmup: int | None = None
     """Warm-up iterations; `None` runs until two windows of them agree."""
 
-    precision_target: float = 0.01
+    precision_target: float = 0.03
     """Half-width of the median's 95 % interval, as a share of the median, at which sampling ends."""
 
-    min_time_s: float = 2.0
+    min_time_s: float = 0.5
     """Of timed iterations, where `iterations` is not given; less if `max_time_s` is."""
 
-    max_time_s: float = 30.0
+    max_time_s: float = 3.0
     """Likewise; each timing mode has its own."""
 
     keep_samples: bool = True

@@ -15,12 +15,14 @@ from pytest_ortperf.execution.accuracy.output_accuracy import compare
 from pytest_ortperf.execution.case_flow import Execution
 from pytest_ortperf.execution.case_settings import ExecutionSettings, KnownValidation
 from pytest_ortperf.execution.inputs.tensor_values import ModelRunner
+from pytest_ortperf.execution.machine.canary import run_canary_in_child
 from pytest_ortperf.execution.machine.lease import lease
 from pytest_ortperf.execution.machine.resource_meter import resource_meter
 from pytest_ortperf.execution.record_builder import RecordBuilder
 from pytest_ortperf.execution.session.creation import SessionHooks
 from pytest_ortperf.execution.session.placement import has_assignment_info, read_placement, record_placement
 from pytest_ortperf.execution.session.probe import tiny_model
+from pytest_ortperf.records.environment.machine_checks import Canary
 
 
 def execute(
@@ -52,12 +54,19 @@ def execute(
             if case.mode == "validate":
                 execution.validate()
             else:
+                facts.canary = canary_before(settings)
                 with resource_meter(case, settings, facts) as execution.meter:
                     execution.benchmark(validate_first=validate_first)
                 # outside: the memory of this session is not that of the case
                 execution.profile()
         finally:
             execution.keep_files()
+
+
+def canary_before(settings: ExecutionSettings) -> Canary | None:
+    """Return the canary of one benchmark, while its lease is held and before it has a session or threads."""
+    found = None if settings.environment == "off" else run_canary_in_child()
+    return found if isinstance(found, Canary) else None
 
 
 def kind_of(case: Case) -> type[Execution]:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from pytest_ortperf.records.environment.machine_checks import MachineState
+from pytest_ortperf.records.environment.machine_checks import Canary, MachineState
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.operators import OperatorProfile
 from pytest_ortperf.records.pictures import ErrorPicture
@@ -190,6 +190,7 @@ class RecordBuilder:
     error_pictures: tuple[ErrorPicture, ...] = ()
     limits: tuple[LimitFact, ...] = ()
     machine: MachineState | None = None
+    canary: Canary | None = None
     kept: Mapping[str, str] = field(default_factory=dict)
     validation: str | None = None
     reason: str | None = None

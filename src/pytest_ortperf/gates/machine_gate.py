@@ -42,9 +42,8 @@ class MachineGate:
         # ours were read before
         execution = dataclasses.replace(settings.execution, unfit=tuple(unfit))
         self._run.settings = dataclasses.replace(settings, execution=execution)
-        if self._gate == "strict":
-            self._canary = _run_canary()
-            self._notes.canary_before = _known(self._canary)
+        self._canary = self._run_canary()
+        self._notes.canary_before = _known(self._canary)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
@@ -52,20 +51,20 @@ class MachineGate:
             return
         from pytest_ortperf.execution.machine.canary import judge_canary
 
-        after = _run_canary()
+        after = self._run_canary()
         self._notes.canary_after = _known(after)
-        self._notes.run_findings = (judge_canary(self._canary, after),)
+        if self._gate == "strict":
+            self._notes.run_findings = (judge_canary(self._canary, after),)
+
+    def _run_canary(self) -> Canary | str:
+        from pytest_ortperf.execution.machine.canary import CANARY_S, LONG_CANARY_S, run_canary_in_child
+
+        return run_canary_in_child(LONG_CANARY_S if self._gate == "strict" else CANARY_S)
 
     def _tell(self, text: str) -> None:
         writer = self._run.config.get_terminal_writer()
         writer.line(f"ortperf: {text}")
         writer.flush()
-
-
-def _run_canary() -> Canary | str:
-    from pytest_ortperf.execution.machine.canary import run_canary_in_child
-
-    return run_canary_in_child()
 
 
 def _known(canary: Canary | str) -> Canary | None:

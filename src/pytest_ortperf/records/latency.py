@@ -35,6 +35,9 @@ class Summary:
     standard_deviation_ns: float | None = None
     """Of the sample (n - 1); `None` for one sample."""
 
+    p10_ns: float | None = None
+    """Not in records of older versions."""
+
     p90_ns: float | None = None
     p95_ns: float | None = None
     p99_ns: float | None = None

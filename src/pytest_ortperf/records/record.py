@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pytest_ortperf.records.environment.machine_checks import MachineState
+from pytest_ortperf.records.environment.machine_checks import Canary, MachineState
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.operators import OperatorProfile
 from pytest_ortperf.records.pictures import ErrorPicture
@@ -498,6 +498,9 @@ class Record:
 
     machine: MachineState | None = None
     """Of a benchmark: the machine while it was measured; `None` if nobody looked."""
+
+    canary: Canary | None = None
+    """Of a benchmark: fixed work on the host just before it; `None` with `--ortperf-env=off`."""
 
     log: tuple[str, ...] = ()
     """Last lines that ONNX Runtime and the rest of the process printed, without colours."""

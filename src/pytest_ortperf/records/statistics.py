@@ -84,6 +84,7 @@ def compute(samples_ns: Sequence[int], *, block_iterations: int | None = None, b
         p50_high_ns=high,
         blocks=blocks,
         standard_deviation_ns=_standard_deviation(ordered, mean_ns),
+        p10_ns=percentile(ordered, 10),
         p90_ns=supported_percentile(ordered, 90),
         p95_ns=supported_percentile(ordered, 95),
         p99_ns=supported_percentile(ordered, 99),

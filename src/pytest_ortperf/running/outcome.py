@@ -192,6 +192,7 @@ def _measured(facts: RecordBuilder | None) -> dict[str, Any]:
         "error_pictures": facts.error_pictures,
         "limits": facts.limits,
         "machine": facts.machine,
+        "canary": facts.canary,
         "kept": dict(facts.kept),
         "log": tuple(clean(facts.journal.log_tail())),
     }

@@ -118,7 +118,7 @@ def number(
 
     def read(text: str, flag: str, _config: pytest.Config) -> float:
         try:
-            value = int(text) if whole else float(text)
+            value = int(text) if whole else float(text.removesuffix("%") if metavar == "PERCENT" else text)
         except ValueError:
             value = math.nan
         if value == math.inf or not least <= value <= most:
@@ -290,13 +290,14 @@ OPTIONS: tuple[Option, ...] = (
     Option("warmup", count(least=0), "measuring", scope="measurement", default="until two windows of them agree",
            help="warm-up iterations"),
     Option("precision-target", number("PERCENT", least=0.01, in_unit=lambda percent: percent / 100), "measuring",
-           scope="measurement", default="1",
+           scope="measurement", default="3",
            help="iterations are timed until the 95 % confidence interval of the median is that narrow: half its "
-                "width, in percent of the median"),
-    Option("min-time", number("SECONDS", least=0), "measuring", scope="measurement", default="2", field="min_time_s",
+                "width, in percent of the median. '1%' is the thorough run: up to 27 s a case instead of 3"),
+    Option("min-time", number("SECONDS", least=0), "measuring", scope="measurement", field="min_time_s",
+           default="0.5; 2 with --ortperf-precision-target=1%",
            help="time to spend on timed iterations at least, per timing mode"),
-    Option("max-time", number("SECONDS", least=0.001), "measuring", scope="measurement", default="30",
-           field="max_time_s",
+    Option("max-time", number("SECONDS", least=0.001), "measuring", scope="measurement", field="max_time_s",
+           default="3; 27 with --ortperf-precision-target=1%",
            help="time after which they end even if the interval is wider; the result is then labelled unstable"),
     Option("samples", switch("keep", "drop"), "measuring", scope="run", default="keep", field="keep_samples",
            help="the time of each iteration in the results file: 'keep' all, or 'drop' them and keep their "

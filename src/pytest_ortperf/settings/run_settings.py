@@ -19,7 +19,7 @@ from pytest_ortperf.cases.provider_options import check_option, installed_onnxru
 from pytest_ortperf.cases.providers import PROVIDERS, Provider, Target, find_provider, find_targets
 from pytest_ortperf.cases.rules import Tolerance
 from pytest_ortperf.errors import SettingsError
-from pytest_ortperf.execution.case_settings import ExecutionSettings, tool_of_builtins
+from pytest_ortperf.execution.case_settings import ExecutionSettings, sampling_times_s, tool_of_builtins
 from pytest_ortperf.settings import options
 from pytest_ortperf.settings.option_table import absolute, normal, pairs
 
@@ -184,6 +184,10 @@ def results_folder(config: pytest.Config) -> Path:
 
 def _execution_settings(config: pytest.Config) -> ExecutionSettings:
     tool: Mapping[str, Any] | None = options.handed_on(config, TRTEXEC_TOOL, None)
+    fields = options.read_fields(config, ExecutionSettings)
+    if "precision_target" in fields:
+        least, most = sampling_times_s(fields["precision_target"])
+        fields = {"min_time_s": least, "max_time_s": most, **fields}
     return ExecutionSettings(
         tolerance=Tolerance(**options.read_fields(config, Tolerance)),
         ep_options=ep_options(config),
@@ -193,7 +197,7 @@ def _execution_settings(config: pytest.Config) -> ExecutionSettings:
         keep_folder=options.handed_on(config, "keep_folder", None),
         trt_cache_folder=run_cache_folder(config),
         trtexec_tool=None if tool is None else tool_of_builtins(tool),
-        **options.read_fields(config, ExecutionSettings),
+        **fields,
     )
 
 

@@ -1,4 +1,4 @@
-"""The canary: a fixed piece of work on the host, before and after a run's benchmarks.
+"""The canary: fixed work on the host, independent of ONNX Runtime, before each benchmark and at both ends of a run.
 
 Its times mean nothing by themselves. If they change, the machine did.
 """
@@ -13,9 +13,15 @@ from pytest_ortperf.execution.process.child import ChildEnd, answer_of
 from pytest_ortperf.records.environment.machine_catalogue import finding
 from pytest_ortperf.records.environment.machine_checks import Canary, CanaryPart, Finding, drift_percent
 
-CANARY_S = 1.0
-"""Of one canary; a run has two. A tenth of it is of no use: on a shared machine of two cores its medians differed by
-up to 35 % from one second to the next."""
+CANARY_S = 0.075
+"""Of one canary, a third for each part: about 4 % of a benchmark that takes 2 s.
+
+Recorded on two cores (`docs/benchmarks/canary.md`): from 20 ms a part on, taking the canary's change out of a model's
+adds no noise to it; at 10 ms it adds a third.
+"""
+
+LONG_CANARY_S = 1.0
+"""Of each of the two canaries whose difference `--ortperf-env=strict` judges."""
 
 DRIFT_PERCENT = 5.0
 DEADLINE_S = 30.0
@@ -35,7 +41,7 @@ def run_canary(seconds: float = CANARY_S, clock: Callable[[], int] = time.perf_c
 
 
 def run_canary_in_child(seconds: float = CANARY_S) -> Canary | str:
-    """Return the times, measured in a child, so that this process starts no threads; else why there are none."""
+    """Return the times, measured in a child, so that this process keeps its memory and threads; else why not."""
     answer = answer_of(lambda: run_canary(seconds), DEADLINE_S)
     if isinstance(answer, ChildEnd):
         return "its process did not end in time" if answer.timed_out else "its process died"
@@ -56,16 +62,27 @@ def judge_canary(before: Canary | str | None, after: Canary | str | None) -> Fin
 def _pieces() -> Mapping[str, Callable[[], object]]:
     import numpy as np
 
-    angles = np.linspace(0, 1, 4096)
     # so small that BLAS uses one thread: with more, a neighbour's turn makes it thirty times slower or not at all
     matrix = np.ones((64, 64), np.float32)
-    source = np.ones(16 << 20, np.float32)
+    source = np.ones(MEMORY_FLOATS, np.float32)
     target = np.empty_like(source)
     return {
-        "compute": lambda: [np.sin(angles) for _ in range(20)],
+        "compute": lambda: [matrix @ matrix for _ in range(40)],
         "memory": lambda: np.copyto(target, source),
-        "gemm": lambda: [matrix @ matrix for _ in range(100)],
+        "interpreter": _interpret,
     }
+
+
+MEMORY_FLOATS = 8 << 20
+"""Twice 32 MiB are copied: more than most caches hold."""
+
+
+def _interpret() -> dict[int, int]:
+    """Look up, add and store small integers 4,000 times."""
+    counts: dict[int, int] = {}
+    for number in range(4000):
+        counts[number & 63] = counts.get(number & 63, 0) + number
+    return counts
 
 
 def _timed(work: Callable[[], object], budget_ns: int, clock: Callable[[], int]) -> CanaryPart:

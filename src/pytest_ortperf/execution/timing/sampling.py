@@ -111,6 +111,11 @@ class StopRule:
             return "max time"
         return None
 
+    @property
+    def is_precise(self) -> bool:
+        """Whether the interval is as narrow as asked for now, whatever ended sampling."""
+        return self.half_width is not None and self.half_width <= self._goal.half_width
+
     def blocks_left(self) -> float | None:
         """Return how many more blocks it takes, as the interval narrows with the root of their number."""
         if self.half_width is None:
@@ -302,6 +307,6 @@ class _Session:
             samples_ns=samples,
             block_iterations=rule.length if fits else fitting_length(samples, rule.length),
             stop_reason=reason,
-            status=FIXED if is_fixed else STABLE if reason == "target" else UNSTABLE,
+            status=FIXED if is_fixed else STABLE if rule.is_precise else UNSTABLE,
             precision_target=None if is_fixed else self._goal.half_width,
         )

@@ -134,7 +134,7 @@ class CanaryPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canary:
-    """A fixed piece of work on the host, by kind: `compute`, `memory`, `gemm`."""
+    """Fixed work on the host, by kind: `compute`, `memory`, `interpreter`; older runs had `gemm`."""
 
     parts: Mapping[str, CanaryPart]
 

@@ -25,6 +25,9 @@ class Observation:
     mean_ns: float
     median_ns: float | None = None
     min_ns: float | None = None
+    range_ns: tuple[float, float] | None = None
+    """10th and 90th percentile of the iterations; fastest and slowest where a file has neither."""
+
     log_error: float | None = None
     """Standard error of the logarithm of the median, from blocks: what one process knows of its own noise."""
 
@@ -62,6 +65,8 @@ class RunSide:
     labels: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, object] = field(default_factory=dict)
     end: RunEnd | None = None
+    canary_ns: Mapping[str, float] = field(default_factory=dict)
+    """Part of the canary -> median over the canaries of the run; empty if it has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +104,18 @@ def run_side(run: StoredRun) -> RunSide:
         labels=header.labels,
         options=header.options,
         end=run.end,
+        canary_ns=canary_ns(run.records, run.end),
     )
+
+
+def canary_ns(records: Iterable[Record], end: RunEnd | None) -> dict[str, float]:
+    """Return the time of each part of the canary, as the median over all canaries of a run."""
+    found = [record.canary for record in records] + ([end.canary_before, end.canary_after] if end else [])
+    times: dict[str, list[int]] = {}
+    for canary in found:
+        for name, part in canary.parts.items() if canary else ():
+            times.setdefault(name, []).append(part.fast_ns)
+    return {name: statistics.median(each) for name, each in times.items()}
 
 
 def cases_of(records: Iterable[Record]) -> dict[str, CaseResult]:
@@ -140,6 +156,10 @@ def _observation(record: Record, latency: Latency) -> Observation:
         mean_ns=summary.mean_ns,
         median_ns=summary.p50_ns,
         min_ns=summary.min_ns,
+        range_ns=(
+            summary.min_ns if summary.p10_ns is None else summary.p10_ns,
+            summary.max_ns if summary.p90_ns is None else summary.p90_ns,
+        ),
         log_error=None if half is None else half / _OF_95_PERCENT,
         sm_clock_mhz=clocks.mean_sm_mhz if clocks and of_this else None,
         doubts=tuple(_doubts(record, latency)),
