@@ -21,12 +21,12 @@ machine_state.wait_for_quiet = lambda tell: tell("waited for quiet")
 machine_state.survey_machine = lambda settings, providers: (finding("load", LEVEL, "9 on 8 cores"),)
 
 
-def sing():
+def run(seconds=0):
     ns = next(times)
     return Canary(parts={"compute": CanaryPart(fast_ns=ns, median_ns=ns, repeats=5)})
 
 
-canary.run_canary_in_child = sing
+canary.run_canary_in_child = run
 """
 
 
@@ -53,7 +53,9 @@ def test_a_benchmark_is_watched_by_default(project: Project) -> None:
     assert row["machine"] == machine.level
     assert run.header.environment.fingerprint is not None
     assert run.end is not None
-    assert (run.end.machine, run.end.canary_before) == ((), None)
+    assert run.end.machine == ()
+    canaries = [run.end.canary_before, run.records[0].canary, run.end.canary_after]
+    assert [list(canary.parts) for canary in canaries if canary] == 3 * [["compute", "memory", "interpreter"]]
 
 
 @pytest.mark.parametrize(("mode", "args"), [("benchmark", ["--ortperf-env=off"]), ("validate", [])])
@@ -62,7 +64,7 @@ def test_nothing_is_read_where_it_is_off_or_nothing_is_timed(project: Project, m
     result = project.run(*QUICK, *args, mode=mode)
     run = run_of(project)
     assert set(result.outcomes.values()) == {"passed"}
-    assert (run.header.machine, run.records[0].machine) == ((), None)
+    assert (run.header.machine, run.records[0].machine, run.records[0].canary) == ((), None, None)
     assert "machine:" not in result.out
 
 

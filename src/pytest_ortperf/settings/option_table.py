@@ -294,11 +294,12 @@ OPTIONS: tuple[Option, ...] = (
            help="iterations are timed until the 95 % confidence interval of the median is that narrow: half its "
                 "width, in percent of the median. '1%' is the thorough run: up to 27 s a case instead of 3"),
     Option("min-time", number("SECONDS", least=0), "measuring", scope="measurement", field="min_time_s",
-           default="0.5; 2 with --ortperf-precision-target=1%",
-           help="time to spend on timed iterations at least, per timing mode"),
+           default="0.5",
+           help="time to spend on timed iterations at least, per timing mode; 2 with --ortperf-precision-target=1%"),
     Option("max-time", number("SECONDS", least=0.001), "measuring", scope="measurement", field="max_time_s",
-           default="3; 27 with --ortperf-precision-target=1%",
-           help="time after which they end even if the interval is wider; the result is then labelled unstable"),
+           default="3",
+           help="time after which they end even if the interval is wider; the result is then labelled unstable. "
+                "27 with --ortperf-precision-target=1%, and likewise for others"),
     Option("samples", switch("keep", "drop"), "measuring", scope="run", default="keep", field="keep_samples",
            help="the time of each iteration in the results file: 'keep' all, or 'drop' them and keep their "
                 "statistics"),

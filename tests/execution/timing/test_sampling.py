@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from fake_time import MS, FakeTime
@@ -12,6 +13,8 @@ from pytest_ortperf.execution.timing.sampling import Progress, block_runs, sampl
 from pytest_ortperf.execution.timing.warm_up import WarmUp
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.statistics import compute
+
+THOROUGH = ExecutionSettings(precision_target=0.01, min_time_s=2.0, max_time_s=30.0)
 
 
 class Told:
@@ -51,14 +54,14 @@ def test_a_number_of_iterations_is_kept_however_long_they_take(run_ns: float | N
 
 def test_quiet_runs_are_enough_after_the_least_time() -> None:
     time = quiet()
-    sampled = sample(time.call, ExecutionSettings(), Told(), 5 * MS, time.clock)
+    sampled = sample(time.call, THOROUGH, Told(), 5 * MS, time.clock)
     assert (sampled.stop_reason, sampled.status, sampled.block_iterations) == ("target", "stable", 10)
     assert sum(sampled.samples_ns) / 1e9 == pytest.approx(2, abs=0.06)
     assert sampled.precision_target == 0.01
 
 
 def test_noisier_runs_take_longer_for_the_same_precision() -> None:
-    settings = ExecutionSettings(min_time_s=0.1)
+    settings = replace(THOROUGH, min_time_s=0.1)
     counts = [
         len(sample(time.call, settings, Told(), 5 * MS, time.clock).samples_ns) for time in (quiet(), noisy(5, 0.15))
     ]
@@ -68,7 +71,7 @@ def test_noisier_runs_take_longer_for_the_same_precision() -> None:
 
 def test_what_would_take_far_too_long_ends_after_a_third_of_the_time_and_says_so() -> None:
     time = noisy(5, 0.4, count=10_000)
-    settings = ExecutionSettings(precision_target=0.001)
+    settings = replace(THOROUGH, precision_target=0.001)
     sampled = sample(time.call, settings, Told(), 5 * MS, time.clock)
     assert (sampled.stop_reason, sampled.status) == ("out of reach", "unstable")
     assert sum(sampled.samples_ns) / 1e9 == pytest.approx(10, abs=0.5)
@@ -76,7 +79,7 @@ def test_what_would_take_far_too_long_ends_after_a_third_of_the_time_and_says_so
 
 def test_what_is_not_precise_in_time_ends_and_says_so() -> None:
     time = noisy(5, 0.2)
-    settings = ExecutionSettings(min_time_s=3, max_time_s=3)
+    settings = replace(THOROUGH, min_time_s=3, max_time_s=3)
     sampled = sample(time.call, settings, Told(), 5 * MS, time.clock)
     assert (sampled.stop_reason, sampled.status) == ("max time", "unstable")
     assert sum(sampled.samples_ns) / 1e9 == pytest.approx(3, abs=0.06)
@@ -84,7 +87,7 @@ def test_what_is_not_precise_in_time_ends_and_says_so() -> None:
 
 def test_what_no_longer_becomes_more_precise_ends_and_says_so() -> None:
     time = FakeTime(*(5 + (number // 10) % 2 for number in range(5000)))
-    sampled = sample(time.call, ExecutionSettings(), Told(), 5 * MS, time.clock)
+    sampled = sample(time.call, THOROUGH, Told(), 5 * MS, time.clock)
     assert (sampled.stop_reason, sampled.status) == ("no gain", "unstable")
     assert sum(sampled.samples_ns) / 1e9 < 3
 
@@ -92,25 +95,25 @@ def test_what_no_longer_becomes_more_precise_ends_and_says_so() -> None:
 def test_blocks_grow_while_their_medians_correlate() -> None:
     slow_waves = [5 + ((number // 60) % 2) for number in range(3000)]
     time = FakeTime(*slow_waves)
-    sampled = sample(time.call, ExecutionSettings(max_time_s=8), Told(), 5 * MS, time.clock)
+    sampled = sample(time.call, replace(THOROUGH, max_time_s=8), Told(), 5 * MS, time.clock)
     assert sampled.block_iterations >= 40
 
 
 def test_slow_runs_are_blocks_of_their_own() -> None:
     time = FakeTime(3_000)
-    sampled = sample(time.call, ExecutionSettings(), Told(), 3_000 * MS, time.clock)
+    sampled = sample(time.call, THOROUGH, Told(), 3_000 * MS, time.clock)
     assert (len(sampled.samples_ns), sampled.block_iterations, sampled.stop_reason) == (8, 1, "target")
 
 
 def test_slow_runs_are_seven_at_least() -> None:
     time = FakeTime(8_000)
-    sampled = sample(time.call, ExecutionSettings(), Told(), 8_000 * MS, time.clock)
+    sampled = sample(time.call, THOROUGH, Told(), 8_000 * MS, time.clock)
     assert (len(sampled.samples_ns), sampled.block_iterations, sampled.stop_reason) == (7, 1, "max time")
 
 
 def test_little_time_is_seven_runs() -> None:
     time = noisy(700, 0.1)
-    sampled = sample(time.call, ExecutionSettings(max_time_s=0.1), Told(), 700 * MS, time.clock)
+    sampled = sample(time.call, replace(THOROUGH, max_time_s=0.1), Told(), 700 * MS, time.clock)
     assert (len(sampled.samples_ns), sampled.block_iterations, sampled.stop_reason) == (9, 1, "max time")
 
 
@@ -124,7 +127,7 @@ def test_blocks_fit_the_time_of_a_run(run_ms: float, runs: int) -> None:
 
 def test_samples_are_noted_along_the_way_each_once() -> None:
     time, told = FakeTime(100), Told()
-    sampled = sample(time.call, ExecutionSettings(iterations=17), told, 100 * MS, time.clock)
+    sampled = sample(time.call, replace(THOROUGH, iterations=17), told, 100 * MS, time.clock)
     assert [len(chunk) for chunk in told.chunks] == [8, 8, 1]
     assert [each for chunk in told.chunks for each in chunk] == list(sampled.samples_ns)
 
@@ -137,7 +140,7 @@ def test_a_single_sample_is_noted() -> None:
 
 def test_progress_says_how_far_it_is_and_how_long_it_takes() -> None:
     time, told = quiet(), Told()
-    sample(time.call, ExecutionSettings(), told, 5 * MS, time.clock)
+    sample(time.call, THOROUGH, told, 5 * MS, time.clock)
     first, last = told.progress[0], told.progress[-1]
     assert (first.iterations, first.target, first.half_width) == (60, 0.01, 0.0)
     assert first.seconds_left == pytest.approx(1.7, abs=0.01)
@@ -151,7 +154,7 @@ def test_progress_says_how_far_it_is_and_how_long_it_takes() -> None:
 
 def test_progress_of_a_number_of_iterations_has_no_target() -> None:
     time, told = FakeTime(100), Told()
-    sample(time.call, ExecutionSettings(iterations=9), told, 100 * MS, time.clock)
+    sample(time.call, replace(THOROUGH, iterations=9), told, 100 * MS, time.clock)
     assert told.progress[0] == Progress(iterations=8, half_width=None, target=None, seconds_left=0.1)
 
 
@@ -162,7 +165,7 @@ def test_what_noting_takes_is_in_no_sample() -> None:
         del new, progress
         time.now += 1_000 * MS
 
-    sampled = sample(time.call, ExecutionSettings(iterations=5), slow_note, 300 * MS, time.clock)
+    sampled = sample(time.call, replace(THOROUGH, iterations=5), slow_note, 300 * MS, time.clock)
     assert set(sampled.samples_ns) == {300 * MS}
 
 
@@ -173,7 +176,7 @@ def test_collecting_garbage_before_takes_nothing_of_the_time(monkeypatch: pytest
         time.now += 1_000 * MS
 
     monkeypatch.setattr(gc, "collect", slow_collect)
-    sampled = sample(time.call, ExecutionSettings(min_time_s=1), Told(), 5 * MS, time.clock)
+    sampled = sample(time.call, replace(THOROUGH, min_time_s=1), Told(), 5 * MS, time.clock)
     assert sum(sampled.samples_ns) / 1e9 == pytest.approx(1, abs=0.06)
 
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from fake_time import MS, FakeTime
 
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.timing.warm_up import WarmUp, agree, warm_up, window_runs
+
+THOROUGH = ExecutionSettings(precision_target=0.01, min_time_s=2.0, max_time_s=30.0)
 
 
 def noise(mean_ms: float, count: int, share: float = 0.01) -> list[float]:
@@ -25,54 +28,54 @@ def test_warm_up_is_as_long_as_asked_for(wanted: int) -> None:
 
 def test_runs_that_always_take_the_same_end_after_two_windows() -> None:
     time = FakeTime(20)
-    assert warm_up(time.call, ExecutionSettings(), clock=time.clock) == WarmUp(
+    assert warm_up(time.call, THOROUGH, clock=time.clock) == WarmUp(
         iterations=25 + 40, ns=65 * 20 * MS, steady=True, run_ns=20 * MS
     )
 
 
 def test_quick_runs_have_windows_of_a_quarter_of_a_second() -> None:
     time = FakeTime(1)
-    warm = warm_up(time.call, ExecutionSettings(), clock=time.clock)
+    warm = warm_up(time.call, THOROUGH, clock=time.clock)
     assert warm.steady
     assert warm.ns / 1e9 == pytest.approx(1.0, abs=0.06)
 
 
 def test_warm_up_lasts_until_runs_no_longer_become_faster() -> None:
     time = FakeTime(*(40 - min(number, 100) * 0.3 for number in range(120)))
-    warm = warm_up(time.call, ExecutionSettings(), clock=time.clock)
+    warm = warm_up(time.call, THOROUGH, clock=time.clock)
     assert warm.steady
     assert 120 < warm.iterations < 145
 
 
 def test_what_never_agrees_ends_after_three_hundred_runs_and_says_so() -> None:
     time = FakeTime(*(15 * 1.01**number for number in range(400)))
-    warm = warm_up(time.call, ExecutionSettings(max_time_s=1e6), clock=time.clock)
+    warm = warm_up(time.call, replace(THOROUGH, max_time_s=1e6), clock=time.clock)
     assert warm.steady is False
     assert 10 < warm.ns / 1e9 < 10.2
 
 
 def test_what_never_agrees_ends_after_three_hundred_runs() -> None:
     time = FakeTime(*(15 + 15 * (number % 97) for number in range(20)), *(20 + number % 41 for number in range(800)))
-    warm = warm_up(time.call, ExecutionSettings(), lambda: False, time.clock)
+    warm = warm_up(time.call, THOROUGH, lambda: False, time.clock)
     assert warm.steady is False
     assert warm.ns / 1e9 > 9 or warm.iterations >= 300
 
 
 def test_what_else_must_hold_is_asked_until_it_does() -> None:
     time, answers = FakeTime(20), iter([False, False, True])
-    warm = warm_up(time.call, ExecutionSettings(), lambda: next(answers), time.clock)
+    warm = warm_up(time.call, THOROUGH, lambda: next(answers), time.clock)
     assert (warm.iterations, warm.steady) == (65 + 2, True)
 
 
 def test_slow_runs_have_shorter_windows() -> None:
     time = FakeTime(*noise(1_000, 40))
-    warm = warm_up(time.call, ExecutionSettings(), clock=time.clock)
+    warm = warm_up(time.call, THOROUGH, clock=time.clock)
     assert (warm.iterations, warm.steady) == (3 + 8, True)
 
 
 def test_of_runs_too_slow_for_windows_nothing_is_said() -> None:
     time = FakeTime(4_000)
-    warm = warm_up(time.call, ExecutionSettings(), clock=time.clock)
+    warm = warm_up(time.call, THOROUGH, clock=time.clock)
     assert (warm.iterations, warm.steady) == (3, None)
 
 

@@ -82,6 +82,11 @@ class Side:
         """Each case as the last run that has it knows it."""
         return {key: case for run in self.runs for key, case in run.cases.items()}
 
+    @property
+    def keyed_runs(self) -> list[tuple[str, RunSide]]:
+        """Each run with a key that no other one has, oldest first."""
+        return [(f"{number} {run.name}", run) for number, run in enumerate(self.runs)]
+
     def all_of(self, key: str) -> list[Record]:
         """Return the records of one case, oldest run first."""
         return [run.cases[key].record for run in self.runs if key in run.cases]

@@ -14,7 +14,7 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_ortperf.records.environment.run_header import Environment, RunEnd
+from pytest_ortperf.records.environment.run_header import Environment
 from pytest_ortperf.records.intervals import median_interval
 from pytest_ortperf.reports.comparison.compared_side import RunSide, Side
 
@@ -103,6 +103,31 @@ class Logs:
         return statistics.fmean(self.current.values()) - statistics.fmean(self.base.values())
 
 
+FLEET, CANARY = "fleet", "canary"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Normaliser:
+    """What the speed of the machine changed by from run to run, to be taken out of each case."""
+
+    by: str
+    """`fleet` or `canary`."""
+
+    log_shift: float
+    """From base to current."""
+
+    spread: float
+    """Standard deviation of the log ratio of two single runs once it is taken out."""
+
+    count: int
+    """Pairs behind the spread."""
+
+    base_effects: Mapping[str, float]
+    """Run -> logarithm of its slowness."""
+
+    current_effects: Mapping[str, float]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
     """The pairs of one provider and timing mode."""
@@ -123,9 +148,18 @@ class Fleet:
     current_effects: Mapping[str, float]
 
     @property
-    def normalises(self) -> bool:
-        """Whether it is large enough to take its shift out of its pairs."""
-        return self.pairs >= MIN_FLEET
+    def normaliser(self) -> Normaliser | None:
+        """What to take out of each of its pairs; `None` if they are too few to tell."""
+        if self.pairs < MIN_FLEET:
+            return None
+        return Normaliser(
+            by=FLEET,
+            log_shift=self.log_shift,
+            spread=self.spread,
+            count=self.pairs,
+            base_effects=self.base_effects,
+            current_effects=self.current_effects,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +237,7 @@ def shift_line(name: tuple[str, str], fleet: Fleet, delta: float, control: tuple
 
 def _judged(fleet: Fleet, delta: float, control: tuple[bool | None, str]) -> tuple[str, str]:
     limit = math.log1p(delta)
-    if fleet.log_interval is None or not fleet.normalises:
+    if fleet.log_interval is None or fleet.normaliser is None:
         return "UNSURE", f"{MIN_FLEET} pairs are needed to tell it from its cases"
     low, high = fleet.log_interval
     if -limit <= low and high <= limit:
@@ -216,28 +250,69 @@ def _judged(fleet: Fleet, delta: float, control: tuple[bool | None, str]) -> tup
     return "UNSURE", f"all cases moved together: the machine, or the software as a whole ({said})"
 
 
-def canary_control(base: Side, current: Side) -> tuple[bool | None, str]:
-    """Return whether the canary shows the same machine speed on both sides, and the words for it.
+CANARY_PAIRS = 200
+"""Pairs of recorded runs behind the spread of a case beside the canary."""
 
-    `None` where a run has no canary: only `--ortperf-env=strict` sings it.
-    """
-    sides = [_canaries(side.runs) for side in (base, current)]
-    if not all(sides):
-        return None, "no canary was timed in both; runs with --ortperf-env=strict have one"
-    changes = {
-        name: statistics.median(each[name] for each in sides[1]) / statistics.median(each[name] for each in sides[0])
-        for name in sides[0][0]
-        if all(name in each for side in sides for each in side)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryShift:
+    """What the canaries of both sides say of the machine's speed."""
+
+    ratios: Mapping[str, float]
+    """Part -> current over base, of the medians over runs."""
+
+    base_effects: Mapping[str, float]
+    """Run -> logarithm of its slowness: the median over the parts."""
+
+    current_effects: Mapping[str, float]
+
+    @property
+    def log_shift(self) -> float:
+        """From base to current; positive is slower."""
+        return statistics.fmean(self.current_effects.values()) - statistics.fmean(self.base_effects.values())
+
+    @property
+    def text(self) -> str:
+        """Return the change of each part."""
+        changes = (f"{name} {100 * (ratio - 1):+.1f} %" for name, ratio in self.ratios.items())
+        return f"canary {', '.join(changes)}"
+
+    def normaliser(self, spread: float) -> Normaliser:
+        """Return what to take out of a case that moves by `spread` beside the canary."""
+        return Normaliser(
+            by=CANARY,
+            log_shift=self.log_shift,
+            spread=spread,
+            count=CANARY_PAIRS,
+            base_effects=self.base_effects,
+            current_effects=self.current_effects,
+        )
+
+
+def canary_shift(base: Side, current: Side) -> CanaryShift | None:
+    """Return what the canaries say; `None` if a run has none, or they have no part in common."""
+    runs = [*base.runs, *current.runs]
+    parts = [name for name in runs[0].canary_ns if all(name in run.canary_ns for run in runs)]
+    if not parts:
+        return None
+    middles = {name: statistics.fmean(math.log(run.canary_ns[name]) for run in runs) for name in parts}
+    ratios = {
+        name: statistics.median(run.canary_ns[name] for run in current.runs)
+        / statistics.median(run.canary_ns[name] for run in base.runs)
+        for name in parts
     }
-    text = ", ".join(f"{name} {100 * (change - 1):+.1f} %" for name, change in changes.items())
-    return all(abs(change - 1) <= _QUIET_CANARY for change in changes.values()), f"canary {text}"
+
+    def effects(side: Side) -> dict[str, float]:
+        return {
+            key: statistics.median(math.log(run.canary_ns[name]) - middles[name] for name in parts)
+            for key, run in side.keyed_runs
+        }
+
+    return CanaryShift(ratios=ratios, base_effects=effects(base), current_effects=effects(current))
 
 
-def _canaries(runs: Iterable[RunSide]) -> list[dict[str, int]]:
-    found = [_canary(run.end) for run in runs]
-    return [each for each in found if each] if all(found) else []
-
-
-def _canary(end: RunEnd | None) -> dict[str, int]:
-    canary = (end.canary_after or end.canary_before) if end else None
-    return {name: part.fast_ns for name, part in canary.parts.items()} if canary else {}
+def canary_control(found: CanaryShift | None) -> tuple[bool | None, str]:
+    """Return whether the canary shows the same machine speed on both sides, and the words for it."""
+    if found is None:
+        return None, "no canary was timed in both; --ortperf-env=warn times one"
+    return abs(found.log_shift) <= _QUIET_CANARY, found.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,15 +18,20 @@ from pytest_ortperf.reports.comparison.evidence import (
     of_single_runs,
 )
 from pytest_ortperf.reports.comparison.fleet import (
+    CANARY,
     MIN_FLEET,
+    CanaryShift,
     Fleet,
     FleetShift,
     Logs,
+    Normaliser,
     canary_control,
+    canary_shift,
     fleet_of,
     same_machine,
     shift_line,
 )
+from pytest_ortperf.reports.comparison.gross import Bounds, bounds_of, class_of, gross_decision
 from pytest_ortperf.reports.comparison.verdicts import LEAST_DELTA, UNSURE, Decision, adjusted, decide, delta_of
 from pytest_ortperf.reports.tables.gains import shape_difference
 
@@ -94,8 +100,17 @@ class _Match:
 class _Judged:
     match: _Match
     logs: Logs
-    fleet: Fleet
+    fleet: int
+    """Cases of its provider and timing mode."""
+
+    bounds: Bounds
+    normaliser: Normaliser | None
     evidence: Evidence
+
+    @property
+    def log_shift(self) -> float:
+        """Of the machine's speed."""
+        return self.normaliser.log_shift if self.normaliser else 0.0
 
 
 def compare_latencies(base: Side, current: Side) -> Latencies:
@@ -104,13 +119,14 @@ def compare_latencies(base: Side, current: Side) -> Latencies:
     for match in _matches(base, current):
         fleets.setdefault((match.last.record.provider, match.timing), []).append((match, match.logs))
     machine = same_machine(base, current)
-    control = canary_control(base, current)
+    canary = canary_shift(base, current)
+    control = canary_control(canary)
     pairs: list[LatencyPair] = []
     lines = []
     for name, members in sorted(fleets.items()):
         fleet = fleet_of([logs for _, logs in members])
         lines.append(shift_line(name, fleet, LEAST_DELTA, control if machine is None else (None, machine)))
-        judged = [_Judged(match, logs, fleet, _evidence(match, logs, fleet)) for match, logs in members]
+        judged = [_judged(match, logs, fleet, canary) for match, logs in members]
         pairs += _verdicts(judged, machine)
     return Latencies(pairs=tuple(pairs), fleets=tuple(lines))
 
@@ -149,24 +165,37 @@ def _shape_difference(base: Side, current: Side, key: str) -> str | None:
 
 def _by_run(side: Side, key: str, timing: str) -> dict[str, Sequence[Observation]]:
     found: dict[str, Sequence[Observation]] = {}
-    for number, run in enumerate(side.runs):
+    for name, run in side.keyed_runs:
         case = run.cases.get(key)
         if case is not None and timing in case.observations:
-            found[f"{number} {run.name}"] = case.observations[timing]
+            found[name] = case.observations[timing]
     return found
 
 
-def _evidence(match: _Match, logs: Logs, fleet: Fleet) -> Evidence:
-    shift_base, shift_current = (fleet.base_effects, fleet.current_effects) if fleet.normalises else ({}, {})
+def _judged(match: _Match, logs: Logs, fleet: Fleet, canary: CanaryShift | None) -> _Judged:
+    found = class_of(match.last.record, match.observations)
+    bounds = bounds_of(found)
+    normaliser = fleet.normaliser
+    if normaliser is None and canary is not None and not found.on_device:
+        normaliser = canary.normaliser(bounds.spread)
+    evidence = _evidence(match, logs, normaliser)
+    return _Judged(match, logs, fleet.pairs, bounds, normaliser, evidence)
+
+
+def _evidence(match: _Match, logs: Logs, normaliser: Normaliser | None) -> Evidence:
+    shift_base, shift_current = (normaliser.base_effects, normaliser.current_effects) if normaliser else ({}, {})
     base = [value - shift_base.get(run, 0) for run, value in logs.base.items()]
     current = [value - shift_current.get(run, 0) for run, value in logs.current.items()]
-    spread = fleet.spread if fleet.normalises else math.inf
+    spread, count = (normaliser.spread, normaliser.count) if normaliser else (math.inf, 1)
     if len(base) + len(current) > 2:  # noqa: PLR2004 - one on each side
-        return of_runs(base, current, fleet_spread=spread, fleet=fleet.pairs)
+        if normaliser is not None and normaliser.by == CANARY:
+            # that of a fleet is the spread of means already
+            spread *= math.sqrt((1 / len(base) + 1 / len(current)) / 2)
+        return of_runs(base, current, fleet_spread=spread, fleet=count)
     return of_single_runs(
         current[0] - base[0],
         fleet_spread=spread,
-        fleet=fleet.pairs,
+        fleet=count,
         own_errors=[one.log_error for one in match.observations if one.log_error is not None],
     )
 
@@ -192,11 +221,29 @@ def _verdicts(judged: Sequence[_Judged], machine: str | None) -> Iterator[Latenc
 def _decision(each: _Judged, base_ns: float, value: float, machine: str | None) -> Decision:
     if machine is not None:
         return Decision(verdict=UNSURE, delta=LEAST_DELTA, reasons=(machine,))
-    if not each.fleet.normalises:
-        few = f"the fleet is {each.fleet.pairs} of the {MIN_FLEET} pairs that show what the machine did"
-        return Decision(verdict=UNSURE, delta=LEAST_DELTA, reasons=(few,))
+    found = _by_normaliser(each, base_ns, value)
+    if found.verdict != UNSURE:
+        return found
+    sides = (_processes(each.match.base), _processes(each.match.current))
+    return gross_decision(*sides, bounds=each.bounds, log_shift=each.log_shift) or found
+
+
+def _by_normaliser(each: _Judged, base_ns: float, value: float) -> Decision:
+    """Return the verdict once the machine's speed is taken out of the case."""
+    if each.normaliser is None:
+        return Decision(verdict=UNSURE, delta=LEAST_DELTA, reasons=(_few(each.fleet),))
     delta = delta_of(base_ns, each.evidence)
-    return decide(each.evidence, base_ns=base_ns, delta=delta, adjusted_p=value, doubts=tuple(_doubts(each, delta)))
+    doubts = tuple(_doubts(each, delta))
+    found = decide(each.evidence, base_ns=base_ns, delta=delta, adjusted_p=value, doubts=doubts)
+    return dataclasses.replace(found, by=CANARY) if each.normaliser.by == CANARY else found
+
+
+def _few(cases: int) -> str:
+    counted = "1 case" if cases == 1 else f"{cases} cases"
+    return (
+        f"Only {counted} can be paired, and no canary was timed in both runs; {MIN_FLEET} cases or a canary are needed "
+        f"to tell a slower machine from a slower model."
+    )
 
 
 def _doubts(each: _Judged, delta: float) -> Iterator[str]:
@@ -237,7 +284,7 @@ def _fastest_doubts(each: _Judged, delta: float) -> Iterator[str]:
     if fastest[0] is None or fastest[1] is None:
         yield "no samples to look at, only their mean"
         return
-    moved = math.log(fastest[1] / fastest[0]) - each.fleet.log_shift
+    moved = math.log(fastest[1] / fastest[0]) - each.log_shift
     if moved * math.copysign(1, each.evidence.log_ratio) < math.log1p(delta / 2):
         yield f"the fastest iteration does not bear it out ({100 * math.expm1(moved):+.1f} %)"
 

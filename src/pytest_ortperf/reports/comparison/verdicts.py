@@ -78,6 +78,9 @@ class Decision:
     reasons: tuple[str, ...] = ()
     """Of UNSURE: what stands against an answer."""
 
+    by: str | None = None
+    """The evidence class that decided, such as `threshold` or `gross`; `None` is that of the evidence."""
+
 
 def delta_of(base_ns: float, evidence: Evidence, *, floor: float | None = None) -> float:
     """Return the relative change that counts: 3 %, 20 us, or twice the noise floor, whichever is most.
