@@ -18,6 +18,7 @@ from pytest_ortperf.records.environment.machine_checks import MachineState
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.store import StoredRun, read_run
 from pytest_ortperf.reports.comparison.compared_side import side_of
+from pytest_ortperf.reports.comparison.latency_changes import LatencyPair
 from pytest_ortperf.reports.comparison.run_comparison import Comparison, compare, failing
 
 DATA = Path(__file__).parents[2] / "data" / "comparison"
@@ -79,6 +80,11 @@ def changed(runs: list[StoredRun], change: Callable[[Record], Record]) -> list[S
     return [dataclasses.replace(run, records=tuple(map(change, run.records))) for run in runs]
 
 
+def planted(comparison: Comparison) -> LatencyPair:
+    (pair,) = [pair for pair in comparison.pairs if pair.case_id.startswith("tiny_bert")]
+    return pair
+
+
 def test_what_is_planted_is_found_where_nobody_saw_a_disturbance_and_doubted_where_somebody_did(
     runs: list[StoredRun],
 ) -> None:
@@ -87,9 +93,11 @@ def test_what_is_planted_is_found_where_nobody_saw_a_disturbance_and_doubted_whe
     assert [(each.case_id, each.kind) for each in failing(found, EVERYTHING)] == [
         ("tiny_bert::benchmark[cpu]", "SLOWER")
     ]
-    (pair,) = [pair for pair in compared(runs[:3], slow).pairs if pair.case_id.startswith("tiny_bert")]
+    assert planted(compared(runs[:3], slow)).decision.by == planted(compared(runs[:1], slow[:1])).decision.by == "gross"
+    slow = changed(runs[3:], functools.partial(times, 1.8, "tiny_bert"))
+    pair = planted(compared(runs[:3], slow))
     assert pair.decision.verdict == "UNSURE"
     assert pair.decision.reasons[0].startswith("base: 3 of 3 runs were disturbed, such as: the machine: ")
-    (pair,) = [pair for pair in compared(runs[:1], slow[:1]).pairs if pair.case_id.startswith("tiny_bert")]
+    pair = planted(compared(runs[:1], slow[:1]))
     assert pair.decision.verdict == "UNSURE"
     assert "base: the machine: 1 other threads on 2 cores" in pair.decision.reasons

@@ -167,7 +167,10 @@ def test_a_case_is_explained_by_samples_clocks_environment_and_operators() -> No
     lines = explanation_lines(comparison, explain(comparison, "m0::benchmark[cpu]"))
     assert lines[0] == "m0::benchmark[cpu]"
     assert lines[1].startswith("  UNSURE  host: median 10 -> 12 ms, ratio 1.2")
-    assert "    the fleet is 1 of the 8 pairs that show what the machine did" in lines
+    assert (
+        "    Only 1 case can be paired, and no canary was timed in both runs; 8 cases or a canary are needed to tell a "
+        "slower machine from a slower model." in lines
+    )
     start = lines.index("base: SM clock 1980 MHz (1000 to 2000, 30 samples)")
     assert lines[start:] == [
         "base: SM clock 1980 MHz (1000 to 2000, 30 samples)",

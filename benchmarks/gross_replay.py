@@ -1,0 +1,256 @@
+"""Decide recorded short runs again: how often a slowdown is found, and how often runs of the same thing are accused.
+
+The data are those of `gross_runs.py`: runs one after another, idle and under load. Two neighbouring runs, or two times
+three, are the sides of a comparison of 1, 3 or 10 models; a slowed model takes the place of its original on the
+current side. `--derive` prints instead what runs of the same thing differed by, for each class of cases: the numbers
+behind the bounds in `reports/comparison/gross.py`. Those come from other runs than the tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gross_runs import FACTORS, MODELS, SLOWED, slowed_name
+from measuring import table
+
+from pytest_ortperf.records.record import Record
+from pytest_ortperf.reports.comparison.compared_side import CaseResult, Observation, RunSide, Side
+from pytest_ortperf.reports.comparison.fleet import canary_shift
+from pytest_ortperf.reports.comparison.gross import SLOW_NS, class_of
+from pytest_ortperf.reports.comparison.latency_changes import LatencyPair, compare_latencies
+
+DATA = Path(__file__).parent / "data" / "gross_runs.jsonl"
+"""Runs that test the bounds."""
+
+BOUNDS_DATA = Path(__file__).parent / "data" / "gross_bounds.jsonl"
+"""Runs that the bounds were derived from."""
+
+SIZES = (1, 3, 10)
+SEVERAL = 3
+_TO_SIGMA = 1.4826
+
+Run = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """Comparisons of one kind."""
+
+    load: bool
+    runs: int
+    """On each side."""
+
+    models: int
+    is_slow: bool
+    """Whether the slowed model takes 1 ms or more."""
+
+    factor: float
+
+
+def read_runs(path: Path) -> list[Run]:
+    """Return recorded runs in the order they were made."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def one_side(runs: Iterable[Run], models: Mapping[str, str]) -> Side:
+    """Return a side of some runs.
+
+    Args:
+        runs: Recorded.
+        models: Name that a model is compared by -> name it was recorded by.
+    """
+    made = []
+    for number, run in enumerate(runs):
+        cases = {name: _case(name, run["cases"][recorded]) for name, recorded in models.items()}
+        made.append(RunSide(name=str(number), cases=cases, fingerprint=run["machine"], canary_ns=run["canary_ns"]))
+    return Side(name="recorded", runs=tuple(made))
+
+
+def _case(name: str, found: Mapping[str, Any]) -> CaseResult:
+    record = Record(
+        case_id=f"{name}::benchmark[cpu]",
+        nodeid=f"models.json::{name}::benchmark[cpu]",
+        model=name,
+        mode="benchmark",
+        provider="cpu",
+        provider_full_name="CPUExecutionProvider",
+        precision=None,
+        outcome="passed",
+        started="",
+    )
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
+    return CaseResult(record=record, observations={"host": (Observation(**values),)})
+
+
+def neighbours(runs: Sequence[Run], count: int) -> Iterator[tuple[Sequence[Run], Sequence[Run]]]:
+    """Yield two sides of `count` runs each that follow each other, of every such place."""
+    for first in range(len(runs) - 2 * count + 1):
+        yield runs[first : first + count], runs[first + count : first + 2 * count]
+
+
+def judged(base: Sequence[Run], current: Sequence[Run], names: Sequence[str], slowed: Mapping[str, str]) -> Side | Any:
+    """Return the pairs of a comparison of some models, those in `slowed` by the name they were recorded by."""
+    sides = one_side(base, {name: name for name in names}), one_side(current, {n: slowed.get(n, n) for n in names})
+    return compare_latencies(*sides).pairs
+
+
+def chosen(models: int, place: int, with_model: str | None = None) -> list[str]:
+    """Return some models, others at each place, one of them if it is named."""
+    others = [name for name in MODELS if name != with_model]
+    turned = others[place % len(others) :] + others[: place % len(others)]
+    return ([with_model] if with_model else []) + turned[: models - bool(with_model)]
+
+
+def planted_verdicts(runs: Sequence[Run]) -> dict[Planted, Counter[str]]:
+    """Return the verdicts on the slowed model of each kind of comparison."""
+    found: dict[Planted, Counter[str]] = {}
+    for load in (False, True):
+        of_load = [run for run in runs if run["load"] == load]
+        for count in (1, SEVERAL):
+            for place, (base, current) in enumerate(neighbours(of_load, count)):
+                for models in SIZES:
+                    for name in SLOWED:
+                        names = chosen(models, place, name)
+                        is_slow = base[0]["cases"][name]["median_ns"] >= SLOW_NS
+                        for factor in FACTORS:
+                            pairs = judged(base, current, names, {name: slowed_name(name, factor)})
+                            verdict = _of(name, pairs).decision.verdict
+                            key = Planted(load, count, models, is_slow, factor)
+                            found.setdefault(key, Counter())[verdict] += 1
+    return found
+
+
+def _of(name: str, pairs: Iterable[LatencyPair]) -> LatencyPair:
+    return next(pair for pair in pairs if pair.case_id == name)
+
+
+def same_verdicts(runs: Sequence[Run]) -> dict[tuple[bool, int, int], Counter[str]]:
+    """Return the verdicts on models that are the same: (load, runs on each side, models) -> counts."""
+    found: dict[tuple[bool, int, int], Counter[str]] = {}
+    for load in (False, True):
+        of_load = [run for run in runs if run["load"] == load]
+        for count in (1, SEVERAL):
+            for place, (base, current) in enumerate(neighbours(of_load, count)):
+                for models in SIZES:
+                    for start in range(0, len(MODELS), models):
+                        names = chosen(models, place + start)
+                        counts = found.setdefault((load, count, models), Counter())
+                        counts.update(pair.decision.verdict for pair in judged(base, current, names, {}))
+    return found
+
+
+def derive(runs: Sequence[Run]) -> str:
+    """Return a table of what runs of the same thing differ by, for each class of cases."""
+    singles: dict[tuple[bool, bool], list[tuple[float, float]]] = {}
+    closest: dict[tuple[bool, bool], list[float]] = {}
+    for threads in sorted({run["threads"] or 0 for run in runs}):
+        for load in (False, True):
+            alike = [run for run in runs if (run["threads"] or 0, run["load"]) == (threads, load)]
+            for first, base in enumerate(alike):
+                for current in alike[first + 1 :]:
+                    for key, raw, less in _ratios(base, current):
+                        singles.setdefault(key, []).append((raw, less))
+            for base_runs, current_runs in neighbours(alike, SEVERAL):
+                for key, value in _closest(base_runs, current_runs):
+                    closest.setdefault(key, []).append(value)
+    rows = [
+        (
+            "1 ms or more" if key[0] else "below 1 ms",
+            "quiet" if key[1] else "disturbed",
+            str(len(values)),
+            f"{_spread([raw for raw, _ in values]):.3f}",
+            f"{_spread([less for _, less in values]):.3f}",
+            *(f"{_share([less for _, less in values], share):.2f}" for share in (0.99, 1.0)),
+            f"{math.exp(max(closest.get(key, [0.0]))):.2f}",
+        )
+        for key, values in sorted(singles.items(), reverse=True)
+    ]
+    names = ("median", "", "pairs", "spread", "less canary", "99 % below", "largest", "closest of 3 and 3")
+    return table(names, rows)
+
+
+def _ratios(base: Run, current: Run) -> Iterator[tuple[tuple[bool, bool], float, float]]:
+    names = {name: name for name in MODELS}
+    sides = one_side([base], names), one_side([current], names)
+    shift = canary_shift(*sides)
+    for name in MODELS:
+        found = [side.last[name].observations["host"][0] for side in sides]
+        class_ = class_of(sides[0].last[name].record, found)
+        raw = math.log((found[1].median_ns or math.nan) / (found[0].median_ns or math.nan))
+        yield (class_.is_slow, class_.is_quiet), raw, raw - (shift.log_shift if shift else 0)
+
+
+def _closest(base: Sequence[Run], current: Sequence[Run]) -> Iterator[tuple[tuple[bool, bool], float]]:
+    names = {name: name for name in MODELS}
+    sides = one_side(base, names), one_side(current, names)
+    for name in MODELS:
+        found = [[run.cases[name].observations["host"][0] for run in side.runs] for side in sides]
+        class_ = class_of(sides[0].last[name].record, [*found[0], *found[1]])
+        medians = [[one.median_ns or math.nan for one in side] for side in found]
+        for slow, fast in (medians, medians[::-1]):
+            yield (class_.is_slow, class_.is_quiet), math.log(min(slow) / max(fast))
+
+
+def _spread(logs: Sequence[float]) -> float:
+    return _TO_SIGMA * statistics.median(abs(value) for value in logs)
+
+
+def _share(logs: Sequence[float], share: float) -> float:
+    ordered = sorted(abs(value) for value in logs)
+    return math.exp(ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)])
+
+
+def planted_table(found: Mapping[Planted, Counter[str]]) -> str:
+    """Return how many of the slowdowns of each kind were found."""
+    keys = dict.fromkeys((key.load, key.is_slow, key.runs, key.models) for key in found)
+    rows = [
+        (
+            "load" if load else "idle",
+            "1 ms or more" if is_slow else "below 1 ms",
+            str(runs),
+            str(models),
+            *(_found(found[Planted(load, runs, models, is_slow, factor)]) for factor in FACTORS),
+        )
+        for load, is_slow, runs, models in sorted(keys)
+    ]
+    return table(("machine", "median", "runs a side", "models", *(f"{factor:g} times" for factor in FACTORS)), rows)
+
+
+def _found(counts: Counter[str]) -> str:
+    return f"{counts['SLOWER']} of {counts.total()}"
+
+
+def same_table(found: Mapping[tuple[bool, int, int], Counter[str]]) -> str:
+    """Return the verdicts on models that are the same."""
+    verdicts = ("SLOWER", "FASTER", "UNSURE", "SAME")
+    rows = [
+        ("load" if load else "idle", str(runs), str(models), *(str(counts[verdict]) for verdict in verdicts))
+        for (load, runs, models), counts in found.items()
+    ]
+    return table(("machine", "runs a side", "models", *verdicts), rows)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--derive", action="store_true", help="print what the bounds are derived from")
+    parser.add_argument("--data", type=Path, help="recorded runs (default: those in benchmarks/data)")
+    arguments = parser.parse_args()
+    if arguments.derive:
+        sys.stdout.write(derive(read_runs(arguments.data or BOUNDS_DATA)) + "\n")
+        return
+    runs = read_runs(arguments.data or DATA)
+    sys.stdout.write(planted_table(planted_verdicts(runs)) + "\n\n" + same_table(same_verdicts(runs)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
