@@ -100,4 +100,4 @@ def test_what_is_planted_is_found_where_nobody_saw_a_disturbance_and_doubted_whe
     assert pair.decision.reasons[0].startswith("base: 3 of 3 runs were disturbed, such as: the machine: ")
     pair = planted(compared(runs[:1], slow[:1]))
     assert pair.decision.verdict == "UNSURE"
-    assert "base: the machine: 1 other threads on 2 cores" in pair.decision.reasons
+    assert pair.decision.reasons[0].startswith("the noise hides changes of up to ")

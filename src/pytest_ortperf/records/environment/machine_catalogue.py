@@ -258,7 +258,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "canary",
         "run",
-        "a fixed piece of work before and after the benchmarks; in `strict` only",
+        "fixed work of 1 s at the start and at the end of the run; in `strict` only",
         "warning: more than 5 % slower or faster afterwards",
         "The machine was another one at the end than at the start: compare no first case with a last one",
         "run again once the machine is quiet and has its working temperature",
