@@ -1,4 +1,4 @@
-"""What the default time budget costs in precision: the bundled models with it, and with `--ortperf-precision-target=1%`.
+"""What the default time budget costs in precision, beside `--ortperf-precision-target=1%`: the bundled models.
 
 Wall time of whole runs of `make benchmark`, and of three models; how many medians came within the target; and how wide
 their 95 % intervals are.
