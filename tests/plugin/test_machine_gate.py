@@ -55,7 +55,9 @@ def test_a_benchmark_is_watched_by_default(project: Project) -> None:
     assert run.end is not None
     assert run.end.machine == ()
     canaries = [run.end.canary_before, run.records[0].canary, run.end.canary_after]
-    assert [list(canary.parts) for canary in canaries if canary] == 3 * [["compute", "memory", "interpreter"]]
+    assert [list(canary.parts) for canary in canaries if canary] == 3 * [
+        ["compute", "memory", "interpreter", "handoff"]
+    ]
 
 
 @pytest.mark.parametrize(("mode", "args"), [("benchmark", ["--ortperf-env=off"]), ("validate", [])])

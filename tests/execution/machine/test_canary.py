@@ -9,7 +9,7 @@ from pytest_ortperf.execution.machine import canary
 from pytest_ortperf.execution.machine.canary import judge_canary, run_canary, run_canary_in_child
 from pytest_ortperf.records.environment.machine_checks import Canary, CanaryPart
 
-PIECES = ["compute", "memory", "interpreter"]
+PIECES = ["compute", "memory", "interpreter", "handoff"]
 
 
 def of(**fast_ns: int) -> Canary:

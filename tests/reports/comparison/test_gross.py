@@ -39,7 +39,9 @@ def test_one_model_made_twelve_times_slower_is_slower() -> None:
 
 def test_a_disturbed_machine_has_a_wider_bound() -> None:
     seen = ("the machine: others kept 1.3 of 2 cores busy",)
-    quiet, loaded = (bounds_of(class_of(timed("m", 2), [observation(2e6, doubts)])) for doubts in ((), seen))
+    quiet, loaded = (
+        bounds_of(class_of(timed("m", 2), [observation(2e6, doubts)], same_handoff=True)) for doubts in ((), seen)
+    )
     assert quiet.single < loaded.single
     assert quiet.several < loaded.several
 

@@ -5,16 +5,25 @@ Its times mean nothing by themselves. If they change, the machine did.
 
 from __future__ import annotations
 
+import mmap
+import os
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
-from pytest_ortperf.execution.process.child import ChildEnd, answer_of
+from pytest_ortperf.execution.process.child import ChildEnd, answer_of, die_with_parent
 from pytest_ortperf.records.environment.machine_catalogue import finding
-from pytest_ortperf.records.environment.machine_checks import Canary, CanaryPart, Finding, drift_percent
+from pytest_ortperf.records.environment.machine_checks import (
+    HANDOFF,
+    Canary,
+    CanaryPart,
+    Finding,
+    drift_percent,
+)
 
-CANARY_S = 0.075
-"""Of one canary, a third for each part: about 4 % of a benchmark that takes 2 s.
+CANARY_S = 0.1
+"""Of one canary, a quarter for each part: about 5 % of a benchmark that takes 2 s.
 
 Recorded on two cores (`docs/benchmarks/canary.md`): from 20 ms a part on, taking the canary's change out of a model's
 adds no noise to it; at 10 ms it adds a third.
@@ -36,8 +45,12 @@ def run_canary(seconds: float = CANARY_S, clock: Callable[[], int] = time.perf_c
         clock: For tests.
     """
     pieces = _pieces()
-    budget = int(seconds * 1e9 / len(pieces))
-    return Canary(parts={name: _timed(work, budget, clock) for name, work in pieces.items()})
+    budget = int(seconds * 1e9 / (len(pieces) + 1))
+    parts = {name: _timed(work, budget, clock) for name, work in pieces.items()}
+    if len(os.sched_getaffinity(0)) > 1:
+        with _partner() as exchange:
+            parts[HANDOFF] = _timed(exchange, budget, clock)
+    return Canary(parts=parts)
 
 
 def run_canary_in_child(seconds: float = CANARY_S) -> Canary | str:
@@ -83,6 +96,59 @@ def _interpret() -> dict[int, int]:
     for number in range(4000):
         counts[number & 63] = counts.get(number & 63, 0) + number
     return counts
+
+
+_ROUND_TRIPS = 50
+_SYMBOLS = 200
+_END = 255
+_MOST_LOOKS = 20_000_000
+"""About a second of looking at memory for the other side: it has died."""
+
+
+@contextmanager
+def _partner() -> Iterator[Callable[[], object]]:
+    """Give a function that exchanges a byte with a second process 50 times through shared memory, both waiting busily.
+
+    It shows how long one core takes to see what another one wrote. On a virtual machine that changes when its cores
+    are moved, and with it by up to 2.4 times the latency of small models on several threads.
+    """
+    # bytes of cache lines apart
+    memory = mmap.mmap(-1, mmap.PAGESIZE)
+    asked, answered = 0, 1024
+    partner = os.fork()
+    if partner == 0:
+        die_with_parent()
+        symbol = 0
+        while _seen(memory, asked, (symbol := symbol % _SYMBOLS + 1)):
+            memory[answered] = symbol
+        os._exit(0)
+    last = 0
+
+    def exchange() -> None:
+        nonlocal last
+        for _ in range(_ROUND_TRIPS):
+            last = last % _SYMBOLS + 1
+            memory[asked] = last
+            if not _seen(memory, answered, last):
+                raise RuntimeError("the canary's second process died")
+
+    try:
+        yield exchange
+    finally:
+        memory[asked] = _END
+        os.waitpid(partner, 0)
+        memory.close()
+
+
+def _seen(memory: mmap.mmap, place: int, symbol: int) -> bool:
+    """Wait busily for a symbol; tell whether it came before the end or a deadline."""
+    for _ in range(_MOST_LOOKS):
+        found = memory[place]
+        if found == symbol:
+            return True
+        if found == _END:
+            return False
+    return False
 
 
 def _timed(work: Callable[[], object], budget_ns: int, clock: Callable[[], int]) -> CanaryPart:

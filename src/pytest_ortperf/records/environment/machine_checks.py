@@ -121,6 +121,10 @@ class MachineState:
         return worst(self.findings)
 
 
+HANDOFF = "handoff"
+"""Part of the canary that shows how fast cores see each other's writes, not how fast they are."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanaryPart:
     """Times of one small fixed piece of work."""
@@ -134,7 +138,7 @@ class CanaryPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canary:
-    """Fixed work on the host, by kind: `compute`, `memory`, `interpreter`; older runs had `gemm`."""
+    """Fixed work on the host, by kind: `compute`, `memory`, `interpreter`, and with two cores `handoff`."""
 
     parts: Mapping[str, CanaryPart]
 

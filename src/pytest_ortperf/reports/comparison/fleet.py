@@ -14,6 +14,7 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_ortperf.records.environment.machine_checks import HANDOFF
 from pytest_ortperf.records.environment.run_header import Environment
 from pytest_ortperf.records.intervals import median_interval
 from pytest_ortperf.reports.comparison.compared_side import RunSide, Side
@@ -86,6 +87,7 @@ _TAIL_TO_SIGMA = 1 / 1.2816
 """80th percentile of the deviations -> standard deviation, likewise."""
 
 _QUIET_CANARY = 0.02
+_SAME_HANDOFF = 0.10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +274,12 @@ class CanaryShift:
         return statistics.fmean(self.current_effects.values()) - statistics.fmean(self.base_effects.values())
 
     @property
+    def same_handoff(self) -> bool:
+        """Whether cores see each other's writes equally fast on both sides, as far as that is known."""
+        ratio = self.ratios.get(HANDOFF)
+        return ratio is not None and abs(math.log(ratio)) <= _SAME_HANDOFF
+
+    @property
     def text(self) -> str:
         """Return the change of each part."""
         changes = (f"{name} {100 * (ratio - 1):+.1f} %" for name, ratio in self.ratios.items())
@@ -292,14 +300,15 @@ class CanaryShift:
 def canary_shift(base: Side, current: Side) -> CanaryShift | None:
     """Return what the canaries say; `None` if a run has none, or they have no part in common."""
     runs = [*base.runs, *current.runs]
-    parts = [name for name in runs[0].canary_ns if all(name in run.canary_ns for run in runs)]
+    common = [name for name in runs[0].canary_ns if all(name in run.canary_ns for run in runs)]
+    parts = [name for name in common if name != HANDOFF]
     if not parts:
         return None
     middles = {name: statistics.fmean(math.log(run.canary_ns[name]) for run in runs) for name in parts}
     ratios = {
         name: statistics.median(run.canary_ns[name] for run in current.runs)
         / statistics.median(run.canary_ns[name] for run in base.runs)
-        for name in parts
+        for name in common
     }
 
     def effects(side: Side) -> dict[str, float]:

@@ -29,8 +29,12 @@ class CaseClass:
     is_slow: bool
     """Whether its median is 1 ms or more."""
 
+    is_alone: bool
+    """Whether it has one thread."""
+
     is_quiet: bool
-    """Whether nothing was seen on either side that disturbed it."""
+    """Whether nothing was seen on either side that disturbed it; of several threads also, whether the cores saw each
+    other's writes equally fast."""
 
     on_device: bool
 
@@ -49,23 +53,36 @@ class Bounds:
     """Ratio that the closest of three and three runs never came to."""
 
 
-def class_of(record: Record, observations: Sequence[Observation]) -> CaseClass:
-    """Return the class of a case, from what both sides observed."""
+def class_of(record: Record, observations: Sequence[Observation], *, same_handoff: bool) -> CaseClass:
+    """Return the class of a case.
+
+    Args:
+        record: Of the case.
+        observations: Of both sides.
+        same_handoff: Whether the canaries show cores that see each other's writes equally fast on both sides.
+    """
     on_host = {row.name for row in PROVIDERS if row.device == "cpu"}
+    is_alone = record.session is not None and record.session.intra_op_threads == 1
+    seen = any(doubt.startswith(_MACHINE_DOUBT) for one in observations for doubt in one.doubts)
     typical = min(one.mean_ns if one.median_ns is None else one.median_ns for one in observations)
     return CaseClass(
         is_slow=typical >= SLOW_NS,
-        is_quiet=not any(doubt.startswith(_MACHINE_DOUBT) for one in observations for doubt in one.doubts),
+        is_alone=is_alone,
+        is_quiet=not seen and (is_alone or same_handoff),
         on_device=record.provider not in on_host,
     )
 
 
-_BOUNDS: Mapping[tuple[bool, bool], Bounds] = {
-    # slow, quiet
-    (True, True): Bounds(spread=0.05, single=1.7, several=1.3),
-    (True, False): Bounds(spread=0.10, single=2.5, several=1.5),
-    (False, True): Bounds(spread=0.05, single=2.5, several=1.5),
-    (False, False): Bounds(spread=0.10, single=3.0, several=2.0),
+_BOUNDS: Mapping[tuple[bool, bool, bool], Bounds] = {
+    # slow, alone, quiet
+    (True, True, True): Bounds(spread=0.05, single=1.5, several=1.25),
+    (True, True, False): Bounds(spread=0.10, single=2.0, several=1.4),
+    (True, False, True): Bounds(spread=0.05, single=1.7, several=1.3),
+    (True, False, False): Bounds(spread=0.10, single=2.5, several=1.5),
+    (False, True, True): Bounds(spread=0.05, single=1.5, several=1.25),
+    (False, True, False): Bounds(spread=0.10, single=2.0, several=1.4),
+    (False, False, True): Bounds(spread=0.05, single=2.5, several=1.5),
+    (False, False, False): Bounds(spread=0.10, single=3.0, several=2.0),
 }
 """From `benchmarks/gross_runs.py`; `docs/benchmarks/gross-changes.md` has the data behind each number."""
 
@@ -75,7 +92,7 @@ _DEVICE_BOUNDS = Bounds(spread=math.inf, single=2.5, several=2.0)
 
 def bounds_of(found: CaseClass) -> Bounds:
     """Return what two runs of the same case of a class differ by."""
-    return _DEVICE_BOUNDS if found.on_device else _BOUNDS[found.is_slow, found.is_quiet]
+    return _DEVICE_BOUNDS if found.on_device else _BOUNDS[found.is_slow, found.is_alone, found.is_quiet]
 
 
 def gross_decision(
