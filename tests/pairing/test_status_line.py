@@ -36,6 +36,14 @@ def test_without_a_terminal_a_silence_is_broken() -> None:
     assert re.match(r"\d\d:\d\d:\d\d screen", stream.getvalue())
 
 
+def test_an_estimate_that_was_too_low_is_not_repeated() -> None:
+    stream = io.StringIO()
+    with StatusLine(stream, sparse_s=0.01) as line:
+        line.show("screen 1 of 3: bert[cpu], 1 of 2", 0)
+        wait_for(lambda: stream.getvalue().count("\n") >= 1, "a line")
+    assert set(without_times(stream.getvalue())) == {"screen 1 of 3: bert[cpu], 1 of 2, longer than expected"}
+
+
 def test_before_and_after_it_is_entered_only_what_happens_is_said() -> None:
     stream = io.StringIO()
     line = StatusLine(stream, sparse_s=0.01)

@@ -159,12 +159,13 @@ def _measure(
     status_line: StatusLine,
 ) -> None:
     from pytest_ortperf.pairing.coordinator import Coordinator, fresh_sides
-    from pytest_ortperf.pairing.plan import Pace, header_of, matches_of
+    from pytest_ortperf.pairing.plan import FRESH_SIDES_S, Pace, header_of, matches_of
     from pytest_ortperf.records.pairs_file import read_pairs
     from pytest_ortperf.reports.comparison.paired import DECIDING_PAIRS, Noise, require_floor, sorter
 
     plan = _plan(arguments)
     status_line.tell("starting both sides")
+    status_line.show("starting both sides", FRESH_SIDES_S)
     with fresh_sides(specs) as (base, current):
         matches = matches_of(base, current)
         header = header_of(file.path, plan, (base, current))

@@ -25,7 +25,7 @@ PAIR_S = 1.0
 _OPENING_S = 1.0
 """Of a pair: processes, sessions and warm-up of both sides, for models that open quickly."""
 
-_ROUND_S = 1.5
+FRESH_SIDES_S = 1.5
 """Until two interpreters have collected their cases."""
 
 
@@ -80,7 +80,7 @@ class Pace:
 
     def of_round(self, case_ids: Collection[str]) -> float:
         """Return the same with the start of both interpreters; no cases take no time."""
-        return self.of(case_ids) + _ROUND_S if case_ids else 0.0
+        return self.of(case_ids) + FRESH_SIDES_S if case_ids else 0.0
 
 
 def estimate_text(plan: Plan, pace: Pace, case_ids: Collection[str], done: Iterable[Pair] = ()) -> str:

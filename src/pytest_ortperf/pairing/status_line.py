@@ -72,7 +72,8 @@ class StatusLine:
 
     @property
     def _text(self) -> str:
-        return f"{self._place}, {duration_text(self._ends_s - time.monotonic())} left"
+        left_s = self._ends_s - time.monotonic()
+        return f"{self._place}, {f'{duration_text(left_s)} left' if left_s > 0 else 'longer than expected'}"
 
     def _say(self, text: str) -> None:
         self._erase()
