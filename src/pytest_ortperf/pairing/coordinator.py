@@ -27,6 +27,7 @@ from pytest_ortperf.records.pairs import (
     SideRecord,
 )
 from pytest_ortperf.records.pairs_file import PairsFile
+from pytest_ortperf.reports.comparison.paired_closing import case_name
 
 MOST_RESTARTS = 3
 """Of one round, where an interpreter is gone."""
@@ -156,7 +157,7 @@ class Coordinator:
                 with fresh_sides(self.specs) as sides:
                     while left and not self._is_over():
                         ids = [it.match.case_id for it in left]
-                        place = f"{ids[0]}, {len(jobs) - len(left) + 1} of {len(jobs)}"
+                        place = f"{case_name(ids[0])}, {len(jobs) - len(left) + 1} of {len(jobs)}"
                         self.show(f"{name}: {place}", self.pace.of(ids) + later_s)
                         self._keep(measure_pair(sides, left[0], self._order(left[0])))
                         left.pop(0)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from pytest_ortperf.cases.expectations import BOUNDS, Limit, LimitRule, limits_of
-from pytest_ortperf.execution.case_settings import ExecutionSettings
+from pytest_ortperf.execution.case_settings import sampling_times_s
 from pytest_ortperf.quantities import Quantity
 from pytest_ortperf.records.latency import FIXED, Latency, Summary
 from pytest_ortperf.records.record import LimitFact, Record
@@ -91,7 +91,9 @@ def _way_out(latency: Latency, summary: Summary, distance: float) -> str:
             f"median and limit are too close to be told apart in {MOST_S // 60} minutes: move the limit, or quiet the "
             f"machine"
         )
-    longer = f"--ortperf-precision-target={percent:.3g} --ortperf-max-time={_most_s(needed_s):g}"
+    # room for an estimate that is off by two, and never less than comes with that target
+    most_s = math.ceil(max(2 * needed_s, sampling_times_s(percent / 100)[1]))
+    longer = f"--ortperf-precision-target={percent:.3g}% --ortperf-max-time={most_s}"
     if latency.status == FIXED:
         return f"measure longer: --ortperf-iterations={_rounded_up(factor * summary.count)}, or instead of it {longer}"
     if latency.stop_reason == "no gain":
@@ -100,11 +102,6 @@ def _way_out(latency: Latency, summary: Summary, distance: float) -> str:
             f"--ortperf-iterations={_rounded_up(factor * summary.count)}"
         )
     return f"measure longer: {longer}"
-
-
-def _most_s(needed_s: float) -> float:
-    """Return a longest time with room for an estimate that is off by two, and not below the default."""
-    return max(ExecutionSettings().max_time_s, math.ceil(2 * needed_s))
 
 
 def _rounded_up(count: float) -> int:
