@@ -150,7 +150,7 @@ def test_a_strict_limit_says_that_it_is_unsure_and_how_to_settle_it() -> None:
     assert limits_problem([fact]) == (
         "limits not kept: p50_ms 5 unsure at 5.1\n"
         "  p50_ms, median latency: 5 ms, and its limit of 5.1 ms lies inside the 95 % interval, 4.875 to 5.125 ms "
-        "(timing host, 60 iterations); measure longer: --ortperf-precision-target=1.6% --ortperf-max-time=11"
+        "(timing host, 60 iterations); measure longer: --ortperf-precision-target=1.6% (about 1 s of iterations)"
     )
 
 
@@ -158,13 +158,13 @@ def test_a_strict_limit_says_that_it_is_unsure_and_how_to_settle_it() -> None:
     ("record", "limit", "expected"),
     [
         # half the interval is 2.5 %; to end at 80 % of the way to a limit 1 % off, it takes (2.5 / 0.8)^2 as long
-        (sampled(), 5.05, "measure longer: --ortperf-precision-target=0.8% --ortperf-max-time=43"),
+        (sampled(), 5.05, "measure longer: --ortperf-precision-target=0.8% (about 3 s of iterations)"),
         (
             sampled(status="fixed", stop_reason="iterations"),
             5.05,
             (
                 "measure longer: --ortperf-iterations=590, or instead of it --ortperf-precision-target=0.8% "
-                "--ortperf-max-time=43"
+                "(about 3 s of iterations)"
             ),
         ),
         (
@@ -175,7 +175,11 @@ def test_a_strict_limit_says_that_it_is_unsure_and_how_to_settle_it() -> None:
                 "--ortperf-iterations=590"
             ),
         ),
-        (sampled(ms=500.0), 505.0, "measure longer: --ortperf-precision-target=0.8% --ortperf-max-time=586"),
+        (
+            sampled(ms=500.0),
+            505.0,
+            "measure longer: --ortperf-precision-target=0.8% --ortperf-max-time=586 (about 293 s of iterations)",
+        ),
         (
             sampled(ms=500.0),
             501.0,
@@ -187,7 +191,7 @@ def test_a_strict_limit_says_that_it_is_unsure_and_how_to_settle_it() -> None:
             "median and limit are too close to be told apart in 10 minutes: move the limit, or quiet the machine",
         ),
         # the limit is nearly at the end of the interval
-        (sampled(), 5.12, "measure longer: --ortperf-precision-target=1.76% --ortperf-max-time=9"),
+        (sampled(), 5.12, "measure longer: --ortperf-precision-target=1.76% (about 1 s of iterations)"),
     ],
 )
 def test_the_way_out_of_an_unsure_limit_has_figures(record: Record, limit: float, expected: str) -> None:

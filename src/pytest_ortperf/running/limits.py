@@ -91,9 +91,11 @@ def _way_out(latency: Latency, summary: Summary, distance: float) -> str:
             f"median and limit are too close to be told apart in {MOST_S // 60} minutes: move the limit, or quiet the "
             f"machine"
         )
-    # room for an estimate that is off by two, and never less than comes with that target
-    most_s = math.ceil(max(2 * needed_s, sampling_times_s(percent / 100)[1]))
-    longer = f"--ortperf-precision-target={percent:.3g}% --ortperf-max-time={most_s}"
+    longer = f"--ortperf-precision-target={percent:.3g}%"
+    # the estimate may be off by two, and that much time may not come with the target
+    if 2 * needed_s > sampling_times_s(percent / 100)[1]:
+        longer += f" --ortperf-max-time={math.ceil(2 * needed_s)}"
+    longer += f" (about {math.ceil(needed_s)} s of iterations)"
     if latency.status == FIXED:
         return f"measure longer: --ortperf-iterations={_rounded_up(factor * summary.count)}, or instead of it {longer}"
     if latency.stop_reason == "no gain":
