@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import statistics
 import subprocess
 import sys
 from collections import Counter
@@ -64,6 +65,26 @@ def test_nothing_that_is_the_same_is_called_slower_or_faster(decided: Any) -> No
     same = counts([it for it in decided if it.slowdown is None])
     assert same.total() == RUNS * SAME_MODELS
     assert (same["SLOWER"], same["FASTER"]) == (0, 0)
+
+
+@needs_data
+def test_interval_of_the_geometric_mean_holds_that_nothing_changed(recorded: Any) -> None:
+    from ab_outcomes import pairs_of
+
+    from pytest_ortperf.reports.comparison.paired import by_case, judge
+    from pytest_ortperf.reports.comparison.paired_closing import overall_of
+
+    inside, widths = 0, []
+    for run in recorded.runs:
+        cases = [it for it in by_case(pairs_of(run)) if it.case_id.partition("::")[0] not in recorded.planted]
+        overall = overall_of([each.evidence for each in judge(cases)])
+        assert overall is not None
+        assert overall.cases == SAME_MODELS
+        inside += overall.low <= 1 <= overall.high
+        widths.append((overall.high - overall.low) / 2)
+    # of a 95 % interval, 19 of 20 may be expected
+    assert inside == RUNS
+    assert statistics.median(widths) < 0.007
 
 
 @needs_data

@@ -50,7 +50,7 @@ def type_at(source: type, path: str) -> Any:
 def test_each_path_leads_to_a_number_of_the_record(quantity: Quantity) -> None:
     source = SOURCES[quantity.group.of]
     paths = () if callable(quantity.field) else [quantity.field] if isinstance(quantity.field, str) else quantity.field
-    assert {type_at(source, path) for path in paths} <= {int, float}
+    assert {type_at(source, path) for path in (*paths, *(quantity.interval or ()))} <= {int, float}
     if isinstance(quantity.group.timing, str):
         assert type_at(source, quantity.group.timing) is str
     fields = [quantity.bound, getattr(quantity.comparison, "against", None)]

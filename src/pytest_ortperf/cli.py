@@ -12,6 +12,7 @@ from pytest_ortperf.commands import ab, bisect_repro, compare, init, inspect, re
 from pytest_ortperf.errors import OrtPerfError
 
 USAGE_ERROR = 2
+INTERRUPTED = 130
 
 COMMANDS = (
     init.add_command,
@@ -41,7 +42,7 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status: 0; 1 for what a command fails on; 2 with a message on standard error.
+    """Run the command and return its exit status: 0; 1 for what a command fails on; 2 with a message; 130 after Ctrl-C.
 
     Args:
         argv: Arguments without the program's name; the process's own unless given.
@@ -60,6 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OrtPerfError as error:
         print(f"ortperf: {error}", file=sys.stderr)
         return USAGE_ERROR
+    except KeyboardInterrupt:
+        print("ortperf: interrupted", file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         _drop_output()
         return 0

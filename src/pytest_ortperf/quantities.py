@@ -155,6 +155,9 @@ class Quantity:
     percentile: int | None = None
     """Of samples, which have to be many enough."""
 
+    interval: tuple[str, str] | None = None
+    """Paths to both ends of its 95 % interval; its limit is decided on that."""
+
     bound: str | None = None
     """Of an output: field, and column beside this one, of what the tolerance asks for."""
 
@@ -184,6 +187,11 @@ class Quantity:
         """Return the value in its unit; `None` if it is not known."""
         found = max(self.readings(source).values(), default=None)
         return found if found is None or self.scale.per == 1 else found / self.scale.per
+
+    def ends(self, source: Any) -> tuple[Any, Any] | None:
+        """Return both ends of its interval in its unit; `None` where nothing is known of them."""
+        low, high = (read(source, path) for path in self.interval) if self.interval else (None, None)
+        return None if low is None or high is None else (low / self.scale.per, high / self.scale.per)
 
     def cell(self, source: Any) -> Any:
         """Return the value as tables show it."""
@@ -237,7 +245,8 @@ QUANTITIES: tuple[Quantity, ...] = (
     Quantity(LATENCY, "throughput_per_s", "summary.throughput_per_s", PER_S, "inferences per second",
              expect="throughput", is_least=True, unknown=_NO_BATCH),
     Quantity(LATENCY, "latency_mean_ms", "summary.mean_ns", MS, "mean latency", junit="mean_ms", expect="mean_ms"),
-    Quantity(LATENCY, "latency_p50_ms", "summary.p50_ns", MS, "median latency", junit="median_ms", expect="p50_ms"),
+    Quantity(LATENCY, "latency_p50_ms", "summary.p50_ns", MS, "median latency", junit="median_ms", expect="p50_ms",
+             interval=("summary.p50_low_ns", "summary.p50_high_ns")),
     Quantity(LATENCY, "latency_min_ms", "summary.min_ns", MS, "shortest iteration", junit="min_ms"),
     Quantity(LATENCY, "latency_max_ms", "summary.max_ns", MS, "longest iteration", expect="max_ms"),
     Quantity(LATENCY, "latency_standard_deviation_ms", "summary.standard_deviation_ns", MS, "standard deviation"),

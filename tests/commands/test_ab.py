@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +15,7 @@ import pytest
 
 from pair_examples import RUN, make_fact, make_pairs_header
 from pairing.ab_project import CURRENT, QUICK, AbProject, told
+from plugin.test_interrupts import wait_for
 from pytest_ortperf.cli import main
 from pytest_ortperf.commands.ab import _require_the_same
 from pytest_ortperf.errors import SettingsError
@@ -66,6 +70,25 @@ def test_what_cannot_be_used_is_told_before_anything_starts(
     assert message in err
     assert err.count("\n") == 1
     assert [(path.name, path.read_text()) for path in here.iterdir()] == [("m.json", "[]")]
+
+
+def test_ctrl_c_before_anything_starts_gives_no_traceback(project: AbProject) -> None:
+    fifo = project.path / "floor.json"
+    os.mkfifo(fifo)
+    run = project.start("--aa", f"--floor={fifo}")
+    # has a reader once the command waits for what it says
+    writer: list[int] = []
+    wait_for(lambda: writer or opened(fifo, writer), "the command to read")
+    run.send_signal(signal.SIGINT)
+    assert run.wait(10) == 130
+    os.close(*writer)
+    assert (project.printed(), project.files) == ("ortperf: interrupted\n", [])
+
+
+def opened(fifo: Path, writer: list[int]) -> list[int]:
+    with contextlib.suppress(OSError):
+        writer.append(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+    return writer
 
 
 COUNTS = ("--screen-pairs", "--confirm-pairs")

@@ -15,6 +15,7 @@ from pairing.ab_project import CURRENT, QUICK, AbProject, places, told
 from plugin.test_interrupts import wait_for
 from pytest_ortperf.execution.machine.lease import Claim, holding
 from pytest_ortperf.execution.record_builder import Journal
+from pytest_ortperf.records.pairs import DONE, RunEnd
 from pytest_ortperf.records.pairs_file import read_pairs
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -37,19 +38,24 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_measures_the_rest(project: Ab
     project.require_nothing_left()
     printed = project.printed()
     assert "interrupted; what was measured is kept, and --resume goes on\n" in printed
-    assert "latency: 0 SLOWER, 0 FASTER, 1 UNSURE, 0 SAME; ratio is current / base in turns\n" in printed
+    assert "latency: 0 SLOWER, 0 FASTER, 1 UNSURE, 0 SAME; paired ratio is current / base\n" in printed
+    assert "\nThe run was interrupted before 2 of 3 cases had all their pairs; --resume goes on.\n" in printed
     assert "Traceback" not in printed
     (first,) = places(project.stored.pairs)
     assert first in [("screen", 0, "a"), ("screen", 0, "b")]
     done = project.ab(*AA, "--seed=3", "--resume")
     assert done.returncode == 0, done.stderr
-    assert told(done)[2].startswith("screen 1 of 1: 2 cases in ")
+    assert told(done)[2].startswith("expected: about ")
+    assert told(done)[2].endswith(" for 1 pair of 3 cases (1 of 3 cases known from an earlier run)")
+    assert told(done)[3].startswith("screen 1 of 1: 2 cases in ")
     assert places(project.stored.pairs) == [
         ("screen", 0, "a"),
         ("screen", 0, "b"),
         ("screen", 0, "turn_hangs_on_base"),
     ]
     assert len(project.stored.records) == 6
+    assert project.stored.end == RunEnd(reason=DONE, cases=3, left=0)
+    assert {pair.duration_ns is None for pair in project.stored.pairs} == {False}
 
 
 @pytest.mark.slow
@@ -123,14 +129,37 @@ def test_a_budget_ends_a_run_without_an_error(project: AbProject) -> None:
     assert told(done) == [
         "starting both sides",
         f"1 case on both sides; pairs go to result/{name}",
+        (
+            "expected: about 8 s for 3 pairs of 1 case; about 26 s more if all look changed "
+            "(estimated: no earlier run has these cases); no pair begins after 1e-09 s"
+        ),
         "the budget of 1e-09 s is spent; --resume goes on",
     ]
-    assert done.stdout.splitlines()[-4:] == [
+    assert done.stdout.splitlines()[-6:] == [
         "differs  --ortperf-threads absent -> 3",
-        "latency: no pair was measured",
+        "",
+        "No pair was measured.",
+        "The budget of 1e-09 s ran out before its case had all its pairs; --resume goes on.",
         "",
         f"pairs: result/{name}",
     ]
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_the_report_is_written_gives_no_traceback(project: AbProject) -> None:
+    project.models("a")
+    # opening it waits for a reader that never comes
+    os.mkfifo(project.path / "report.md")
+    run = project.start(*AA, "-o", "report.md")
+    wait_for(lambda: "UNSURE" in project.printed(), "the report")
+    os.killpg(run.pid, signal.SIGINT)
+    assert run.wait(SOON_S) == 130
+    project.require_nothing_left()
+    (path,) = project.files
+    assert project.printed().endswith(
+        f" interrupted while the report was made; ortperf report result/{path.name} prints it\n"
+    )
+    assert "Traceback" not in project.printed()
 
 
 @pytest.mark.slow

@@ -7,10 +7,12 @@ from typing import Any, cast
 
 import pytest
 
+from pair_examples import make_pair
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.pairing.measure_pair import cores_of, log_ratios
-from pytest_ortperf.pairing.plan import Plan, matches_of
+from pytest_ortperf.pairing.plan import Pace, Plan, estimate_text, matches_of
 from pytest_ortperf.pairing.side_process import SideCase, SideProcess
+from pytest_ortperf.records.pairs import Pair
 
 
 def case(model: str = "bert", provider: str = "cpu", variant: str | None = None, **changes: Any) -> SideCase:
@@ -150,3 +152,80 @@ def test_both_processes_of_a_pair_are_kept_on_as_many_cores_as_they_have_threads
     # more would be all there are; and what nobody said is ONNX Runtime's choice
     assert cores_of(3, {0, 1, 5}, dice) == []
     assert cores_of(None, {0, 1, 5}, dice) == []
+
+
+def lasting(model: str, *seconds: float) -> list[Pair]:
+    return [make_pair(model=model, round=number, duration_ns=round(each * 1e9)) for number, each in enumerate(seconds)]
+
+
+A, B = "a::benchmark[cpu]", "b::benchmark[cpu]"
+
+
+def test_a_pair_is_expected_to_take_as_long_as_the_middle_one_of_its_case() -> None:
+    pace = Pace(Plan(), [*lasting("a", 2, 4, 30), *lasting("b", 8)])
+    assert pace.of([A]) == 4
+    assert pace.of([A, B]) == 12
+    # a new case: as the others on average
+    assert pace.of(["c::benchmark[cpu]"]) == 6
+    pace.learn(make_pair(model="b", duration_ns=10_000_000_000))
+    assert pace.of([B]) == 9
+
+
+def test_without_earlier_pairs_a_pair_is_a_guess_from_its_longest_time() -> None:
+    assert Pace(Plan(pair_s=0.5)).of([A, B]) == 4
+    assert Pace(Plan(), [make_pair(model="a")]).known == set()
+
+
+def test_a_round_without_cases_takes_no_time() -> None:
+    pace = Pace(Plan(), lasting("a", 2))
+    assert (pace.of_round([]), pace.of_round([A])) == (0, 3.5)
+
+
+@pytest.mark.parametrize(
+    ("plan", "known", "done", "expected"),
+    [
+        (
+            Plan(),
+            [],
+            [],
+            (
+                "expected: about 23 s for 3 pairs of 2 cases; about 75 s more if all look changed "
+                "(estimated: no earlier run has these cases)"
+            ),
+        ),
+        (
+            Plan(),
+            [*lasting("a", 2), *lasting("b", 4)],
+            [],
+            "expected: about 23 s for 3 pairs of 2 cases; about 75 s more if all look changed",
+        ),
+        (
+            Plan(),
+            lasting("a", 5),
+            [],
+            (
+                "expected: about 35 s for 3 pairs of 2 cases; about 2 min more if all look changed "
+                "(1 of 2 cases known from an earlier run)"
+            ),
+        ),
+        (
+            Plan(is_aa=True, screen_pairs=10),
+            lasting("a", 30),
+            [],
+            "expected: about 11 min for 10 pairs of 2 cases (1 of 2 cases known from an earlier run)",
+        ),
+        (
+            Plan(screen_pairs=1, confirm_pairs=1),
+            [],
+            lasting("a", 7),
+            (
+                "expected: about 5 s for 1 pair of 2 cases; about 8 s more if all look changed "
+                "(estimated: no earlier run has these cases)"
+            ),
+        ),
+    ],
+)
+def test_a_run_says_how_long_it_takes_before_it_begins(
+    plan: Plan, known: list[Pair], done: list[Pair], expected: str
+) -> None:
+    assert estimate_text(plan, Pace(plan, known), [A, B], done) == expected

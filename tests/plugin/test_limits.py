@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import csv
+import re
+
 from plugin.project import Project
 
 QUICK = (
@@ -66,3 +69,48 @@ def test_an_unknown_limit_is_an_issue_of_the_list(project: Project) -> None:
     project.models({"name": "a", "expect": {"p50": 1}})
     result = project.collection()
     assert "models[0] 'a': expect: unknown key 'p50'; known keys are p50_ms, " in result.out
+
+
+UNEVEN = """
+import time
+import onnxruntime
+
+run = onnxruntime.InferenceSession.run
+calls = []
+
+def uneven_run(*args):
+    calls.append(args)
+    time.sleep(0.001 if len(calls) % 8 < 4 else 0.05)
+    return run(*args)
+
+def pytest_ortperf_configure_session(case, session_options):
+    onnxruntime.InferenceSession.run = uneven_run
+"""
+"""Of eight iterations four take 1 ms, and four 50 ms: the interval of their median reaches from one to the other."""
+
+
+def test_a_limit_inside_the_interval_passes_with_a_note_unless_it_is_strict(project: Project) -> None:
+    project.write("conftest.py", UNEVEN)
+    limits = {"loose": {"p50_ms": 20}, "strict": {"p50_ms": 20, "strict": True}}
+    project.models(*({"name": name, "expect": expect} for name, expect in limits.items()))
+    result = project.run(*QUICK, "--junit-xml=j.xml", mode="benchmark")
+    assert result.outcomes == {"loose::benchmark[cpu]": "passed", "strict::benchmark[cpu]": "failed"}
+    (limit,) = result.by_model["loose"]["limits"]
+    assert (limit["is_kept"], limit["is_unsure"]) == (True, True)
+    assert limit["low"] < 20 < limit["high"]
+    out = " ".join(result.out.split())
+    assert "passed, but unsure: loose::benchmark[cpu]: p50_ms, median latency: " in out
+    assert " ms, and its limit of 20 ms lies inside the 95 % interval, " in out
+    assert "passed, but unsure: strict" not in out
+    assert "wide: the 95 % interval of the median is wider than --ortperf-precision-target; " in out
+    message = result.by_model["strict"]["failure"]["message"]
+    assert re.fullmatch(r"limits not kept: p50_ms [\d.]+ unsure at 20", message.splitlines()[0])
+    assert "measure longer: --ortperf-iterations=" in message
+    states = [
+        {each.attrib["name"]: each.attrib["value"] for each in case.iter("property")}["ortperf.limits"]
+        for case in project.junit()
+    ]
+    assert states == ["unsure", "broken"]
+    (success,) = (project.path / "result").glob("benchmark_success_*.csv")
+    with success.open(newline="") as file:
+        assert {row["model"]: row["limits"] for row in csv.DictReader(file)} == {"loose": "unsure", "strict": "broken"}

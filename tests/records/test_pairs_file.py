@@ -14,12 +14,23 @@ import pytest
 
 from pair_examples import PRINT, RUN, make_pair, make_pairs, make_pairs_header, make_side_record
 from pytest_ortperf.errors import ResultsFileError
-from pytest_ortperf.records.pairs import CONFIRM, PAIRS_SCHEMA, SCREEN, FloorOfCase, NoiseFloor, RoundEnd
+from pytest_ortperf.records.pairs import (
+    BUDGET,
+    CONFIRM,
+    DONE,
+    PAIRS_SCHEMA,
+    SCREEN,
+    FloorOfCase,
+    NoiseFloor,
+    RoundEnd,
+    RunEnd,
+)
 from pytest_ortperf.records.pairs_file import (
     PairsFile,
     find_pairs,
     is_pairs_file,
     new_pairs,
+    newest_first,
     pairs_path,
     read_floor,
     read_pairs,
@@ -65,6 +76,22 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert found.rounds == (RoundEnd(round=0, stage=SCREEN),)
     lines = [json.loads(line) for line in path.read_text("ascii").splitlines()]
     assert [line["type"] for line in lines] == ["header", "record", "pair", "round", "record", "pair"]
+
+
+def test_why_a_run_stopped_is_what_its_file_ends_with(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    assert read_pairs(path).end is None
+    stopped = RunEnd(reason=BUDGET, cases=17, left=5, budget_s=60.0)
+    with PairsFile(path) as file:
+        file.append(stopped)
+    assert read_pairs(path).end == stopped
+    # it went on, and was killed
+    with PairsFile(path) as file:
+        file.append(make_pair(1, round=9))
+    assert read_pairs(path).end is None
+    with PairsFile(path) as file:
+        file.append(RunEnd(reason=DONE, cases=17, left=0))
+    assert read_pairs(path).end == RunEnd(reason=DONE, cases=17, left=0)
 
 
 def test_each_line_is_on_disk_when_append_returns(tmp_path: Path) -> None:
@@ -220,6 +247,13 @@ def test_the_newest_run_is_found_by_second_and_number(tmp_path: Path) -> None:
         f"{tmp_path}: holds no pairs of run gone; its runs, newest first: 20261129-000000_cuda_cpu, {RUN}-10, "
         f"{RUN}-2, {RUN}, 20261128-035309-99, 20261127-235959."
     )
+
+
+def test_runs_of_a_folder_come_newest_first_without_those_of_gains(tmp_path: Path) -> None:
+    names = [f"pairs_{RUN}{end}.jsonl" for end in ("-10", "", "_cuda_cpu", "-2")]
+    for name in names:
+        (tmp_path / name).touch()
+    assert [path.name for path in newest_first(tmp_path)] == [names[0], names[3], names[1]]
 
 
 def test_another_file_is_no_run(tmp_path: Path) -> None:

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
 from pytest_ortperf.cases.expectations import BOUNDS, LimitRule
 from pytest_ortperf.records.record import ModelFact, Record
+from pytest_ortperf.reports.tables.limit_text import limits_state
+from pytest_ortperf.running import limits
 from pytest_ortperf.running.limits import check_limits, limits_problem
 from record_examples import make_latency, make_placement, make_record, make_session
 
@@ -23,8 +26,8 @@ def measured(**changes: Any) -> Record:
     return make_record(**(values | changes))
 
 
-def problem(record: Record, *rules: LimitRule, **limits: float) -> str | None:
-    return limits_problem(check_limits(record, (*rules, LimitRule(limits=limits))))
+def problem(record: Record, *rules: LimitRule, **given: float) -> str | None:
+    return limits_problem(check_limits(record, (*rules, LimitRule(limits=given))))
 
 
 @pytest.mark.parametrize(
@@ -79,6 +82,132 @@ def test_a_limit_on_what_is_not_known_is_a_failure_that_says_why() -> None:
         "dimension of the inputs calls itself one, and they do not agree on the leading one; name it as batch_dim in the "
         "model list"
     )
+
+
+def sampled(*, status: str = "stable", stop_reason: str = "target", ms: float = 5.0) -> Record:
+    """Return a benchmark of six blocks of ten iterations, each block 1 % slower than the one before."""
+    samples = [ms * (1 + (block - 2.5) / 100) for block in range(6) for _ in range(10)]
+    found = {"block_iterations": 10, "status": status, "stop_reason": stop_reason}
+    return measured(latencies=(dataclasses.replace(make_latency(*samples), **found),))
+
+
+INTERVAL = (4.875, 5.125)
+"""Of six blocks, from least to greatest."""
+
+
+@pytest.mark.parametrize(
+    ("limit", "strict", "is_kept", "is_unsure"),
+    [
+        (5.125, False, True, False),
+        (5.125, True, True, False),
+        (5.124, False, True, True),
+        (5.124, True, False, True),
+        (5.0, False, True, True),
+        (4.875, False, True, True),
+        (4.875, True, False, True),
+        (4.874, False, False, False),
+        (4.874, True, False, False),
+    ],
+)
+def test_a_limit_on_the_median_is_decided_on_its_interval(
+    limit: float, *, strict: bool, is_kept: bool, is_unsure: bool
+) -> None:
+    (fact,) = check_limits(sampled(), [LimitRule(limits={"p50_ms": limit}, strict=strict)])
+    assert (fact.value, fact.low, fact.high) == (5.0, *INTERVAL)
+    assert (fact.is_kept, fact.is_unsure) == (is_kept, is_unsure)
+    assert (fact.way_out is not None) is is_unsure
+
+
+def test_what_has_no_interval_is_decided_on_its_value() -> None:
+    facts = check_limits(sampled(), [LimitRule(limits={"mean_ms": 4.999, "max_ms": 5.2}, strict=True)])
+    assert [(fact.low, fact.is_kept, fact.is_unsure) for fact in facts] == [(None, False, False), (None, True, False)]
+
+
+def test_a_limit_that_is_the_least_is_decided_on_the_lower_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    least = dataclasses.replace(BOUNDS["p50_ms"], is_least=True)
+    monkeypatch.setattr(limits, "BOUNDS", {"p50_ms": least})
+    found = [
+        check_limits(sampled(), [LimitRule(limits={"p50_ms": limit})])[0] for limit in (4.875, 4.876, 5.125, 5.126)
+    ]
+    assert [(fact.is_kept, fact.is_unsure) for fact in found] == [
+        (True, False),
+        (True, True),
+        (True, True),
+        (False, False),
+    ]
+
+
+def test_a_broken_limit_names_the_interval() -> None:
+    assert problem(sampled(), p50_ms=4) == (
+        "limits not kept: p50_ms 5 > 4\n"
+        "  p50_ms, median latency: 5 ms is above the most allowed, 4 ms (95 % interval 4.875 to 5.125 ms, timing host, "
+        "60 iterations)"
+    )
+
+
+def test_a_strict_limit_says_that_it_is_unsure_and_how_to_settle_it() -> None:
+    (fact,) = check_limits(sampled(), [LimitRule(limits={"p50_ms": 5.1}, strict=True)])
+    assert limits_problem([fact]) == (
+        "limits not kept: p50_ms 5 unsure at 5.1\n"
+        "  p50_ms, median latency: 5 ms, and its limit of 5.1 ms lies inside the 95 % interval, 4.875 to 5.125 ms "
+        "(timing host, 60 iterations); measure longer: --ortperf-precision-target=1.6% (about 1 s of iterations)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("record", "limit", "expected"),
+    [
+        # half the interval is 2.5 %; to end at 80 % of the way to a limit 1 % off, it takes (2.5 / 0.8)^2 as long
+        (sampled(), 5.05, "measure longer: --ortperf-precision-target=0.8% (about 3 s of iterations)"),
+        (
+            sampled(status="fixed", stop_reason="iterations"),
+            5.05,
+            (
+                "measure longer: --ortperf-iterations=590, or instead of it --ortperf-precision-target=0.8% "
+                "(about 3 s of iterations)"
+            ),
+        ),
+        (
+            sampled(status="unstable", stop_reason="no gain"),
+            5.05,
+            (
+                "sampling ended because more of it did not narrow the interval: quiet the machine, or "
+                "--ortperf-iterations=590"
+            ),
+        ),
+        (
+            sampled(ms=500.0),
+            505.0,
+            "measure longer: --ortperf-precision-target=0.8% --ortperf-max-time=586 (about 293 s of iterations)",
+        ),
+        (
+            sampled(ms=500.0),
+            501.0,
+            "median and limit are too close to be told apart in 10 minutes: move the limit, or quiet the machine",
+        ),
+        (
+            sampled(),
+            5.0,
+            "median and limit are too close to be told apart in 10 minutes: move the limit, or quiet the machine",
+        ),
+        # the limit is nearly at the end of the interval
+        (sampled(), 5.12, "measure longer: --ortperf-precision-target=1.76% (about 1 s of iterations)"),
+    ],
+)
+def test_the_way_out_of_an_unsure_limit_has_figures(record: Record, limit: float, expected: str) -> None:
+    (fact,) = check_limits(record, [LimitRule(limits={"p50_ms": limit})])
+    assert (fact.is_unsure, fact.way_out) == (True, expected)
+
+
+def test_the_state_of_all_limits_is_the_worst_of_them() -> None:
+    def state(**given: float) -> str | None:
+        record = sampled()
+        return limits_state(dataclasses.replace(record, limits=check_limits(record, [LimitRule(limits=given)])))
+
+    assert state() is None
+    assert state(p50_ms=6, mean_ms=6) == "kept"
+    assert state(p50_ms=5, mean_ms=6) == "unsure"
+    assert state(p50_ms=5, mean_ms=4) == "broken"
 
 
 def test_a_limit_of_a_timing_mode_is_about_that_mode() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pytest_ortperf.cases.issues import Place
-from pytest_ortperf.cases.json_values import SIZE, by_name, choice, number, one_or_more
+from pytest_ortperf.cases.json_values import FLAG, SIZE, by_name, choice, number, one_or_more
 from pytest_ortperf.cases.keys import EMPTY, Key, keys_of, object_kind
 from pytest_ortperf.cases.names import PRECISION
 from pytest_ortperf.cases.provider_option_rules import FOR_PROVIDER, PROVIDER
@@ -21,6 +21,18 @@ BOUNDS: Mapping[str, Quantity] = {key: each for key in _FIRST for each in QUANTI
     each.expect: each for each in QUANTITIES if each.expect
 }
 """Every limit by its key in `expect`: what it is a limit of."""
+
+WITH_INTERVAL = tuple(name for name, bound in BOUNDS.items() if bound.interval)
+"""Limits that are decided on the interval of what was measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit that holds for a case."""
+
+    value: float
+    strict: bool = False
+    """Whether it fails where the measurement cannot tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +54,19 @@ class LimitRule:
         by_name(SIZE, 'an object of values by dimension name, such as {"batch": 8}'),
         "Only for cases with these values of symbolic dimensions.",
     ] = field(default_factory=lambda: EMPTY)
+    strict: Annotated[
+        bool,
+        FLAG,
+        f"Whether a limit on {' or '.join(WITH_INTERVAL)} fails too where it lies inside the interval of what was "
+        "measured, so that it may or may not be kept.",
+    ] = False
 
 
 def _limit_key(name: str, bound: Quantity) -> Key:
     kind = number(low=0, high=100) if name.endswith("percent") else number(above=0)
     unit = f", in {bound.unit}" if bound.unit and not bound.unit.startswith("per") else ""
-    return Key(kind, f"At {'least' if bound.is_least else 'most'} this: {bound.meaning}{unit}.")
+    decided = "; decided on its 95 % interval, where there is one" if bound.interval else ""
+    return Key(kind, f"At {'least' if bound.is_least else 'most'} this: {bound.meaning}{unit}{decided}.")
 
 
 def _limit_rule(**found: Any) -> LimitRule:
@@ -55,10 +74,12 @@ def _limit_rule(**found: Any) -> LimitRule:
     return LimitRule(limits=limits, **found)
 
 
-def _check_timing(rule: LimitRule, place: Place) -> None:
+def _check_rule(rule: LimitRule, place: Place) -> None:
     others = [name for name in rule.limits if not BOUNDS[name].of_latency]
     if rule.timing and others:
         place.report(f"timing {rule.timing!r} means nothing for {', '.join(others)}; put it in an object of its own")
+    if rule.strict and rule.limits and not rule.limits.keys() & set(WITH_INTERVAL):
+        place.report(f"strict means nothing for {', '.join(rule.limits)}; it is about {', '.join(WITH_INTERVAL)} alone")
 
 
 EXPECT_KEYS: Mapping[str, Key] = {
@@ -73,7 +94,7 @@ EXPECT = one_or_more(
         meaning="Limits, and where they apply.",
         allowed='an object such as {"p50_ms": 5}, or a list of them',
         needs=("limits nothing", BOUNDS),
-        check=_check_timing,
+        check=_check_rule,
     )
 )
 """One rule per object, in their order."""
@@ -81,7 +102,7 @@ EXPECT = one_or_more(
 
 def limits_of(
     rules: Iterable[LimitRule], *, provider: str, precisions: Iterable[str | None], dims: Mapping[str, int]
-) -> dict[tuple[str, str | None], float]:
+) -> dict[tuple[str, str | None], Limit]:
     """Return the limits that hold for a case, each from the first rule that applies and gives it.
 
     Args:
@@ -94,10 +115,10 @@ def limits_of(
         By key of `BOUNDS` and timing mode; `None` is the headline.
     """
     called = {None, *precisions}
-    found: dict[tuple[str, str | None], float] = {}
+    found: dict[tuple[str, str | None], Limit] = {}
     for rule in rules:
         applies = rule.provider in (None, provider) and rule.precision in called
         if applies and all(dims.get(name) == size for name, size in rule.dims.items()):
-            for name, limit in rule.limits.items():
-                found.setdefault((name, rule.timing), limit)
+            for name, value in rule.limits.items():
+                found.setdefault((name, rule.timing), Limit(value, rule.strict))
     return found

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_ortperf.commands.compare import add_report_options, print_comparison, status_of, write_outputs
-from pytest_ortperf.errors import SettingsError
+from pytest_ortperf.errors import ResultsFileError, SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_ortperf.pairing.plan import Pace, Plan
     from pytest_ortperf.pairing.side_process import SideSpec
-    from pytest_ortperf.records.pairs import NoiseFloor, PairsHeader
+    from pytest_ortperf.pairing.status_line import StatusLine
+    from pytest_ortperf.records.pairs import NoiseFloor, Pair, PairsHeader
     from pytest_ortperf.records.pairs_file import PairsFile, StoredPairs
 
 DESCRIPTION = """\
@@ -118,6 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         OrtPerfError: If an argument, environment or file cannot be used.
     """
+    from pytest_ortperf.pairing.status_line import StatusLine
     from pytest_ortperf.records.pairs_file import PairsFile, read_floor, read_pairs
 
     check = status_of(arguments)
@@ -126,8 +131,8 @@ def run(arguments: argparse.Namespace) -> int:
     path = _path(arguments)
     interrupted = False
     try:
-        with PairsFile(path) as file:
-            _measure(arguments, specs, file, floor)
+        with PairsFile(path) as file, StatusLine(sys.stderr) as status_line:
+            _measure(arguments, specs, file, floor, status_line)
     except KeyboardInterrupt:
         interrupted = True
     finally:
@@ -138,20 +143,29 @@ def run(arguments: argparse.Namespace) -> int:
         _tell("interrupted; what was measured is kept, and --resume goes on")
         if is_empty:
             return INTERRUPTED
-    status = _report(read_pairs(path), arguments, floor, check)
+    try:
+        status = _report(read_pairs(path), arguments, floor, check)
+    except KeyboardInterrupt:
+        _tell(f"interrupted while the report was made; ortperf report {path} prints it")
+        return INTERRUPTED
     return INTERRUPTED if interrupted else status
 
 
 def _measure(
-    arguments: argparse.Namespace, specs: tuple[SideSpec, SideSpec], file: PairsFile, floor: NoiseFloor | None
+    arguments: argparse.Namespace,
+    specs: tuple[SideSpec, SideSpec],
+    file: PairsFile,
+    floor: NoiseFloor | None,
+    status_line: StatusLine,
 ) -> None:
     from pytest_ortperf.pairing.coordinator import Coordinator, fresh_sides
-    from pytest_ortperf.pairing.plan import header_of, matches_of
+    from pytest_ortperf.pairing.plan import FRESH_SIDES_S, Pace, header_of, matches_of
     from pytest_ortperf.records.pairs_file import read_pairs
     from pytest_ortperf.reports.comparison.paired import DECIDING_PAIRS, Noise, require_floor, sorter
 
     plan = _plan(arguments)
-    _tell("starting both sides")
+    status_line.tell("starting both sides")
+    status_line.show("starting both sides", FRESH_SIDES_S)
     with fresh_sides(specs) as (base, current):
         matches = matches_of(base, current)
         header = header_of(file.path, plan, (base, current))
@@ -162,21 +176,53 @@ def _measure(
     else:
         _require_the_same(known.header, header)
     cases = "1 case" if len(matches) == 1 else f"{len(matches)} cases"
-    _tell(f"{cases} on both sides; pairs go to {file.path}")
+    status_line.tell(f"{cases} on both sides; pairs go to {file.path}")
+    pairs = list(known.pairs) if known else []
+    pace = Pace(plan, pairs or _earlier(file.path, header))
+    status_line.tell(_estimate(arguments, plan, pace, [match.case_id for match in matches], pairs))
     Coordinator(
         plan=plan,
         specs=specs,
         matches=matches,
         file=file,
-        pairs=list(known.pairs) if known else [],
+        pairs=pairs,
         records=list(known.records) if known else [],
         budget_s=arguments.budget,
-        tell=_tell,
+        tell=status_line.tell,
+        pace=pace,
+        show=status_line.show,
         sort=sorter(Noise(floor=floor, deciding=plan.confirm_pairs or DECIDING_PAIRS)),
     ).run()
 
 
-def _plan(arguments: argparse.Namespace) -> Any:
+def _earlier(path: Path, header: PairsHeader) -> Sequence[Pair]:
+    """Return the pairs of the newest other run in the folder whose pairs were as long as these are."""
+    from pytest_ortperf.records.pairs_file import newest_first, read_pairs
+
+    for other in newest_first(path.parent):
+        if other == path:
+            continue
+        try:
+            stored = read_pairs(other)
+        except ResultsFileError:
+            continue
+        if stored.header.plan.get("pair_s") == header.plan["pair_s"] and set(header.current.cases) & {
+            pair.case_id for pair in stored.pairs
+        }:
+            return stored.pairs
+    return ()
+
+
+def _estimate(
+    arguments: argparse.Namespace, plan: Plan, pace: Pace, case_ids: Sequence[str], done: Sequence[Pair]
+) -> str:
+    from pytest_ortperf.pairing.plan import estimate_text
+
+    text = estimate_text(plan, pace, case_ids, done)
+    return text if arguments.budget is None else f"{text}; no pair begins after {arguments.budget:g} s"
+
+
+def _plan(arguments: argparse.Namespace) -> Plan:
     from pytest_ortperf.pairing.plan import AA_PAIRS, SCREEN_PAIRS, Plan
 
     return Plan(
@@ -257,8 +303,6 @@ def _report(stored: StoredPairs, arguments: argparse.Namespace, floor: NoiseFloo
 
     comparison = compare_pairs(stored, floor)
     print_comparison(comparison, [], everything=True)
-    if not comparison.pairs:
-        sys.stdout.write("latency: no pair was measured\n")
     write_outputs(arguments, comparison, [])
     sys.stdout.write(f"\npairs: {stored.path}\n")
     if arguments.aa:

@@ -99,7 +99,7 @@ class PairedGains:
 
     def _coordinator(self, contest: _Contest, cases: Mapping[str, str], file: PairsFile) -> Coordinator:
         from pytest_ortperf.pairing.coordinator import Coordinator, fresh_sides
-        from pytest_ortperf.pairing.plan import PAIR_S, Plan, header_of, matches_of
+        from pytest_ortperf.pairing.plan import PAIR_S, Pace, Plan, header_of, matches_of
 
         specs = (self._spec("base", contest.reference), self._spec("current", contest.provider))
         pair_s = min(PAIR_S, self._run.settings.execution.max_time_s)
@@ -117,6 +117,7 @@ class PairedGains:
             budget_s=None,
             tell=self._tell,
             sort=_none,
+            pace=Pace(plan),
         )
 
     def _spec(self, side: str, provider: str) -> SideSpec:

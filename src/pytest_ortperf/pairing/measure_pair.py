@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import random
 import statistics
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -127,10 +129,14 @@ def measure_pair(sides: tuple[SideProcess, SideProcess], job: Job, rng: random.R
     Raises:
         SideGoneError: If an interpreter is gone. Then, and after Ctrl-C, both are to be ended: their cases are open.
     """
+    began = time.monotonic_ns()
     outcome = _measured(sides, job, rng)
     for side in sides:
         side.close_case()
-    return outcome
+    if outcome.pair is None:
+        return outcome
+    lasted = dataclasses.replace(outcome.pair, duration_ns=time.monotonic_ns() - began)
+    return dataclasses.replace(outcome, pair=lasted)
 
 
 def _measured(sides: tuple[SideProcess, SideProcess], job: Job, rng: random.Random) -> Outcome:

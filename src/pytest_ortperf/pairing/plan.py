@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import random
+import statistics
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +15,18 @@ from pathlib import Path
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.pairing.measure_pair import Match
 from pytest_ortperf.pairing.side_process import SideCase, SideProcess
-from pytest_ortperf.records.pairs import PAIRS_SCHEMA, PairsHeader, SideFact
+from pytest_ortperf.records.pairs import PAIRS_SCHEMA, SCREEN, Pair, PairsHeader, SideFact
 from pytest_ortperf.reports.comparison.paired import DECIDING_PAIRS
 from pytest_ortperf.reports.tables.gains import BEST_FIRST
 
 SCREEN_PAIRS, CONFIRM_PAIRS, AA_PAIRS = 3, DECIDING_PAIRS, 10
 PAIR_S = 1.0
+
+_OPENING_S = 1.0
+"""Of a pair: processes, sessions and warm-up of both sides, for models that open quickly."""
+
+FRESH_SIDES_S = 1.5
+"""Until two interpreters have collected their cases."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +51,66 @@ class Plan:
     def rng(self, *what: object) -> random.Random:
         """Return the random numbers of one part of the run, the same when it is gone on with."""
         return random.Random(f"{self.seed} {what}")  # noqa: S311 - an order, no secret
+
+
+class Pace:
+    """How long pairs take: as long as those known of a case, else as those of all cases, else a guess."""
+
+    def __init__(self, plan: Plan, known: Iterable[Pair] = ()) -> None:
+        self._guess_s = 2 * plan.pair_s + _OPENING_S
+        self._seconds: dict[str, list[float]] = {}
+        for pair in known:
+            self.learn(pair)
+
+    def learn(self, pair: Pair) -> None:
+        """Take in how long a pair took."""
+        if pair.duration_ns is not None:
+            self._seconds.setdefault(pair.case_id, []).append(pair.duration_ns / 1e9)
+
+    @property
+    def known(self) -> AbstractSet[str]:
+        """Cases that took a pair already."""
+        return self._seconds.keys()
+
+    def of(self, case_ids: Iterable[str]) -> float:
+        """Return the seconds that a pair of each of these cases takes."""
+        medians = {case_id: statistics.median(each) for case_id, each in self._seconds.items()}
+        other = statistics.fmean(medians.values()) if medians else self._guess_s
+        return math.fsum(medians.get(case_id, other) for case_id in case_ids)
+
+    def of_round(self, case_ids: Collection[str]) -> float:
+        """Return the same with the start of both interpreters; no cases take no time."""
+        return self.of(case_ids) + FRESH_SIDES_S if case_ids else 0.0
+
+
+def estimate_text(plan: Plan, pace: Pace, case_ids: Collection[str], done: Iterable[Pair] = ()) -> str:
+    """Return how long a run takes, as far as that can be known before it starts.
+
+    Args:
+        plan: Of the run.
+        pace: Of its pairs.
+        case_ids: All cases.
+        done: Pairs that the run has already.
+    """
+    had = {(pair.round, pair.case_id) for pair in done if pair.stage == SCREEN}
+    rounds = [[each for each in case_ids if (number, each) not in had] for number in range(plan.screen_pairs)]
+    screening = duration_text(math.fsum(map(pace.of_round, rounds)))
+    cases = "1 case" if len(case_ids) == 1 else f"{len(case_ids)} cases"
+    pairs = "1 pair" if plan.screen_pairs == 1 else f"{plan.screen_pairs} pairs"
+    text = f"expected: {screening} for {pairs} of {cases}"
+    if plan.confirm_pairs and not plan.is_aa:
+        text += f"; {duration_text(plan.confirm_pairs * pace.of_round(case_ids))} more if all look changed"
+    if not pace.known:
+        return f"{text} (estimated: no earlier run has these cases)"
+    known = len(pace.known & set(case_ids))
+    return text if known == len(case_ids) else f"{text} ({known} of {cases} known from an earlier run)"
+
+
+def duration_text(seconds: float) -> str:
+    """Return `about 45 s`, or `about 4 min`: no more digits than an estimate has."""
+    if seconds < 100:  # noqa: PLR2004 - until then seconds are read more easily
+        return f"about {max(math.ceil(seconds), 1)} s"
+    return f"about {math.ceil(seconds / 60)} min"
 
 
 def matches_of(base: SideProcess, current: SideProcess) -> list[Match]:

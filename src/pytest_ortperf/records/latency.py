@@ -110,7 +110,7 @@ class Latency:
     """`stable` reached the target, `unstable` did not, `fixed` did a number of iterations; `None` if cut off."""
 
     precision_target: float | None = None
-    """Half-width of the median's interval that was asked for, as a share of the median."""
+    """Half-width of the median's interval that was asked for, as a share of the median; wider ones are labelled."""
 
     summary: Summary | None = None
     """Statistics as the process that measured computed them; `None` if it was cut off, or is older."""

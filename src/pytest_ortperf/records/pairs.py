@@ -57,6 +57,9 @@ class Pair:
     order: str
     """Who went first in each turn: `ABBA...`, A is the base."""
 
+    duration_ns: int | None = None
+    """From the start of both processes to their end; `None` in older files."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideFact:
@@ -110,6 +113,25 @@ class RoundEnd:
 
     round: int
     stage: str
+
+
+DONE, BUDGET, INTERRUPTED = "done", "budget", "interrupted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    """Why `ortperf ab` stopped measuring; one for each time that the run went on."""
+
+    reason: str
+    """`DONE`, `BUDGET` or `INTERRUPTED`."""
+
+    cases: int
+    """On both sides."""
+
+    left: int
+    """Cases that had fewer pairs than planned."""
+
+    budget_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

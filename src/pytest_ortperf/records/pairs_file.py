@@ -15,12 +15,18 @@ from typing import Any, Self, TypeAlias
 
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.codec import as_dict, from_dict
-from pytest_ortperf.records.pairs import PAIRS_SCHEMA, NoiseFloor, Pair, PairsHeader, RoundEnd, SideRecord
+from pytest_ortperf.records.pairs import PAIRS_SCHEMA, NoiseFloor, Pair, PairsHeader, RoundEnd, RunEnd, SideRecord
 from pytest_ortperf.records.store import DAMAGE, json_line
 
-Line: TypeAlias = PairsHeader | SideRecord | Pair | RoundEnd
+Line: TypeAlias = PairsHeader | SideRecord | Pair | RoundEnd | RunEnd
 
-_TYPES: Mapping[str, type[Line]] = {"header": PairsHeader, "record": SideRecord, "pair": Pair, "round": RoundEnd}
+_TYPES: Mapping[str, type[Line]] = {
+    "header": PairsHeader,
+    "record": SideRecord,
+    "pair": Pair,
+    "round": RoundEnd,
+    "end": RunEnd,
+}
 
 _BEGINNING = b'{"type":"header"'
 _RUN = re.compile(r"pairs_(?P<stamp>\d{8}-\d{6})(?:-(?P<number>\d+))?\.jsonl")
@@ -36,6 +42,9 @@ class StoredPairs:
     pairs: tuple[Pair, ...]
     records: tuple[SideRecord, ...]
     rounds: tuple[RoundEnd, ...]
+    end: RunEnd | None = None
+    """What the file ends with; `None` if the run was killed, or is older."""
+
     notes: tuple[str, ...] = ()
 
 
@@ -165,6 +174,7 @@ def read_pairs(path: Path) -> StoredPairs:
         pairs=tuple(line for line in lines if isinstance(line, Pair)),
         records=tuple(line for line in lines if isinstance(line, SideRecord)),
         rounds=tuple(line for line in lines if isinstance(line, RoundEnd)),
+        end=lines[-1] if lines and isinstance(lines[-1], RunEnd) else None,
         notes=tuple(notes),
     )
 
@@ -172,6 +182,11 @@ def read_pairs(path: Path) -> StoredPairs:
 def is_pairs_file(path: Path) -> bool:
     """Whether a file says that it is one."""
     return path.is_file() and path.name.startswith("pairs_") and path.suffix == ".jsonl"
+
+
+def newest_first(results: Path) -> list[Path]:
+    """Return the files that `ortperf ab` left in a folder."""
+    return sorted((path for path in results.glob("pairs_*.jsonl") if _RUN.fullmatch(path.name)), key=_age, reverse=True)
 
 
 def find_pairs(results: Path, run: str | None) -> Path:

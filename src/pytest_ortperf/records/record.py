@@ -404,6 +404,17 @@ class LimitFact:
     """What the value was found from, or why it is unknown."""
 
     is_kept: bool
+    """Whether the case passes it."""
+
+    low: float | None = None
+    """Lower end of the value's 95 % interval; `None` where there is none, and the value itself decides."""
+
+    high: float | None = None
+    is_unsure: bool = False
+    """Whether the limit lies inside that interval: kept unless the model list says `strict`."""
+
+    way_out: str | None = None
+    """Of what is unsure: how to settle it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

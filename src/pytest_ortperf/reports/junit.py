@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_ortperf.quantities import QUANTITIES, Quantity, read
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.tables.columns import value_of
+from pytest_ortperf.reports.tables.limit_text import limits_state
 
 
 def properties(record: Record) -> list[tuple[str, object]]:
@@ -21,6 +22,7 @@ def properties(record: Record) -> list[tuple[str, object]]:
         **{name: read(record, f"failure.{name}") for name in ("stage", "signal", "exit_code")},
         **{name: read(headline, path) for name, path in _HEADLINE.items()},
         "accuracy_verdict": _verdict(record),
+        "limits": limits_state(record),
         **{each.junit: _value(each, record) for each in QUANTITIES if each.junit},
     }
     return [(f"ortperf.{name}", _text(value)) for name, value in values.items() if value is not None]

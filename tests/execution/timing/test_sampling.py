@@ -42,7 +42,7 @@ def test_samples_are_the_times_of_the_calls_in_order() -> None:
     time = FakeTime(3, 1, 2)
     sampled = sample(time.call, ExecutionSettings(iterations=3), Told(), clock=time.clock)
     assert sampled.samples_ns == (3 * MS, 1 * MS, 2 * MS)
-    assert (sampled.stop_reason, sampled.status, sampled.precision_target) == ("iterations", "fixed", None)
+    assert (sampled.stop_reason, sampled.status, sampled.precision_target) == ("iterations", "fixed", 0.03)
 
 
 @pytest.mark.parametrize("run_ns", [None, 10_000 * MS])
@@ -211,6 +211,6 @@ def test_dropped_samples_leave_their_statistics(*, keep: bool) -> None:
         block_iterations=1,
         stop_reason="iterations",
         status="fixed",
-        precision_target=None,
+        precision_target=0.03,
         summary=compute((3 * MS, 1 * MS, 2 * MS), block_iterations=1, batch=8),
     )

@@ -330,12 +330,17 @@ def test_a_comparison_is_of_the_pairs_and_of_nothing_else_s_latency() -> None:
         f"machine  the same, {PRINT}",
         "differs  --ortperf-threads 1 -> 2",
         "",
-        "latency: 1 SLOWER, 0 FASTER, 0 UNSURE, 1 SAME; ratio is current / base in turns",
-        "case                  timing  base ms  current ms  ratio   90 % interval  delta %  verdict",
-        "slow::benchmark[cpu]  host         10          11  1.100  1.099 to 1.101        3  SLOWER",
-        "same::benchmark[cpu]  host         10       10.01  1.001  0.999 to 1.003        3  SAME",
+        "latency: 1 SLOWER, 0 FASTER, 0 UNSURE, 1 SAME; paired ratio is current / base",
+        "case       timing  base ms  current ms  paired ratio   90 % interval  delta %  verdict",
+        "slow[cpu]  host         10          11         1.100  1.099 to 1.101        3  SLOWER",
+        "same[cpu]  host         10       10.01         1.001  0.999 to 1.003        3  SAME",
+        "paired ratio compares turns measured side by side; base ms and current ms are typical times of each side",
+        "  alone, so they do not divide to it exactly",
         "3 pairs: a test by ranks alone could not go below p 0.25, and a lone change among 2 needs 0.025; verdicts",
         "  rest on the normal shape of the noise between pairs",
+        "",
+        "Overall current takes 4.9 % longer than base (95 % interval 4.8 to 5.0 %); 1 of 2 cases is slower:",
+        "  slow[cpu] by 10 %; no other case changed by more than 3 %.",
     ]
 
 
@@ -403,6 +408,8 @@ def test_a_run_that_ended_before_anything_was_measured_is_an_empty_comparison() 
         "current  current, run 20261128-035310, screen 1, ONNX Runtime 1.31.1",
         f"machine  the same, {PRINT}",
         "differs  --ortperf-threads 1 -> 2",
+        "",
+        "No pair was measured.",
     ]
 
 

@@ -167,6 +167,7 @@ def test_success_has_a_row_per_timing_mode(tmp_path: Path) -> None:
             "block_iterations": "",
             "status": "",
             "stop_reason": "",
+            "limits": "",
             "warmup_s": "",
             "steady": "",
             "energy_per_iteration_mj": "",

@@ -12,6 +12,7 @@ from pytest_ortperf.reports.terminal.latency_text import (
     NOT_PRECISE,
     NOT_STEADY,
     SEVERAL_MODES,
+    WIDE,
     half_width_text,
     latency_notes,
 )
@@ -39,6 +40,16 @@ def test_an_interval_that_was_narrow_at_the_end_is_not_called_wide() -> None:
     latency = dataclasses.replace(make_latency(1.0), status="unstable", precision_target=0.01)
     assert latency_notes(latency, summary) == [NOT_LASTING]
     assert latency_notes(dataclasses.replace(latency, precision_target=0.001), summary) == [NOT_PRECISE]
+
+
+def test_a_wide_interval_of_a_number_of_iterations_is_labelled_too() -> None:
+    summary = compute([994, 1000, 1000, 1000, 1000, 1006])
+    fixed = dataclasses.replace(make_latency(1.0), status="fixed", precision_target=0.001)
+    assert latency_notes(fixed, summary) == [WIDE]
+    assert latency_notes(dataclasses.replace(fixed, precision_target=0.01), summary) == []
+    # older records do not say what was asked for, and of five iterations nothing is known
+    assert latency_notes(dataclasses.replace(fixed, precision_target=None), summary) == []
+    assert latency_notes(fixed, compute([994, 1000, 1000, 1000, 1006])) == []
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,7 @@ class Sampled:
     block_iterations: int
     stop_reason: str
     status: str
-    precision_target: float | None
+    precision_target: float
 
     def latency(self, timing: str, warm: WarmUp, batch: int | None, *, keep_samples: bool) -> Latency:
         """Return the part of a record that this becomes, with its statistics."""
@@ -308,5 +308,5 @@ class _Session:
             block_iterations=rule.length if fits else fitting_length(samples, rule.length),
             stop_reason=reason,
             status=FIXED if is_fixed else STABLE if rule.is_precise else UNSTABLE,
-            precision_target=None if is_fixed else self._goal.half_width,
+            precision_target=self._goal.half_width,
         )

@@ -258,7 +258,7 @@ def _of_samples(
         block_iterations=length,
         stop_reason="iterations" if fixed else "target" if precise else _unreached(seconds, settings),
         status=FIXED if fixed else STABLE if precise else UNSTABLE,
-        precision_target=None if fixed else settings.precision_target,
+        precision_target=settings.precision_target,
         summary=summary,
     )
 

@@ -9,7 +9,14 @@ import json
 from collections.abc import Iterable, Mapping
 
 from pytest_ortperf.reports.comparison.change import Change
-from pytest_ortperf.reports.comparison.comparison_text import TITLES, fleet_text, side_text, sorted_pairs
+from pytest_ortperf.reports.comparison.comparison_text import (
+    TITLES,
+    fleet_text,
+    ratio_notes,
+    ratio_title,
+    side_text,
+    sorted_pairs,
+)
 from pytest_ortperf.reports.comparison.latency_changes import LatencyPair
 from pytest_ortperf.reports.comparison.run_comparison import (
     Comparison,
@@ -77,6 +84,7 @@ def json_text(comparison: Comparison, fail_on: Iterable[str]) -> str:
         "rows": rows_of(comparison),
         "still_failing": list(comparison.still_failing),
         "differences": [dataclasses.asdict(each) for each in comparison.differences],
+        "closing": list(comparison.closing),
         "notes": list(health_notes(comparison)),
         "failing": [dataclasses.asdict(each) for each in failing(comparison, tuple(fail_on))],
     }
@@ -87,9 +95,11 @@ def markdown_text(comparison: Comparison) -> str:
     """Return a short page: for a pull request's comment or a CI summary."""
     parts = [
         f"**{verdict_text(comparison)}**",
+        *map(_text, comparison.closing),
         f"Base: {side_text(comparison.base)}  \nCurrent: {side_text(comparison.current)}",
         *(_text(fleet_text(fleet)) for fleet in comparison.fleets),
         _pairs_table(comparison),
+        *(_text(note) for note in ratio_notes(comparison)),
         *(_changes_list(title, comparison.of_topic(topic)) for topic, title in TITLES.items()),
         *(_text(note) for note in health_notes(comparison)),
     ]
@@ -101,12 +111,12 @@ def _pairs_table(comparison: Comparison) -> str:
     if not pairs:
         return ""
     rows = [
-        "| case | timing | base ms | current ms | ratio | 90 % interval | delta | verdict |",
-        "|---|---|---:|---:|---:|---|---:|---|",
+        f"| case | timing | base ms | current ms | {ratio_title(comparison)} | 90 % interval | delta | verdict | why |",
+        "|---|---|---:|---:|---:|---|---:|---|---|",
         *(
             f"| {_text(pair.case_id)} | {pair.timing} | {pair.base_ns / 1e6:.4g} | {pair.current_ns / 1e6:.4g} "
             f"| {pair.evidence.ratio:.3f} | {interval_text(pair)} | {100 * pair.decision.delta:.3g} % "
-            f"| {pair.decision.verdict} |"
+            f"| {pair.decision.verdict} | {_text('; '.join(pair.decision.reasons))} |"
             for pair in pairs[:MOST_ROWS]
         ),
     ]

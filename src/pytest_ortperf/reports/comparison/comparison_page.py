@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pytest_ortperf.reports.comparison.change import BETTER, WORSE
-from pytest_ortperf.reports.comparison.comparison_text import TITLES, fleet_text, side_text, sorted_pairs
+from pytest_ortperf.reports.comparison.comparison_text import (
+    TITLES,
+    fleet_text,
+    ratio_notes,
+    ratio_title,
+    side_text,
+    sorted_pairs,
+)
 from pytest_ortperf.reports.comparison.explain import Explanation, Overlay, explanation_lines
 from pytest_ortperf.reports.comparison.run_comparison import Comparison, health_notes, interval_text, verdict_text
 from pytest_ortperf.reports.pictures.svg import Markup, element, picture, text, tip
@@ -29,6 +36,8 @@ def section(comparison: Comparison, explanations: Iterable[Explanation] = ()) ->
         health_notes=health_notes,
         interval_text=interval_text,
         overlay_svg=overlay_svg,
+        ratio_notes=ratio_notes,
+        ratio_title=ratio_title,
         side_text=side_text,
         verdict_text=verdict_text,
     )

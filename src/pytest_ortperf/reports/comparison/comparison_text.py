@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 
 from pytest_ortperf.reports.comparison.change import BETTER, TOPICS, WORSE, Change
 from pytest_ortperf.reports.comparison.compared_side import RunSide, Side
+from pytest_ortperf.reports.comparison.evidence import PAIRS
 from pytest_ortperf.reports.comparison.fleet import FleetShift
 from pytest_ortperf.reports.comparison.latency_changes import LatencyPair
+from pytest_ortperf.reports.comparison.paired_closing import case_name
 from pytest_ortperf.reports.comparison.run_comparison import Comparison, health_notes, interval_text, verdict_text
 from pytest_ortperf.reports.comparison.verdicts import FASTER, SAME, SLOWER, UNSURE, VERDICTS
 from pytest_ortperf.reports.tables.columns import runtime_version
@@ -47,6 +49,7 @@ def comparison_lines(comparison: Comparison, *, width: int, everything: bool = F
         list(_latency(comparison, width, everything=everything)),
         *(list(_changes(comparison, topic, width, everything=everything)) for topic in TOPICS if topic in TITLES),
         [(text, PLAIN) for text in _still_failing(comparison)],
+        [line for text in comparison.closing for line in _wrapped(text, width, BOLD)],
     ]
     lines: list[Line] = []
     for block in (block for block in blocks if block):
@@ -86,20 +89,34 @@ def _latency(comparison: Comparison, width: int, *, everything: bool) -> Iterato
         if any(case.observations for side in (comparison.base, comparison.current) for case in side.last.values()):
             yield "latency: nothing was measured on both sides", YELLOW
         return
-    less = " less the shift of the fleet" if comparison.fleets else " in turns"
-    yield f"latency: {verdict_text(comparison)}; ratio is current / base{less}", BOLD
+    less = "" if comparison.is_paired else " less the shift of the fleet"
+    yield f"latency: {verdict_text(comparison)}; {ratio_title(comparison)} is current / base{less}", BOLD
     for fleet in comparison.fleets:
         yield from _wrapped(fleet_text(fleet), width, _MARKUP[fleet.verdict])
     shown = sorted_pairs(comparison.pairs, everything=everything)
     listed = shown if everything else shown[:MOST_PAIRS]
     if listed:
-        title, *rows = _table(listed, width)
+        title, *rows = _table(listed, width, ratio_title(comparison))
         yield title, BOLD
         yield from ((row, _MARKUP[pair.decision.verdict]) for row, pair in zip(rows, listed, strict=True))
     if len(shown) > len(listed):
         yield f"and {len(shown) - len(listed)} more", PLAIN
-    for text in (*_reasons(comparison.pairs), *health_notes(comparison)):
+    for text in (*ratio_notes(comparison), *_reasons(comparison.pairs), *health_notes(comparison)):
         yield from _wrapped(text, width, PLAIN)
+
+
+def ratio_title(comparison: Comparison) -> str:
+    """Return what the column of ratios is called."""
+    return "paired ratio" if comparison.is_paired else "ratio"
+
+
+def ratio_notes(comparison: Comparison) -> Iterator[str]:
+    """Yield what is to be known of the ratios."""
+    if comparison.is_paired and comparison.pairs:
+        yield (
+            "paired ratio compares turns measured side by side; base ms and current ms are typical times of each side "
+            "alone, so they do not divide to it exactly"
+        )
 
 
 def sorted_pairs(pairs: Sequence[LatencyPair], *, everything: bool) -> list[LatencyPair]:
@@ -117,18 +134,22 @@ def fleet_text(fleet: FleetShift) -> str:
     return f"fleet {fleet.provider}, {fleet.timing}: {pairs}, {moved}, {fleet.verdict}{note}"
 
 
-def _table(pairs: Sequence[LatencyPair], width: int) -> list[str]:
+def _table(pairs: Sequence[LatencyPair], width: int, ratio: str) -> list[str]:
     columns = (
-        TextColumn(title="case", cells=[pair.case_id for pair in pairs], to_left=True),
+        TextColumn(title="case", cells=[_name(pair) for pair in pairs], to_left=True),
         TextColumn(title="timing", cells=[pair.timing for pair in pairs], to_left=True, keep=1),
         TextColumn(title="base ms", cells=[f"{pair.base_ns / 1e6:.4g}" for pair in pairs], keep=3),
         TextColumn(title="current ms", cells=[f"{pair.current_ns / 1e6:.4g}" for pair in pairs], keep=4),
-        TextColumn(title="ratio", cells=[f"{pair.evidence.ratio:.3f}" for pair in pairs]),
+        TextColumn(title=ratio, cells=[f"{pair.evidence.ratio:.3f}" for pair in pairs]),
         TextColumn(title="90 % interval", cells=[interval_text(pair) for pair in pairs], keep=5),
         TextColumn(title="delta %", cells=[f"{100 * pair.decision.delta:.3g}" for pair in pairs], keep=2),
         TextColumn(title="verdict", cells=[pair.decision.verdict for pair in pairs], to_left=True),
     )
     return table_lines(columns, width)
+
+
+def _name(pair: LatencyPair) -> str:
+    return case_name(pair.case_id) if pair.evidence.kind == PAIRS else pair.case_id
 
 
 def _reasons(pairs: Sequence[LatencyPair]) -> Iterator[str]:

@@ -34,6 +34,7 @@ from pytest_ortperf.reports.comparison.compared_side import RunSide, Side, cases
 from pytest_ortperf.reports.comparison.evidence import Evidence, of_pairs
 from pytest_ortperf.reports.comparison.failure_changes import collected_changes
 from pytest_ortperf.reports.comparison.latency_changes import LatencyPair, clock_doubt
+from pytest_ortperf.reports.comparison.paired_closing import closing_of
 from pytest_ortperf.reports.comparison.run_comparison import Comparison, compare
 from pytest_ortperf.reports.comparison.verdicts import LEAST_DELTA, UNSURE, Decision, adjusted, decide, delta_of
 from pytest_ortperf.reports.terminal.text_table import TextColumn, table_lines
@@ -53,7 +54,13 @@ def compare_pairs(stored: StoredPairs, floor: NoiseFloor | None = None) -> Compa
     pairs = tuple(_latency_pair(each, known[1].get(each.pairs.case_id)) for each in judged)
     found = compare(base, current)
     on_one_side = collected_changes(header.base.cases, header.current.cases)
-    return dataclasses.replace(found, pairs=pairs, fleets=(), changes=(*found.changes, *on_one_side))
+    return dataclasses.replace(
+        found,
+        pairs=pairs,
+        fleets=(),
+        changes=(*found.changes, *on_one_side),
+        closing=closing_of(pairs, stored.end),
+    )
 
 
 def _deciding(header: PairsHeader) -> int:

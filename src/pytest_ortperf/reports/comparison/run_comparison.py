@@ -45,6 +45,14 @@ class Comparison:
     machine: str | None
     """What stands against it being the same machine; `None` if it is."""
 
+    closing: tuple[str, ...] = ()
+    """Sentences that a run of pairs ends with."""
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether latencies were measured in turns."""
+        return all(pair.evidence.kind == PAIRS for pair in self.pairs)
+
     @property
     def counts(self) -> Counter[str]:
         """Pairs by verdict."""

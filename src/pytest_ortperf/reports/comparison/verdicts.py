@@ -97,6 +97,11 @@ def delta_of(base_ns: float, evidence: Evidence, *, floor: float | None = None) 
     return max(least, _least_ns(evidence) / base_ns, math.expm1(min(2 * noise, _MOST_LOG)))
 
 
+def same_limit(evidence: Evidence, base_ns: float, delta: float) -> float:
+    """Return the relative change that SAME rules out: delta, but never one that noise has blown up."""
+    return min(delta, max(MOST_SAME, _least_ns(evidence) / base_ns))
+
+
 def _least_ns(evidence: Evidence) -> int:
     return LEAST_PAIRED_DELTA_NS if evidence.kind == PAIRS else LEAST_DELTA_NS
 
@@ -125,7 +130,7 @@ def decide(
 
 def _no_change(evidence: Evidence, delta: float, base_ns: float) -> Decision:
     """Return SAME where the interval lies inside of delta, but never inside of one that noise has blown up."""
-    limit = min(delta, max(MOST_SAME, _least_ns(evidence) / base_ns))
+    limit = same_limit(evidence, base_ns, delta)
     half = evidence.half_width
     if abs(evidence.log_ratio) + half <= math.log1p(limit):
         return Decision(verdict=SAME, delta=delta)

@@ -20,6 +20,7 @@ from pytest_ortperf.records.operators import OperatorTime
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.statistics import summarize
 from pytest_ortperf.reports.tables.gains import Gain
+from pytest_ortperf.reports.tables.limit_text import limits_state
 from pytest_ortperf.reports.tables.machine_text import off_text
 
 Cell = str | int | float | bool | None
@@ -228,6 +229,7 @@ SUCCESS: tuple[Column[Measured], ...] = (
     *_of_timing(groups.LATENCY),
     Column("status", lambda row: row.latency.status),
     Column("stop_reason", lambda row: row.latency.stop_reason),
+    Column("limits", lambda row: limits_state(row.record)),
     *_of_timing(groups.WARM_UP),
     Column("steady", lambda row: row.latency.steady),
     *_of_timing(groups.ENERGY),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from textwrap import wrap
 
 from pytest_ortperf.quantities import COPIES, nodes_on_provider
-from pytest_ortperf.records.latency import UNSTABLE, Latency, Summary
+from pytest_ortperf.records.latency import FIXED, UNSTABLE, Latency, Summary
 from pytest_ortperf.records.record import Concurrent, Record
 from pytest_ortperf.reports.tables.columns import Measured, dims_text
 from pytest_ortperf.reports.tables.gains import PASSED, list_of
@@ -24,6 +24,10 @@ from pytest_ortperf.reports.terminal.text_table import TextColumn, table_lines
 
 NOT_PRECISE = "unstable: the 95 % interval of the median stayed wider than asked for; +- is what was reached"
 NOT_LASTING = "unstable: sampling ended before the 95 % interval of the median had stayed as narrow as asked for"
+WIDE = (
+    "wide: the 95 % interval of the median is wider than --ortperf-precision-target; more iterations narrow it, and "
+    "without --ortperf-iterations sampling goes on until it is that narrow"
+)
 NOT_STEADY = "not steady: the warm-up ended before two windows of it agreed; samples may still become faster or slower"
 SEVERAL_MODES = "several modes: samples gather around more than one value, and p50 may be any of them"
 
@@ -33,9 +37,11 @@ _LEAST_SHOWN = 0.0005
 def latency_notes(latency: Latency, summary: Summary) -> list[str]:
     """Return what a reader of the median must know."""
     half_width, target = summary.half_width, latency.precision_target
-    narrow = half_width is not None and target is not None and half_width <= target
+    # `None` where nothing is known of the precision
+    narrow = None if half_width is None or target is None else half_width <= target
     notes = {
         NOT_LASTING if narrow else NOT_PRECISE: latency.status == UNSTABLE,
+        WIDE: latency.status == FIXED and narrow is False,
         NOT_STEADY: latency.steady is False,
         SEVERAL_MODES: (summary.modes or 1) > 1,
     }
@@ -208,7 +214,8 @@ def _notes(rows: Sequence[Measured]) -> dict[str, str]:
 
 
 def _note_lines(notes: Mapping[str, str], width: int) -> list[str]:
-    return [line for note, mark in notes.items() for line in textwrap.wrap(f"{mark} {note}", max(width, _NARROWEST))]
+    wrapper = textwrap.TextWrapper(max(width, _NARROWEST), break_on_hyphens=False)
+    return [line for note, mark in notes.items() for line in wrapper.wrap(f"{mark} {note}")]
 
 
 def _notes_of(row: Measured) -> list[str]:

@@ -12,6 +12,7 @@ from pytest_ortperf.records.record import NEVER_VALIDATED, OTHERWISE_VALIDATED, 
 from pytest_ortperf.records.store import StoredRun
 from pytest_ortperf.reports.tables.columns import runtime_version
 from pytest_ortperf.reports.tables.gains import Gains, list_of
+from pytest_ortperf.reports.tables.limit_text import long_limit
 from pytest_ortperf.reports.tables.machine_text import machine_lines
 from pytest_ortperf.reports.tables.rows import Rows, sorted_rows
 from pytest_ortperf.reports.terminal.latency_text import latency_lines, timing_lines
@@ -60,6 +61,7 @@ def summary_lines(
         [(line, PLAIN) for line in timing_lines(rows, width)],
         [(line, PLAIN) for line in operator_lines(rows, width, verbose=verbose)],
         _failures(rows, width),
+        _unsure_limits(rows, width),
         _reasons(rows, width),
         _unvalidated(rows, width),
         _not_comparable(rows, width),
@@ -122,6 +124,19 @@ def _failure(record: Record, owner: str) -> str:
         return case
     kind = "" if record.failure.kind in (record.outcome, "crash", "timeout") else f"{record.failure.kind}: "
     return f"{case}: {kind}{record.failure.message}"
+
+
+def _unsure_limits(rows: Rows, width: int) -> list[Line]:
+    """Return which limits pass though the measurement cannot tell, and how to settle it."""
+    texts = [
+        f"passed, but unsure: {record.case_id}: {long_limit(fact)}"
+        for record in rows.records
+        for fact in record.limits
+        if fact.is_unsure and fact.is_kept
+    ]
+    more = len(texts) - MOST_REASONS
+    shown = [*texts[:MOST_REASONS], *([f"and {more} more limits are unsure"] if more > 0 else [])]
+    return [(line, YELLOW) for line in _wrapped(shown, width, indent="  ")]
 
 
 def _reasons(rows: Rows, width: int) -> list[Line]:
