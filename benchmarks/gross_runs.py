@@ -1,7 +1,7 @@
 """Record short benchmark runs one after another, idle and under load: the data behind verdicts on single runs.
 
 A run measures eleven models of this repository. With `--slowed` it also measures four of them made 1.2 to 12 times
-slower by planted nodes, which leave their outputs as they are; `--plant` makes these models first. Each call appends
+slower, on one thread, by planted nodes, which leave their outputs as they are; `--plant` makes these models first. Each call appends
 its runs, a line each, to a file that `gross_replay.py` reads. It can be stopped and started again.
 """
 
@@ -99,7 +99,7 @@ def slowed(carrier: Carrier, factor: float) -> tuple[onnx.ModelProto, float]:
 
 
 def _ratio(carrier: Carrier, made: onnx.ModelProto) -> float:
-    """Return how many times as long a model takes as its carrier, in turns of 20 ms, with default threads."""
+    """Return how many times as long a model takes as its carrier, in turns of 20 ms, on one thread."""
     calls = [_call(carrier, model) for model in (carrier.model, made)]
     turns = [(_turn(calls[0]), _turn(calls[1])) for _ in range(40)]
     return statistics.median(other / base for base, other in turns)
@@ -108,7 +108,7 @@ def _ratio(carrier: Carrier, made: onnx.ModelProto) -> float:
 def _call(carrier: Carrier, model: onnx.ModelProto) -> Callable[[], object]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return lambda: session.run(None, dict(carrier.feeds))
 
@@ -127,6 +127,8 @@ def record(arguments: argparse.Namespace) -> dict[str, Any]:
     listed = [entry for entry in entries() if entry["name"] in MODELS]
     if arguments.slowed:
         listed += json.loads((arguments.slowed / "slowed.json").read_text(encoding="utf-8"))["models"]
+    if arguments.slowed and arguments.threads != 1:
+        raise SystemExit("the slowed models are that much slower on one thread: --threads=1")
     threads = [f"--ortperf-threads={arguments.threads}"] if arguments.threads else []
     busy = load(time.time_ns() % 1000) if arguments.load else nullcontext()
     with tempfile.TemporaryDirectory() as name:
