@@ -1,8 +1,8 @@
 """Record short benchmark runs one after another, idle and under load: the data behind verdicts on single runs.
 
 A run measures eleven models of this repository. With `--slowed` it also measures four of them made 1.2 to 12 times
-slower, on one thread, by planted nodes, which leave their outputs as they are; `--plant` makes these models first. Each call appends
-its runs, a line each, to a file that `gross_replay.py` reads. It can be stopped and started again.
+slower, on one thread, by planted nodes, which leave their outputs as they are; `--plant` makes these models first.
+Each call appends its runs, a line each, to a file that `gross_replay.py` reads. It can be stopped and started again.
 """
 
 from __future__ import annotations

@@ -60,10 +60,11 @@ def test_another_machine_is_never_gross() -> None:
     assert verdict(side([timed("m", 2)]), side([timed("m", 24)], fingerprint="another"))[0] == "UNSURE"
 
 
-def test_beside_a_steady_canary_a_small_change_is_found() -> None:
-    base = side(with_canary([timed("m", 2)], compute=1000, memory=5000, interpreter=800))
-    current = side(with_canary([timed("m", 2.8)], compute=1005, memory=5900, interpreter=801))
-    assert verdict(base, current) == ("SLOWER", "canary")
+@pytest.mark.parametrize(("handoff", "found"), [(205, ("SLOWER", "canary")), (580, ("UNSURE", "canary"))])
+def test_beside_a_steady_canary_a_small_change_is_found(handoff: int, found: tuple[str, str]) -> None:
+    base = side(with_canary([timed("m", 2)], compute=1000, memory=5000, interpreter=800, handoff=200))
+    current = side(with_canary([timed("m", 2.8)], compute=1005, memory=5900, interpreter=801, handoff=handoff))
+    assert verdict(base, current) == found
 
 
 def test_what_the_canary_shares_is_the_machine() -> None:

@@ -94,7 +94,7 @@ def test_what_is_planted_is_found_where_nobody_saw_a_disturbance_and_doubted_whe
         ("tiny_bert::benchmark[cpu]", "SLOWER")
     ]
     assert planted(compared(runs[:3], slow)).decision.by == planted(compared(runs[:1], slow[:1])).decision.by == "gross"
-    slow = changed(runs[3:], functools.partial(times, 1.8, "tiny_bert"))
+    slow = changed(runs[3:], functools.partial(times, 1.5, "tiny_bert"))
     pair = planted(compared(runs[:3], slow))
     assert pair.decision.verdict == "UNSURE"
     assert pair.decision.reasons[0].startswith("base: 3 of 3 runs were disturbed, such as: the machine: ")

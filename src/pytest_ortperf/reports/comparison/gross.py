@@ -75,14 +75,14 @@ def class_of(record: Record, observations: Sequence[Observation], *, same_handof
 
 _BOUNDS: Mapping[tuple[bool, bool, bool], Bounds] = {
     # slow, alone, quiet
-    (True, True, True): Bounds(spread=0.05, single=1.5, several=1.25),
-    (True, True, False): Bounds(spread=0.10, single=2.0, several=1.4),
-    (True, False, True): Bounds(spread=0.05, single=1.7, several=1.3),
-    (True, False, False): Bounds(spread=0.10, single=2.5, several=1.5),
-    (False, True, True): Bounds(spread=0.05, single=1.5, several=1.25),
-    (False, True, False): Bounds(spread=0.10, single=2.0, several=1.4),
-    (False, False, True): Bounds(spread=0.05, single=2.5, several=1.5),
-    (False, False, False): Bounds(spread=0.10, single=3.0, several=2.0),
+    (True, True, True): Bounds(spread=0.06, single=1.6, several=1.3),
+    (True, True, False): Bounds(spread=0.25, single=3.0, several=2.0),
+    (True, False, True): Bounds(spread=0.06, single=1.6, several=1.3),
+    (True, False, False): Bounds(spread=0.45, single=6.0, several=3.0),
+    (False, True, True): Bounds(spread=0.04, single=1.6, several=1.3),
+    (False, True, False): Bounds(spread=0.10, single=2.5, several=1.6),
+    (False, False, True): Bounds(spread=0.06, single=1.6, several=1.3),
+    (False, False, False): Bounds(spread=0.35, single=3.0, several=2.5),
 }
 """From `benchmarks/gross_runs.py`; `docs/benchmarks/gross-changes.md` has the data behind each number."""
 
