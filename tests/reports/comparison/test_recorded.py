@@ -85,9 +85,7 @@ def planted(comparison: Comparison) -> LatencyPair:
     return pair
 
 
-def test_what_is_planted_is_found_where_nobody_saw_a_disturbance_and_doubted_where_somebody_did(
-    runs: list[StoredRun],
-) -> None:
+def test_a_gross_slowdown_is_found_despite_disturbances_and_a_smaller_one_without(runs: list[StoredRun]) -> None:
     slow = changed(runs[3:], functools.partial(times, 4, "tiny_bert"))
     found = compared(changed(runs[:3], unnoticed), changed(slow, unnoticed))
     assert [(each.case_id, each.kind) for each in failing(found, EVERYTHING)] == [
@@ -95,9 +93,6 @@ def test_what_is_planted_is_found_where_nobody_saw_a_disturbance_and_doubted_whe
     ]
     assert planted(compared(runs[:3], slow)).decision.by == planted(compared(runs[:1], slow[:1])).decision.by == "gross"
     slow = changed(runs[3:], functools.partial(times, 1.5, "tiny_bert"))
-    pair = planted(compared(runs[:3], slow))
-    assert pair.decision.verdict == "UNSURE"
-    assert pair.decision.reasons[0].startswith("base: 3 of 3 runs were disturbed, such as: the machine: ")
-    pair = planted(compared(runs[:1], slow[:1]))
-    assert pair.decision.verdict == "UNSURE"
-    assert pair.decision.reasons[0].startswith("the noise hides changes of up to ")
+    for pair in (planted(compared(runs[:3], slow)), planted(compared(runs[:1], slow[:1]))):
+        assert pair.decision.verdict == "UNSURE"
+        assert pair.decision.reasons[0].startswith("the noise hides changes of up to ")
