@@ -118,7 +118,7 @@ def planted_verdicts(runs: Sequence[Run]) -> dict[Planted, Counter[str]]:
         for count in (1, SEVERAL):
             for place, (base, current) in enumerate(neighbours(of_load, count)):
                 for models in SIZES:
-                    for name in SLOWED:
+                    for name in (name for name in SLOWED if slowed_name(name, FACTORS[0]) in _common(current)):
                         names = chosen(models, place, name)
                         is_slow = base[0]["cases"][name]["median_ns"] >= SLOW_NS
                         for factor in FACTORS:
@@ -127,6 +127,11 @@ def planted_verdicts(runs: Sequence[Run]) -> dict[Planted, Counter[str]]:
                             key = Planted(load, count, models, is_slow, factor)
                             found.setdefault(key, Counter())[verdict] += 1
     return found
+
+
+def _common(runs: Sequence[Run]) -> set[str]:
+    """Return what all of some runs measured."""
+    return set.intersection(*(set(run["cases"]) for run in runs))
 
 
 def _of(name: str, pairs: Iterable[LatencyPair]) -> LatencyPair:

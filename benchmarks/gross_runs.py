@@ -3,6 +3,7 @@
 A run measures eleven models of this repository. With `--slowed` it also measures four of them made 1.2 to 12 times
 slower, on one thread, by planted nodes, which leave their outputs as they are; `--plant` makes these models first.
 Each call appends its runs, a line each, to a file that `gross_replay.py` reads. It can be stopped and started again.
+A run with half of the slowed models (`--part`) takes a minute.
 """
 
 from __future__ import annotations
@@ -126,7 +127,9 @@ def record(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run pytest once, and return what was measured."""
     listed = [entry for entry in entries() if entry["name"] in MODELS]
     if arguments.slowed:
-        listed += json.loads((arguments.slowed / "slowed.json").read_text(encoding="utf-8"))["models"]
+        made = json.loads((arguments.slowed / "slowed.json").read_text(encoding="utf-8"))["models"]
+        names = [name for number, name in enumerate(SLOWED) if arguments.part in (None, number % 2)]
+        listed += [entry for entry in made if entry["name"].rpartition("_x")[0] in names]
     if arguments.slowed and arguments.threads != 1:
         raise SystemExit("the slowed models are that much slower on one thread: --threads=1")
     threads = [f"--ortperf-threads={arguments.threads}"] if arguments.threads else []
@@ -172,6 +175,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plant", type=Path, metavar="FOLDER", help="make the slowed models there, and end")
     parser.add_argument("--slowed", type=Path, metavar="FOLDER", help="measure the slowed models there too")
+    parser.add_argument("--part", type=int, choices=(0, 1), help="one of each two slowed models (default: all)")
     parser.add_argument("--load", action="store_true", help="keep a core busy on and off meanwhile")
     parser.add_argument("--threads", type=int, help="intra-op threads (default: ONNX Runtime's choice)")
     parser.add_argument("--runs", type=int, default=1, help="runs to append (default: 1)")
