@@ -25,8 +25,7 @@ from pytest_ortperf.records.environment.machine_checks import (
 CANARY_S = 0.1
 """Of one canary, a quarter for each part: about 5 % of a benchmark that takes 2 s.
 
-Recorded on two cores (`docs/benchmarks/canary.md`): from 20 ms a part on, taking the canary's change out of a model's
-adds no noise to it; at 10 ms it adds a third.
+`docs/benchmarks/gross-changes.md` has what is left of a model's change from run to run, by the length of the canary.
 """
 
 LONG_CANARY_S = 1.0
@@ -44,9 +43,9 @@ def run_canary(seconds: float = CANARY_S, clock: Callable[[], int] = time.perf_c
         seconds: For all of them; each takes at least five turns.
         clock: For tests.
     """
-    pieces = _pieces()
-    budget = int(seconds * 1e9 / (len(pieces) + 1))
-    parts = {name: _timed(work, budget, clock) for name, work in pieces.items()}
+    alone = pieces()
+    budget = int(seconds * 1e9 / (len(alone) + 1))
+    parts = {name: _timed(work, budget, clock) for name, work in alone.items()}
     if len(os.sched_getaffinity(0)) > 1:
         with _partner() as exchange:
             parts[HANDOFF] = _timed(exchange, budget, clock)
@@ -72,7 +71,8 @@ def judge_canary(before: Canary | str | None, after: Canary | str | None) -> Fin
     return finding("canary", "warning" if off else "ok", f"{text} from the start to the end of the run")
 
 
-def _pieces() -> Mapping[str, Callable[[], object]]:
+def pieces() -> Mapping[str, Callable[[], object]]:
+    """Return the work of each part that one process does; a call is one turn."""
     import numpy as np
 
     # so small that BLAS uses one thread: with more, a neighbour's turn makes it thirty times slower or not at all
