@@ -22,7 +22,7 @@ from typing import Any
 from gross_runs import FACTORS, MODELS, SLOWED, slowed_name
 from measuring import table
 
-from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.record import Record, SessionFact
 from pytest_ortperf.reports.comparison.compared_side import CaseResult, Observation, RunSide, Side
 from pytest_ortperf.reports.comparison.fleet import canary_shift
 from pytest_ortperf.reports.comparison.gross import SLOW_NS, class_of
@@ -36,6 +36,7 @@ BOUNDS_DATA = Path(__file__).parent / "data" / "gross_bounds.jsonl"
 
 SIZES = (1, 3, 10)
 SEVERAL = 3
+SHORT_NS = 100_000
 _TO_SIGMA = 1.4826
 
 Run = Mapping[str, Any]
@@ -70,12 +71,12 @@ def one_side(runs: Iterable[Run], models: Mapping[str, str]) -> Side:
     """
     made = []
     for number, run in enumerate(runs):
-        cases = {name: _case(name, run["cases"][recorded]) for name, recorded in models.items()}
+        cases = {name: _case(name, run["cases"][recorded], run["threads"]) for name, recorded in models.items()}
         made.append(RunSide(name=str(number), cases=cases, fingerprint=run["machine"], canary_ns=run["canary_ns"]))
     return Side(name="recorded", runs=tuple(made))
 
 
-def _case(name: str, found: Mapping[str, Any]) -> CaseResult:
+def _case(name: str, found: Mapping[str, Any], threads: int | None) -> CaseResult:
     record = Record(
         case_id=f"{name}::benchmark[cpu]",
         nodeid=f"models.json::{name}::benchmark[cpu]",
@@ -86,6 +87,14 @@ def _case(name: str, found: Mapping[str, Any]) -> CaseResult:
         precision=None,
         outcome="passed",
         started="",
+        session=SessionFact(
+            requested_providers=("CPUExecutionProvider",),
+            active_providers=("CPUExecutionProvider",),
+            provider_options={},
+            graph_optimization="all",
+            intra_op_threads=threads,
+            creation_ns=0,
+        ),
     )
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
     return CaseResult(record=record, observations={"host": (Observation(**values),)})
@@ -155,8 +164,8 @@ def same_verdicts(runs: Sequence[Run]) -> dict[tuple[bool, int, int], Counter[st
 
 def derive(runs: Sequence[Run]) -> str:
     """Return a table of what runs of the same thing differ by, for each class of cases."""
-    singles: dict[tuple[bool, bool], list[tuple[float, float]]] = {}
-    closest: dict[tuple[bool, bool], list[float]] = {}
+    singles: dict[tuple[bool, bool, bool], list[tuple[float, float]]] = {}
+    closest: dict[tuple[bool, bool, bool], list[float]] = {}
     for threads in sorted({run["threads"] or 0 for run in runs}):
         for load in (False, True):
             alike = [run for run in runs if (run["threads"] or 0, run["load"]) == (threads, load)]
@@ -170,7 +179,8 @@ def derive(runs: Sequence[Run]) -> str:
     rows = [
         (
             "1 ms or more" if key[0] else "below 1 ms",
-            "quiet" if key[1] else "disturbed",
+            "one" if key[1] else "several",
+            "quiet" if key[2] else "disturbed",
             str(len(values)),
             f"{_spread([raw for raw, _ in values]):.3f}",
             f"{_spread([less for _, less in values]):.3f}",
@@ -179,30 +189,46 @@ def derive(runs: Sequence[Run]) -> str:
         )
         for key, values in sorted(singles.items(), reverse=True)
     ]
-    names = ("median", "", "pairs", "spread", "less canary", "99 % below", "largest", "closest of 3 and 3")
-    return table(names, rows)
+    names = ("median", "threads", "", "pairs", "spread", "less canary", "99 % below", "largest", "closest of 3 and 3")
+    return f"{table(names, rows)}\n\n{_floor(runs)}"
 
 
-def _ratios(base: Run, current: Run) -> Iterator[tuple[tuple[bool, bool], float, float]]:
+def _floor(runs: Sequence[Run]) -> str:
+    """Return by how much short medians differ as a time."""
+    found = []
+    for base, current in neighbours([run for run in runs if not run["load"] and run["threads"] == 1], 1):
+        medians = [[side[0]["cases"][name]["median_ns"] for name in MODELS] for side in (base, current)]
+        found += [abs(a - b) for a, b in zip(*medians, strict=True) if a < SHORT_NS]
+    ordered = sorted(found)
+    share = ordered[math.ceil(0.99 * len(ordered)) - 1]
+    return (
+        f"Medians below {SHORT_NS / 1e3:g} us, idle, one thread: 99 % of {len(ordered)} differences are below "
+        f"{share / 1e3:.2f} us, the largest is {ordered[-1] / 1e3:.2f} us."
+    )
+
+
+def _ratios(base: Run, current: Run) -> Iterator[tuple[tuple[bool, bool, bool], float, float]]:
     names = {name: name for name in MODELS}
     sides = one_side([base], names), one_side([current], names)
     shift = canary_shift(*sides)
     for name in MODELS:
         found = [side.last[name].observations["host"][0] for side in sides]
-        class_ = class_of(sides[0].last[name].record, found)
+        class_ = class_of(sides[0].last[name].record, found, same_handoff=shift is not None and shift.same_handoff)
         raw = math.log((found[1].median_ns or math.nan) / (found[0].median_ns or math.nan))
-        yield (class_.is_slow, class_.is_quiet), raw, raw - (shift.log_shift if shift else 0)
+        yield (class_.is_slow, class_.is_alone, class_.is_quiet), raw, raw - (shift.log_shift if shift else 0)
 
 
-def _closest(base: Sequence[Run], current: Sequence[Run]) -> Iterator[tuple[tuple[bool, bool], float]]:
+def _closest(base: Sequence[Run], current: Sequence[Run]) -> Iterator[tuple[tuple[bool, bool, bool], float]]:
     names = {name: name for name in MODELS}
     sides = one_side(base, names), one_side(current, names)
+    shift = canary_shift(*sides)
     for name in MODELS:
         found = [[run.cases[name].observations["host"][0] for run in side.runs] for side in sides]
-        class_ = class_of(sides[0].last[name].record, [*found[0], *found[1]])
+        both = [*found[0], *found[1]]
+        class_ = class_of(sides[0].last[name].record, both, same_handoff=shift is not None and shift.same_handoff)
         medians = [[one.median_ns or math.nan for one in side] for side in found]
         for slow, fast in (medians, medians[::-1]):
-            yield (class_.is_slow, class_.is_quiet), math.log(min(slow) / max(fast))
+            yield (class_.is_slow, class_.is_alone, class_.is_quiet), math.log(min(slow) / max(fast))
 
 
 def _spread(logs: Sequence[float]) -> float:

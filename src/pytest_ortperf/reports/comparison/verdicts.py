@@ -53,7 +53,7 @@ LEAST_DELTA = 0.03
 LEAST_SINGLE_DELTA = 0.10
 """The same of one run against another one: what moved between them is only known from the other cases."""
 
-LEAST_DELTA_NS = 20_000
+LEAST_DELTA_NS = 2_000
 """The same as a time: calls, timers and allocators move by as much from run to run."""
 
 LEAST_PAIRED_DELTA_NS = 500
@@ -83,9 +83,9 @@ class Decision:
 
 
 def delta_of(base_ns: float, evidence: Evidence, *, floor: float | None = None) -> float:
-    """Return the relative change that counts: 3 %, 20 us, or twice the noise floor, whichever is most.
+    """Return the relative change that counts: 3 %, 2 us, or twice the noise floor, whichever is most.
 
-    Of single runs 10 % instead of 3 %, of pairs 0.5 us instead of 20 us.
+    Of single runs 10 % instead of 3 %, of pairs 0.5 us instead of 2 us.
 
     Args:
         base_ns: Latency of the base.
