@@ -44,8 +44,6 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0; 1 for what a command fails on; 2 with a message; 130 after Ctrl-C.
 
-    After Ctrl-C it is 130, as of a program that the signal ends.
-
     Args:
         argv: Arguments without the program's name; the process's own unless given.
 
@@ -73,9 +71,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         print(f"ortperf: {error.strerror or error}", file=sys.stderr)
         return USAGE_ERROR
-    except KeyboardInterrupt:
-        print("ortperf: interrupted before the end", file=sys.stderr)
-        return ab.INTERRUPTED
     return status
 
 

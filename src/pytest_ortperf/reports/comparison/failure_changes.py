@@ -12,16 +12,13 @@ from pytest_ortperf.cases.case_id import CaseId
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.comparison.change import BETTER, OTHER, WORSE, Change, once
 from pytest_ortperf.reports.comparison.compared_side import CaseResult, Side
-from pytest_ortperf.reports.tables.rows import FAILED
+from pytest_ortperf.reports.tables.rows import BECAUSE_OF_VALIDATION, FAILED
 
 NEW, FIXED, CHANGED = "new failure", "fixed failure", "another failure"
 MISSING, SKIPPED, ADDED = "missing", "skipped now", "new"
 MISSING_MODEL, ADDED_MODEL = "missing model", "new model"
 
 NOT_COMPARABLE = "not comparable"
-
-BECAUSE_OF_VALIDATION = "validation failed"
-"""How the reason of a benchmark begins that was not run for a failure which is told by itself."""
 
 Cases = Mapping[str, CaseResult]
 
