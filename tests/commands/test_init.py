@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -153,6 +154,26 @@ def test_what_cannot_be_done_is_said_with_the_way_out(tmp_path: Path, arguments:
     done = init(tmp_path, *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"ortperf: {message.format(folder=tmp_path)}\n"
+
+
+def test_ctrl_c_is_one_line_and_writes_nothing(tmp_path: Path) -> None:
+    examples.relu(tmp_path / "a.onnx")
+    os.mkfifo(tmp_path / "pipe.onnx")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest_ortperf.cli", "init"],
+        cwd=tmp_path,
+        env=os.environ | ADDED,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with (tmp_path / "pipe.onnx").open("wb"):  # once the child that reads it is there
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (130, "ortperf: interrupted\n")
+    assert "pipe" not in out
+    assert not (tmp_path / "models.json").exists()
 
 
 def test_nothing_is_written_where_no_model_can_be_opened_in_time(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,14 @@ def unreal(path: Path) -> None:
     save(path, [*nodes, helper.make_node("Sqrt", ["b"], ["y"])], ends[:1], ends[1:], minus=np.array(-1, np.float32))
 
 
+def roots(path: Path) -> None:
+    """Save a model whose every path ends in the root or logarithm of a negative number."""
+    ends = [helper.make_tensor_value_info(name, FLOAT, [8]) for name in "xy"]
+    names = ["x", "a", "b", "c", "d", "e", "y"]
+    steps = zip(("Log", "Neg", "Log", "Sqrt", "Neg", "Sqrt"), names, names[1:], strict=False)
+    save(path, [helper.make_node(op, [source], [target]) for op, source, target in steps], ends[:1], ends[1:])
+
+
 @pytest.mark.parametrize("make", [top_k, counted, detector])
 def test_other_inputs_are_tried_where_the_first_give_empty_outputs(project: Project, make: object) -> None:
     assert callable(make)
@@ -69,8 +78,11 @@ def test_other_inputs_are_tried_where_the_first_give_empty_outputs(project: Proj
     assert all(output["elements"] > 0 for output in run["outputs"])
 
 
-def test_outputs_that_are_never_numbers_are_not_validated_and_the_latency_says_so(project: Project) -> None:
-    unreal(project.path / "zoo" / "net" / "model.onnx")
+@pytest.mark.parametrize("make", [unreal, roots])
+def test_outputs_that_are_never_numbers_are_not_validated_and_the_latency_says_so(
+    project: Project, make: Callable[[Path], None]
+) -> None:
+    make(project.path / "zoo" / "net" / "model.onnx")
     result = project.run("--ortperf-models=zoo", "--ortperf-ep=cpu", *QUICK, mode="both")
     assert result.outcomes == {"net::validate[cpu]": "skipped", "net::benchmark[cpu]": "passed"}
     reasons = {record["mode"]: record["reason"] for record in result.records}
@@ -81,7 +93,33 @@ def test_outputs_that_are_never_numbers_are_not_validated_and_the_latency_says_s
     assert reasons["benchmark"].startswith("latency of empty work: all outputs are empty or not finite")
     (run,) = next(record["accuracy"] for record in result.records if record["mode"] == "validate")
     assert [output["nonfinite_references"] for output in run["outputs"]] == [8]
-    assert "never validated: net::benchmark[cpu]" in result.out
+    assert "\nnever validated: net::benchmark[cpu]\n" in result.out
+    assert (
+        "\nskipped 1: not validated: nothing compared, because output 'y' has no finite\n"
+        "  reference value among 8; other generated inputs were tried too. Give real\n"
+        '  inputs with "test_data", or ranges and shapes with "inputs" in the model list\n'
+    ) in result.out
+
+
+def test_an_output_that_is_partly_not_finite_says_how_much_was_not_compared(project: Project) -> None:
+    ends = [helper.make_tensor_value_info(name, FLOAT, [6, 8]) for name in "xy"]
+    nodes = [helper.make_node("Sub", ["x", "half"], ["a"]), helper.make_node("Log", ["a"], ["y"])]
+    save(project.path / "zoo/net/model.onnx", nodes, ends[:1], ends[1:], half=np.array(0.5, np.float32))
+    (record,) = project.run("--ortperf-models=zoo", "--ortperf-ep=cpu").records
+    (output,) = record["accuracy"][0]["outputs"]
+    assert 0 < output["nonfinite_references"] < output["elements"] == 48
+    told = f"{output['nonfinite_references']} of 48 reference values not finite"
+    assert (record["outcome"], record["reason"]) == ("passed", f"net::validate[cpu]: output 'y' shows little: {told}")
+
+
+def test_generated_inputs_that_never_give_an_element_are_not_validated(project: Project) -> None:
+    x = helper.make_tensor_value_info("x", FLOAT, [8])
+    y = helper.make_tensor_value_info("y", INT64, [1, None])
+    nodes = [helper.make_node("Greater", ["x", "most"], ["b"]), helper.make_node("NonZero", ["b"], ["y"])]
+    save(project.path / "zoo/net/model.onnx", nodes, [x], [y], most=np.array(1e30, np.float32))
+    (record,) = project.run("--ortperf-models=zoo", "--ortperf-ep=cpu").records
+    assert record["outcome"] == "skipped"
+    assert record["reason"].startswith("not validated: nothing compared, because output 'y' has no elements; other ")
 
 
 def test_the_first_step_of_a_decoder_runs_with_an_empty_cache(project: Project) -> None:

@@ -3,10 +3,11 @@
 import csv
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from .project import Project
+from .project import Project, tensor
 
 QUICK = ("--ortperf-iterations=3", "--ortperf-warmup=1", "--ortperf-env=off", "--ortperf-operators=off")
 
@@ -101,6 +102,87 @@ def test_test_data_that_is_not_read_is_named(two_sets: Project) -> None:
     for mode in ("validate", "benchmark"):
         (record,) = two_sets.run("--ortperf-models=zoo", *QUICK, mode=mode).records
         assert "test data passed over: calibration.npz" in record["reason"]
+
+
+def test_test_data_of_the_zoo_in_numpys_form_is_compared_and_an_upper_case_name_is_found(project: Project) -> None:
+    for name, file, stored in (("net", "model.onnx", 9), ("right", "model.onnx", 1), ("upper", "MODEL.ONNX", 9)):
+        project.write(f"zoo/{name}/{file}", RELU)
+        values = {"inputs": [np.ones((1, 2), np.float32)], "outputs": [np.full((1, 2), stored, np.float32)]}
+        np.savez(project.path / "zoo" / name / "test_data_0.npz", **values)
+
+    records = project.run("--ortperf-models=zoo", "--ortperf-ep=cpu").by_model
+
+    assert {name: it["outcome"] for name, it in records.items()} == {
+        "net": "failed",
+        "right": "passed",
+        "upper": "failed",
+    }
+    assert records["net"]["failure"]["message"].startswith(
+        "outputs differ from the reference: test_data_0, output 'y': percent mismatch 100 % (allowed 0 %), worst at "
+        "(0, 0): 1 instead of 9,"
+    )
+
+
+@pytest.mark.parametrize("keys", [("a", "b"), (0, 1)])
+def test_stored_maps_of_a_classifier_are_compared_by_key(project: Project, keys: tuple[str | int, str | int]) -> None:
+    is_text = isinstance(keys[0], str)
+    kind = TensorProto.STRING if is_text else TensorProto.INT64
+    nodes = [
+        helper.make_node(
+            "LinearClassifier",
+            ["x"],
+            ["label", "scores"],
+            domain="ai.onnx.ml",
+            coefficients=[1.0, 0, 0, 1.0],
+            intercepts=[0.0, 0],
+            post_transform="SOFTMAX",
+            multi_class=0,
+            **{"classlabels_strings" if is_text else "classlabels_ints": keys},
+        ),
+        helper.make_node(
+            "ZipMap",
+            ["scores"],
+            ["probs"],
+            domain="ai.onnx.ml",
+            **{"classlabels_strings" if is_text else "classlabels_int64s": keys},
+        ),
+    ]
+    maps = helper.make_map_type_proto(kind, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 2])],
+        [
+            helper.make_tensor_value_info("label", kind, ["N"]),
+            helper.make_value_info("probs", helper.make_sequence_type_proto(maps)),
+        ],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    classifier = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+    high = float(np.e / (1 + np.e))
+    labels = numpy_helper.from_array(np.array(keys, object if is_text else np.int64), "label").SerializeToString()
+    for name, last in (("right", (1 - high, high)), ("wrong", (0.5, 0.5))):
+        rows = onnx.SequenceProto(name="probs", elem_type=onnx.SequenceProto.MAP)
+        for values in ((high, 1 - high), last):
+            row = rows.map_values.add(key_type=kind)
+            row.values.CopyFrom(numpy_helper.from_list([np.array(value, np.float32) for value in values]))
+            if is_text:
+                row.string_keys.extend(str(key).encode() for key in keys)
+            else:
+                row.keys.extend(keys)
+        folder = f"zoo/{name}/test_data_set_0"
+        project.write(f"zoo/{name}/model.onnx", classifier)
+        project.write(f"{folder}/input_0.pb", tensor(np.eye(2), "x"))
+        project.write(f"{folder}/output_0.pb", labels)
+        project.write(f"{folder}/output_1.pb", rows.SerializeToString())
+
+    records = project.run("--ortperf-models=zoo", "--ortperf-ep=cpu").by_model
+
+    assert (records["right"]["outcome"], records["wrong"]["outcome"]) == ("passed", "failed")
+    assert records["wrong"]["failure"]["message"].startswith(
+        "outputs differ from the reference: test_data_set_0, output 'probs': percent mismatch 50 % (allowed 0 %), "
+        f"worst [1] [{keys[1]!r}] at (): 0.7310586 instead of 0.5,"
+    )
 
 
 def test_a_failed_batch_check_says_how_to_leave_it_out(project: Project) -> None:

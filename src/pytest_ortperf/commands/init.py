@@ -31,7 +31,7 @@ Hidden folders, virtual environments, node_modules and results folders are passe
 over.
 
 Exit status: 0; 1 if no model could be listed, so that nothing was written; 2 for
-arguments that cannot be used."""
+arguments that cannot be used; 130 after Ctrl-C, and nothing was written."""
 
 EXAMPLES = """\
 examples:

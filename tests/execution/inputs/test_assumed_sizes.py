@@ -27,6 +27,8 @@ def assumed(*inputs: FreeInput, model: onnx.ModelProto | None = None, **given: i
         ((None, 3, None, None), {"x.0": 1, "x.2": 224, "x.3": 224}),
         ((None, None, None, None), {"x.0": 1, "x.1": 3, "x.2": 224, "x.3": 224}),
         ((None, None, None, 3), {"x.0": 1, "x.1": 224, "x.2": 224}),
+        (("n", "h", "w", "c"), {"n": 1, "h": 224, "w": 224, "c": 3}),
+        (("d0", "d1", "d2", "channels"), {"d0": 1, "d1": 224, "d2": 224, "channels": 3}),
         (("?", 3, 48, "?"), {"x.0": 1, "x.3": 224}),
         (("N", 3, "D1", "D2"), {"N": 1, "D1": 224, "D2": 224}),
         ((3, "height", "width"), {"height": 224, "width": 224}),

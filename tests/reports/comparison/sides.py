@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_ortperf.records.environment.machine_checks import MachineState
 from pytest_ortperf.records.latency import Latency
-from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.record import Record, TensorFact
 from pytest_ortperf.reports.comparison.compared_side import Side, side_of
 from record_examples import make_environment, make_header, make_record, make_run
 
@@ -22,6 +22,11 @@ def timed(model: str, p50_ms: float, *, seed: int = 0, spread: float = 0.002, **
     samples = tuple(round(p50_ms * 1e6 * noise.gauss(1, spread)) for _ in range(60))
     latency = Latency(timing=changes.pop("timing", "host"), samples_ns=samples, warmup_iterations=5, batch=1)
     return make_record(model, latencies=(latency,), **({"machine": QUIET} | changes))
+
+
+def image(size: int) -> TensorFact:
+    """Return a square picture as a generated input."""
+    return TensorFact(name="images", dtype="float", shape=(1, 3, size, size), origin="generated")
 
 
 def fleet(count: int = 20, *, seed: int = 0, noise: float = 0.005, **factors: float) -> list[Record]:

@@ -20,7 +20,7 @@ from record_examples import (
     make_record,
     make_session,
 )
-from reports.comparison.sides import fleet, side
+from reports.comparison.sides import fleet, image, side
 
 MIB = 2**20
 
@@ -276,6 +276,21 @@ def test_session_creation_of_other_machines_and_other_engines_is_not_compared() 
     assert changes([created(100)], [created(900)], fingerprint="another") == []
     assert changes([created(100, engines="loaded")], [created(900, engines="built")]) == []
     assert changes([created(10)], [created(50)]) == []  # less than 50 ms
+
+
+def test_memory_creation_and_accuracy_at_other_shapes_are_not_compared() -> None:
+    def at(size: int, mib: float, ms: float, error: float) -> list[Record]:
+        facts = {"inputs": (image(size),)}
+        measured = dataclasses.replace(footprint(mib, mib), session=make_session(creation_ns=round(ms * 1e6)), **facts)
+        return [dataclasses.replace(accurate(error), **facts), measured]
+
+    small, large = at(64, 100, 100, 1e-6), at(224, 200, 900, 4e-3)
+    assert changes(small, large) == [("missing", "not comparable", "other", "bert::benchmark[cpu]")]
+    assert [each[0] for each in changes(at(224, 100, 100, 1e-6), large)] == [
+        "accuracy",
+        "memory",
+        "creation",
+    ]
 
 
 def test_topics_to_fail_on() -> None:

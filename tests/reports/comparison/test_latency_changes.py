@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 
 from pytest_ortperf.records.environment.machine_checks import Canary, CanaryPart, Finding, MachineState
-from pytest_ortperf.records.record import Concurrent, Record, TensorFact
+from pytest_ortperf.records.record import Concurrent, Record
 from pytest_ortperf.records.resources import Clocks, Resources
 from pytest_ortperf.reports.comparison.compared_side import Side
 from pytest_ortperf.reports.comparison.evidence import Evidence, of_pairs, of_runs, of_single_runs
 from pytest_ortperf.reports.comparison.latency_changes import LatencyPair, compare_latencies
 from pytest_ortperf.reports.comparison.run_comparison import compare, failing, health_notes
 from pytest_ortperf.reports.comparison.verdicts import decide, delta_of
-from record_examples import make_latency, make_record
-from reports.comparison.sides import fleet, side, timed, verdicts
+from record_examples import make_failure, make_latency, make_record
+from reports.comparison.sides import fleet, image, side, timed, verdicts
 
 
 def pair_of(base: Side, current: Side, model: str = "m3") -> LatencyPair:
@@ -299,9 +300,8 @@ def test_two_lists_with_the_same_case_are_paired_by_node() -> None:
     ]
 
 
-def sized(size: int, p50_ms: float) -> Record:
-    image = TensorFact(name="images", dtype="float", shape=(1, 3, size, size), origin="generated")
-    return timed("net", p50_ms, inputs=(image,))
+def sized(size: int, p50_ms: float, **changes: Any) -> Record:
+    return timed("net", p50_ms, inputs=(image(size),), **changes)
 
 
 def test_cases_measured_at_other_shapes_are_not_comparable() -> None:
@@ -324,3 +324,24 @@ def test_one_run_of_several_at_other_shapes_spoils_the_case() -> None:
     assert [each.kind for each in compare(base, side([*fleet(), sized(64, 1.0)])).changes] == ["not comparable"]
     same = side([*fleet(), sized(64, 1.0)], [*fleet(seed=1), sized(64, 1.0)])
     assert compare(same, same).changes == ()
+
+
+def not_run() -> Record:
+    return make_record("net", outcome="failed", failure=make_failure(kind="session error"))
+
+
+def test_a_run_without_shapes_hides_no_difference_between_the_others() -> None:
+    base = side([*fleet(), not_run()], [*fleet(seed=1), sized(64, 1.0)])
+    comparison = compare(base, side([*fleet(), sized(224, 12.0)]))
+    assert [(each.kind, each.case_id) for each in comparison.changes] == [("not comparable", "net::benchmark[cpu]")]
+    assert not any(pair.case_id.startswith("net::") for pair in comparison.pairs)
+
+
+def test_a_failed_run_at_other_shapes_has_no_latency_to_compare() -> None:
+    failed = sized(64, 1.0, outcome="failed", failure=make_failure(kind="runtime error"))
+    base = side([*fleet(), failed], [*fleet(seed=1), sized(224, 12.0)])
+    comparison = compare(base, side([*fleet(), sized(224, 12.0)]))
+    assert comparison.changes == ()
+    assert len([pair for pair in comparison.pairs if pair.case_id.startswith("net::")]) == 1
+    only = compare(side([failed]), side([sized(224, 12.0)]))
+    assert [each.kind for each in only.changes] == ["fixed failure"]

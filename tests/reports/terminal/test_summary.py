@@ -225,6 +225,29 @@ def test_a_case_is_named_where_the_reason_is_about_its_own_numbers(outcome: str,
     ]
 
 
+def test_a_reason_takes_the_lines_it_needs_up_to_three() -> None:
+    empty = (
+        "not validated: nothing compared, because output 'y' has no finite reference value among 8; other generated "
+    )
+    way = (
+        'inputs were tried too. Give real inputs with "test_data", or ranges and shapes with "inputs" in the model list'
+    )
+    records = [
+        make_record("a", mode="validate", outcome="skipped", reason=empty + way),
+        make_record("b", mode="validate", outcome="skipped", reason="x " * 200),
+        make_record("c", outcome="skipped", reason=f"validation failed: {'y ' * 200}"),
+    ]
+    assert texts(make_run(records), 80)[:7] == [
+        "skipped 1: not validated: nothing compared, because output 'y' has no finite",
+        "  reference value among 8; other generated inputs were tried too. Give real",
+        '  inputs with "test_data", or ranges and shapes with "inputs" in the model list',
+        "skipped 1: " + "x " * 34 + "x",
+        "  " + "x " * 38 + "x",
+        "  " + "x " * 37 + "x...",
+        "skipped 1: validation failed: " + "y " * 23 + "y...",
+    ]
+
+
 def test_many_failures_and_reasons_are_counted() -> None:
     failed = [make_record(f"f{number:02}", outcome="failed") for number in range(23)]
     skipped = [make_record(f"s{number:02}", outcome="skipped", reason=f"r{number:02}") for number in range(12)]

@@ -38,6 +38,7 @@ _PAST = re.compile(r"past|(?:^|_)(?:kv_?)?cache_?len")
 _TOTAL = re.compile(r"total|full_?seq|past.*\+|\+.*past")
 _PIXELS = re.compile(r"(?:^|_|\b)(?:height|width|h|w|img_?size|image_?size|side)(?:$|_|\b|\d)|pixel")
 _CHANNELS = re.compile(r"channel")
+_LAST_CHANNELS = re.compile(r"channel|^c$")
 _FRAMES = re.compile(r"(?:^|_)(?:num_)?frames?$|^depth$")
 _SEQUENCE = re.compile(
     r"seq|len|token|time|frame|text|word|char|sample|step|audio|context|prompt|sentence|src|tgt|target|source|query|"
@@ -212,7 +213,10 @@ def _spatial_axes(item: FreeInput) -> tuple[int, ...]:
     if rank not in (_RANK_OF_IMAGES, _RANK_OF_VOLUMES):
         return ()
     last = item.shape[-1]
-    axes = (rank - 3, rank - 2) if isinstance(last, int) and last in _IMAGE_CHANNELS else (rank - 2, rank - 1)
+    is_channels = (
+        last in _IMAGE_CHANNELS if isinstance(last, int) else bool(_LAST_CHANNELS.search((last or "").lower()))
+    )
+    axes = (rank - 3, rank - 2) if is_channels else (rank - 2, rank - 1)
     sides = [item.shape[axis] for axis in axes]
     fits = all(not isinstance(side, int) or side >= _SMALLEST_SIDE for side in sides)
     return axes if fits and any(not isinstance(side, int) for side in sides) else ()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from pytest_ortperf.records.environment.run_header import Environment, RunEnd
 from pytest_ortperf.records.latency import UNSTABLE, Latency
 from pytest_ortperf.records.record import Concurrent, Record
 from pytest_ortperf.records.statistics import summarize
 from pytest_ortperf.records.store import StoredRun
-from pytest_ortperf.reports.tables.gains import counts
+from pytest_ortperf.reports.tables.gains import counts, shape_difference
 
 _DOUBTFUL = ("warning", "reject")
 _OF_95_PERCENT = 1.96
@@ -91,11 +91,32 @@ class Side:
         """Return the records of one case, oldest run first."""
         return [run.cases[key].record for run in self.runs if key in run.cases]
 
+    def without(self, keys: Collection[str]) -> Side:
+        """Return the side less some cases."""
+        runs = [
+            replace(run, cases={key: case for key, case in run.cases.items() if key not in keys}) for run in self.runs
+        ]
+        return replace(self, runs=tuple(runs))
+
 
 def side_of(name: str, runs: Iterable[StoredRun]) -> Side:
     """Return a side made of runs that were read."""
     found = tuple(runs)
     return Side(name=name, runs=tuple(map(run_side, found)), notes=tuple(note for run in found for note in run.notes))
+
+
+def shape_differences(base: Side, current: Side) -> dict[str, str]:
+    """Return how the shapes of inputs differ, by case, for those whose results do not all have the same.
+
+    A run whose result does not count has nothing to compare, so its shapes do not matter.
+    """
+    found = {}
+    for key in current.last:
+        before, after = ([record for record in side.all_of(key) if counts(record)] for side in (base, current))
+        text = shape_difference(*before, *after) if before and after else None
+        if text:
+            found[key] = text
+    return found
 
 
 def run_side(run: StoredRun) -> RunSide:

@@ -10,16 +10,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pytest_ortperf.cases.case_id import CaseId
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.reports.comparison.change import BETTER, OTHER, WORSE, Change
+from pytest_ortperf.reports.comparison.change import BETTER, OTHER, WORSE, Change, once
 from pytest_ortperf.reports.comparison.compared_side import CaseResult, Side
-from pytest_ortperf.reports.tables.rows import FAILED
+from pytest_ortperf.reports.tables.rows import BECAUSE_OF_VALIDATION, FAILED
 
 NEW, FIXED, CHANGED = "new failure", "fixed failure", "another failure"
 MISSING, SKIPPED, ADDED = "missing", "skipped now", "new"
 MISSING_MODEL, ADDED_MODEL = "missing model", "new model"
 
-BECAUSE_OF_VALIDATION = "validation failed"
-"""How the reason of a benchmark begins that was not run for a failure which is told by itself."""
+NOT_COMPARABLE = "not comparable"
 
 Cases = Mapping[str, CaseResult]
 
@@ -54,6 +53,18 @@ def case_changes(base: Side, current: Side) -> Iterator[Change]:
             yield _change(SKIPPED, WORSE, key, case.record, text)
     passing = {key: case for key, case in after.items() if _kind(case.record) is None}
     yield from _absent(passing, before, kinds=(ADDED_MODEL, ADDED), direction=OTHER)
+
+
+def shape_changes(current: Side, differences: Mapping[str, str]) -> Iterator[Change]:
+    """Yield the cases that are not comparable, since they ran at different shapes; `differences` says how, by case."""
+    last = current.last
+    return once(
+        (
+            last[key].record,
+            _change(NOT_COMPARABLE, OTHER, key, last[key].record, f"{text}; --ortperf-dim gives both the same"),
+        )
+        for key, text in differences.items()
+    )
 
 
 def collected_changes(base: Collection[str], current: Collection[str]) -> Iterator[Change]:

@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_ortperf.reports.comparison.change import OTHER, Change
 from pytest_ortperf.reports.comparison.compared_side import CaseResult, Observation, Side, log_latency
 from pytest_ortperf.reports.comparison.evidence import (
     MIN_RUNS,
@@ -33,7 +32,6 @@ from pytest_ortperf.reports.comparison.fleet import (
 )
 from pytest_ortperf.reports.comparison.gross import Bounds, bounds_of, class_of, gross_decision
 from pytest_ortperf.reports.comparison.verdicts import LEAST_DELTA, UNSURE, Decision, adjusted, decide, delta_of
-from pytest_ortperf.reports.tables.gains import shape_difference
 
 _CLOCK_SPREAD = 0.01
 
@@ -133,34 +131,10 @@ def compare_latencies(base: Side, current: Side) -> Latencies:
 
 def _matches(base: Side, current: Side) -> Iterator[_Match]:
     for key, case in current.last.items():
-        if _shape_difference(base, current, key):
-            continue
         for timing in case.observations:
             sides = [_by_run(side, key, timing) for side in (base, current)]
             if all(sides):
                 yield _Match(key, timing, case, *sides)
-
-
-def shape_changes(base: Side, current: Side) -> Iterator[Change]:
-    """Yield the cases whose latencies are not comparable, since they were measured at different shapes."""
-    for key, case in current.last.items():
-        difference = _shape_difference(base, current, key) if case.observations else None
-        if difference:
-            yield Change(
-                topic="missing",
-                kind="not comparable",
-                direction=OTHER,
-                case_id=key,
-                nodeid=case.record.nodeid,
-                text=f"{difference}; --ortperf-dim gives both the same",
-            )
-
-
-def _shape_difference(base: Side, current: Side, key: str) -> str | None:
-    """Return how shapes of inputs differ between any two runs of a case."""
-    records = [record for side in (base, current) for record in side.all_of(key)]
-    found = (shape_difference(records[0], record) for record in records[1:])
-    return next((text for text in found if text), None)
 
 
 def _by_run(side: Side, key: str, timing: str) -> dict[str, Sequence[Observation]]:

@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.reports.comparison.accuracy_changes import accuracy_changes
 from pytest_ortperf.reports.comparison.change import DEFAULT_FAIL_ON, TOPICS, WORSE, Change
-from pytest_ortperf.reports.comparison.compared_side import Side
+from pytest_ortperf.reports.comparison.compared_side import Side, shape_differences
 from pytest_ortperf.reports.comparison.evidence import PAIRS, RUNS, SINGLE
-from pytest_ortperf.reports.comparison.failure_changes import case_changes, failure_changes, still_failing
+from pytest_ortperf.reports.comparison.failure_changes import (
+    case_changes,
+    failure_changes,
+    shape_changes,
+    still_failing,
+)
 from pytest_ortperf.reports.comparison.fleet import FleetDifference, FleetShift, differences, same_machine
 from pytest_ortperf.reports.comparison.footprint_changes import footprint_changes
-from pytest_ortperf.reports.comparison.latency_changes import LatencyPair, compare_latencies, shape_changes
+from pytest_ortperf.reports.comparison.latency_changes import LatencyPair, compare_latencies
 from pytest_ortperf.reports.comparison.placement_changes import placement_changes
 from pytest_ortperf.reports.comparison.verdicts import (
     FASTER,
@@ -65,14 +70,16 @@ class Comparison:
 
 def compare(base: Side, current: Side) -> Comparison:
     """Return everything that differs between two sides."""
-    latencies = compare_latencies(base, current)
+    shapes = shape_differences(base, current)
+    alike = base.without(shapes), current.without(shapes)
+    latencies = compare_latencies(*alike)
     changes = (
         *failure_changes(base, current),
-        *accuracy_changes(base, current),
+        *accuracy_changes(*alike),
         *placement_changes(base, current),
-        *footprint_changes(base, current),
+        *footprint_changes(*alike),
         *case_changes(base, current),
-        *shape_changes(base, current),
+        *shape_changes(current, shapes),
     )
     return Comparison(
         base=base,

@@ -21,17 +21,16 @@ def counts(record: Record) -> bool:
     return record.outcome in PASSED or (record.failure is not None and record.failure.kind == "limit")
 
 
-def shape_difference(one: Record, other: Record) -> str | None:
+def shape_difference(*records: Record) -> str | None:
     """Return the first input whose shape differs, such as `input 'x' is (1, 64) and (1, 224)`; `None` if none does.
 
-    Latencies at different shapes are not comparable. An input that only one record has, or whose shape is not known,
-    counts for nothing.
+    What was measured at different shapes is not comparable. An input that only one record has, or whose shape is not
+    known, counts for nothing.
     """
-    shapes = {value.name: value.shape for value in other.inputs}
-    for value in one.inputs:
-        known = shapes.get(value.name)
-        if value.shape is not None and known is not None and tuple(value.shape) != tuple(known):
-            return f"input '{value.name}' is {tuple(value.shape)} and {tuple(known)}"
+    known: dict[str, tuple[int, ...]] = {}
+    for name, shape in ((value.name, value.shape) for record in records for value in record.inputs):
+        if shape is not None and (first := known.setdefault(name, tuple(shape))) != tuple(shape):
+            return f"input '{name}' is {first} and {tuple(shape)}"
     return None
 
 

@@ -13,6 +13,9 @@ from pytest_ortperf.reports.tables.gains import Gains, counts, list_of
 
 FAILED = ("failed", "crashed", "timed_out")
 
+BECAUSE_OF_VALIDATION = "validation failed"
+"""How the reason of a benchmark begins that was not run for a failure which is told by itself."""
+
 Group = tuple[str, str | None]
 """Short provider name and precision: a group of columns in the wide tables."""
 

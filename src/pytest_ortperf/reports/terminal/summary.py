@@ -14,7 +14,7 @@ from pytest_ortperf.reports.tables.columns import runtime_version
 from pytest_ortperf.reports.tables.gains import Gains, list_of
 from pytest_ortperf.reports.tables.limit_text import long_limit
 from pytest_ortperf.reports.tables.machine_text import machine_lines
-from pytest_ortperf.reports.tables.rows import Rows, sorted_rows
+from pytest_ortperf.reports.tables.rows import BECAUSE_OF_VALIDATION, Rows, sorted_rows
 from pytest_ortperf.reports.terminal.latency_text import latency_lines, timing_lines
 from pytest_ortperf.reports.terminal.operator_text import operator_lines
 from pytest_ortperf.reports.terminal.text_table import cut
@@ -33,6 +33,7 @@ YELLOW: Markup = {"yellow": True}
 
 MOST_FAILURES = 20
 MOST_REASONS = 10
+_LINES_OF_A_REASON = 3
 _NARROWEST = 60
 
 _WORDS = {"timed_out": "timed out"}
@@ -144,11 +145,29 @@ def _reasons(rows: Rows, width: int) -> list[Line]:
     skipped = [(it.outcome, _reason(it)) for it in rows.records if it.outcome == "skipped"]
     counts = Counter([*skipped, *told])
     listed = counts.most_common(MOST_REASONS)
-    lines = [(cut(f"{outcome} {count}: {reason}", width), YELLOW) for (outcome, reason), count in listed]
+    lines = [
+        (line, YELLOW)
+        for (outcome, reason), count in listed
+        for line in _reason_lines(f"{outcome} {count}: {reason}", width)
+    ]
     more = len(counts) - len(listed)
     if more > 0:
         lines.append((f"and for {more} more reasons, in {rows.run.path.name}", YELLOW))
     return lines
+
+
+def _reason_lines(text: str, width: int) -> list[str]:
+    """Return a reason in some lines, since the way out stands at its end; a failure told above already in one."""
+    if f": {BECAUSE_OF_VALIDATION}" in text:
+        return [cut(text, width)]
+    return textwrap.wrap(
+        text,
+        width,
+        subsequent_indent="  ",
+        break_on_hyphens=False,
+        max_lines=_LINES_OF_A_REASON,
+        placeholder="...",
+    )
 
 
 def _reason(record: Record) -> str:
@@ -164,7 +183,8 @@ def _unvalidated(rows: Rows, width: int) -> list[Line]:
         label = record.validation or VALIDATED
         if record.outcome == "passed" and (label == NEVER_VALIDATED or label.startswith(OTHERWISE_VALIDATED)):
             found.setdefault(label, []).append(record.case_id)
-    way = "; --ortperf-mode=both validates too"
+    # without one of this run: a validation that compared nothing would do so again
+    way = "" if any(it.mode == "validate" for it in rows.records) else "; --ortperf-mode=both validates too"
     texts = (
         (f"{label}: {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "") + way, label)
         for label, names in found.items()
