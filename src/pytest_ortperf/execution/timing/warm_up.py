@@ -52,7 +52,7 @@ def warm_up(
 
     At least 3 runs and 0.5 s; then until two neighbouring windows of 20 runs, or of 0.25 s if that is more, agree in
     median, quartiles and spread. At most 300 runs, or 15 windows of 0.25 s, or 10 s, or
-    half of `settings.max_time_s`. With `settings.warmup` exactly that number of runs.
+    half of `settings.max_time_s`; up to 10 s, or four times `settings.max_time_s`, while it is not ready. With `settings.warmup` exactly that number of runs.
 
     Args:
         call: One iteration.
@@ -73,6 +73,7 @@ def warm_up(
     while len(runs) < MIN_RUNS or spent_ns < MIN_S * 1e9:
         run(max(1, int(len(runs) * STEP_S * 1e9 / max(spent_ns, 1))))
     most_ns = min(MAX_S, settings.max_time_s / 2) * 1e9
+    longest_ns = min(MAX_S, 4 * settings.max_time_s) * 1e9
     window = window_runs(statistics.median(runs), most_ns)
     if window is None:
         return _done(runs, steady=None)
@@ -81,7 +82,8 @@ def warm_up(
     while True:
         if agree(runs[-2 * window : -window], runs[-window:]) and ready():
             return _done(runs, steady=True)
-        if len(runs) >= most_runs or spent_ns >= most_ns:
+        is_over = len(runs) >= most_runs or spent_ns >= most_ns
+        if is_over and (spent_ns >= longest_ns or ready()):
             return _done(runs, steady=False)
         run(max(1, int(window * STEP_S / WINDOW_S)) if window > WINDOW_RUNS else 1)
 
