@@ -14,7 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -68,11 +68,16 @@ def slowed_name(model: str, factor: float) -> str:
     return f"{model}_x{factor:g}"
 
 
-def plant_all(folder: Path) -> None:
+def chosen(part: int | None) -> list[str]:
+    """Return the models to slow: all, or one of each two."""
+    return [name for number, name in enumerate(SLOWED) if part in (None, number % 2)]
+
+
+def plant_all(folder: Path, names: Sequence[str]) -> None:
     """Write the slowed models, their entries, and by how much they came out slower, to a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     listed, factors = [], {}
-    for name in SLOWED:
+    for name in names:
         carrier = load_carrier(name)
         for factor in FACTORS:
             made, truth = slowed(carrier, factor)
@@ -131,7 +136,7 @@ def record(arguments: argparse.Namespace) -> dict[str, Any]:
     listed = [entry for entry in entries() if entry["name"] in MODELS]
     if arguments.slowed:
         made = json.loads((arguments.slowed / "slowed.json").read_text(encoding="utf-8"))["models"]
-        names = [name for number, name in enumerate(SLOWED) if arguments.part in (None, number % 2)]
+        names = chosen(arguments.part)
         listed += [entry for entry in made if entry["name"].rpartition("_x")[0] in names]
     if arguments.slowed and arguments.threads != 1:
         raise SystemExit("the slowed models are that much slower on one thread: --threads=1")
@@ -185,7 +190,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("build/gross_runs.jsonl"), help="file to append to")
     arguments = parser.parse_args()
     if arguments.plant:
-        plant_all(arguments.plant)
+        plant_all(arguments.plant, chosen(arguments.part))
         return
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(arguments.runs):

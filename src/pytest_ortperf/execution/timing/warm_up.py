@@ -51,8 +51,8 @@ def warm_up(
     """Run `call` until it takes the same time as before, and return what that took.
 
     At least 3 runs and 0.5 s; then until two neighbouring windows of 20 runs, or of 0.25 s if that is more, agree in
-    median, quartiles and spread. At most 300 runs, or 15 windows of 0.25 s, or 10 s, or
-    half of `settings.max_time_s`; up to 10 s, or four times `settings.max_time_s`, while it is not ready. With `settings.warmup` exactly that number of runs.
+    median, quartiles and spread. At most 300 runs, or 15 windows of 0.25 s, or 10 s, or half of `settings.max_time_s`;
+    while it is not ready, up to 10 s or four times `settings.max_time_s`. With `settings.warmup` exactly that number.
 
     Args:
         call: One iteration.
