@@ -72,7 +72,8 @@ def one_side(runs: Iterable[Run], models: Mapping[str, str]) -> Side:
     made = []
     for number, run in enumerate(runs):
         cases = {name: _case(name, run["cases"][recorded], run["threads"]) for name, recorded in models.items()}
-        made.append(RunSide(name=str(number), cases=cases, fingerprint=run["machine"], canary_ns=run["canary_ns"]))
+        canary = {"canary_ns": run["canary_ns"], "canary_spread": run.get("canary_spread")}
+        made.append(RunSide(name=str(number), cases=cases, fingerprint=run["machine"], **canary))
     return Side(name="recorded", runs=tuple(made))
 
 
@@ -213,7 +214,7 @@ def _ratios(base: Run, current: Run) -> Iterator[tuple[tuple[bool, bool, bool], 
     shift = canary_shift(*sides)
     for name in MODELS:
         found = [side.last[name].observations["host"][0] for side in sides]
-        class_ = class_of(sides[0].last[name].record, found, same_handoff=shift is not None and shift.same_handoff)
+        class_ = class_of(sides[0].last[name].record, found, shift)
         raw = math.log((found[1].median_ns or math.nan) / (found[0].median_ns or math.nan))
         yield (class_.is_slow, class_.is_alone, class_.is_quiet), raw, raw - (shift.log_shift if shift else 0)
 
@@ -225,7 +226,7 @@ def _closest(base: Sequence[Run], current: Sequence[Run]) -> Iterator[tuple[tupl
     for name in MODELS:
         found = [[run.cases[name].observations["host"][0] for run in side.runs] for side in sides]
         both = [*found[0], *found[1]]
-        class_ = class_of(sides[0].last[name].record, both, same_handoff=shift is not None and shift.same_handoff)
+        class_ = class_of(sides[0].last[name].record, both, shift)
         medians = [[one.median_ns or math.nan for one in side] for side in found]
         for slow, fast in (medians, medians[::-1]):
             yield (class_.is_slow, class_.is_alone, class_.is_quiet), math.log(min(slow) / max(fast))

@@ -159,6 +159,7 @@ def record(arguments: argparse.Namespace) -> dict[str, Any]:
         "threads": arguments.threads,
         "machine": side.fingerprint,
         "canary_ns": {part: _short(ns) for part, ns in side.canary_ns.items()},
+        "canary_spread": None if side.canary_spread is None else _short(side.canary_spread),
         "cases": cases,
     }
 

@@ -10,6 +10,7 @@ import pytest
 from pytest_ortperf.records.environment.machine_checks import Canary, CanaryPart
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.comparison.compared_side import Observation, Side
+from pytest_ortperf.reports.comparison.fleet import canary_shift
 from pytest_ortperf.reports.comparison.gross import Bounds, bounds_of, class_of, gross_decision
 from pytest_ortperf.reports.comparison.latency_changes import LatencyPair, compare_latencies
 from reports.comparison.sides import side, timed
@@ -39,11 +40,15 @@ def test_one_model_made_twelve_times_slower_is_slower() -> None:
 
 def test_a_disturbed_machine_has_a_wider_bound() -> None:
     seen = ("the machine: others kept 1.3 of 2 cores busy",)
-    quiet, loaded = (
-        bounds_of(class_of(timed("m", 2), [observation(2e6, doubts)], same_handoff=True)) for doubts in ((), seen)
-    )
-    assert quiet.single < loaded.single
-    assert quiet.several < loaded.several
+    sides = (side(with_canary([timed("m", 2), timed("n", 2)], compute=1000, handoff=200)) for _ in range(2))
+    canary = canary_shift(*sides)
+    quiet = bounds_of(class_of(timed("m", 2), [observation(2e6)], canary))
+    for found in (
+        class_of(timed("m", 2), [observation(2e6, seen)], canary),
+        class_of(timed("m", 2), [observation(2e6)], None),
+    ):
+        assert quiet.single < bounds_of(found).single
+        assert quiet.several < bounds_of(found).several
 
 
 def test_a_change_within_the_bound_is_unsure_and_says_what_is_missing() -> None:
@@ -62,9 +67,20 @@ def test_another_machine_is_never_gross() -> None:
 
 @pytest.mark.parametrize(("handoff", "found"), [(205, ("SLOWER", "canary")), (580, ("UNSURE", "canary"))])
 def test_beside_a_steady_canary_a_small_change_is_found(handoff: int, found: tuple[str, str]) -> None:
-    base = side(with_canary([timed("m", 2)], compute=1000, memory=5000, interpreter=800, handoff=200))
-    current = side(with_canary([timed("m", 2.8)], compute=1005, memory=5900, interpreter=801, handoff=handoff))
-    assert verdict(base, current) == found
+    times = {"compute": 1000, "memory": 5000, "interpreter": 800, "handoff": 200}
+    base = side(with_canary([timed("m", 2), timed("n", 2)], **times))
+    current = side(with_canary([timed("m", 2.8), timed("n", 2)], **times | {"memory": 5900, "handoff": handoff}))
+    decision = next(it for it in compare_latencies(base, current).pairs if it.case_id.startswith("m::")).decision
+    assert (decision.verdict, decision.by) == found
+
+
+def test_a_canary_that_moves_within_the_runs_finds_less() -> None:
+    def moving(ms: float) -> Side:
+        records = with_canary([timed("m", ms)], compute=1000, interpreter=800)
+        return side([*records, *with_canary([timed("n", 2)], compute=1500, interpreter=1200)])
+
+    pairs = compare_latencies(moving(2), moving(2.8)).pairs
+    assert {pair.decision.verdict for pair in pairs} == {"UNSURE"}
 
 
 def test_what_the_canary_shares_is_the_machine() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from pytest_ortperf.records.environment.machine_checks import HANDOFF
 from pytest_ortperf.records.environment.run_header import Environment, RunEnd
 from pytest_ortperf.records.latency import UNSTABLE, Latency
 from pytest_ortperf.records.record import Concurrent, Record
@@ -68,6 +69,9 @@ class RunSide:
     canary_ns: Mapping[str, float] = field(default_factory=dict)
     """Part of the canary -> median over the canaries of the run; empty if it has none."""
 
+    canary_spread: float | None = None
+    """Standard deviation of the logarithm over the canaries of the run; `None` for fewer than two."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
@@ -121,7 +125,7 @@ def shape_differences(base: Side, current: Side) -> dict[str, str]:
 
 def run_side(run: StoredRun) -> RunSide:
     """Return one run as a side knows it."""
-    header = run.header
+    header, times = run.header, _canary_times(run)
     return RunSide(
         name=header.run,
         cases=cases_of(run.records),
@@ -130,18 +134,26 @@ def run_side(run: StoredRun) -> RunSide:
         labels=header.labels,
         options=header.options,
         end=run.end,
-        canary_ns=canary_ns(run.records, run.end),
+        canary_ns={name: statistics.median(each) for name, each in times.items()},
+        canary_spread=_canary_spread(times),
     )
 
 
-def canary_ns(records: Iterable[Record], end: RunEnd | None) -> dict[str, float]:
-    """Return the time of each part of the canary, as the median over all canaries of a run."""
-    found = [record.canary for record in records] + ([end.canary_before, end.canary_after] if end else [])
+def _canary_times(run: StoredRun) -> dict[str, list[int]]:
+    """Return the times of each part of the canary in a run: before each benchmark, and at both ends."""
+    found = [record.canary for record in run.records]
+    found += [run.end.canary_before, run.end.canary_after] if run.end else []
     times: dict[str, list[int]] = {}
     for canary in found:
         for name, part in canary.parts.items() if canary else ():
             times.setdefault(name, []).append(part.fast_ns)
-    return {name: statistics.median(each) for name, each in times.items()}
+    return times
+
+
+def _canary_spread(times: Mapping[str, Sequence[int]]) -> float | None:
+    """Return how much the machine's speed moved within a run: the median over the parts, as copies always move."""
+    found = [statistics.stdev(map(math.log, each)) for name, each in times.items() if name != HANDOFF and len(each) > 1]
+    return statistics.median(found) if found else None
 
 
 def cases_of(records: Iterable[Record]) -> dict[str, CaseResult]:

@@ -88,6 +88,7 @@ _TAIL_TO_SIGMA = 1 / 1.2816
 
 _QUIET_CANARY = 0.02
 _SAME_HANDOFF = 0.10
+_STEADY_CANARY = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,6 +268,13 @@ class CanaryShift:
     """Run -> logarithm of its slowness: the median over the parts."""
 
     current_effects: Mapping[str, float]
+    spread: float | None
+    """How much the speed moved within the runs, of the least steady one; `None` if it is not known of each."""
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the machine kept its speed within the runs."""
+        return self.spread is not None and self.spread <= _STEADY_CANARY
 
     @property
     def log_shift(self) -> float:
@@ -290,7 +298,7 @@ class CanaryShift:
         return Normaliser(
             by=CANARY,
             log_shift=self.log_shift,
-            spread=spread,
+            spread=max(spread, self.spread or 0.0),
             count=CANARY_PAIRS,
             base_effects=self.base_effects,
             current_effects=self.current_effects,
@@ -317,7 +325,13 @@ def canary_shift(base: Side, current: Side) -> CanaryShift | None:
             for key, run in side.keyed_runs
         }
 
-    return CanaryShift(ratios=ratios, base_effects=effects(base), current_effects=effects(current))
+    spreads = [run.canary_spread for run in runs]
+    return CanaryShift(
+        ratios=ratios,
+        base_effects=effects(base),
+        current_effects=effects(current),
+        spread=None if None in spreads else max(filter(None, spreads), default=0.0),
+    )
 
 
 def canary_control(found: CanaryShift | None) -> tuple[bool | None, str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pytest_ortperf.cases.providers import PROVIDERS
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.comparison.compared_side import Observation
+from pytest_ortperf.reports.comparison.fleet import CanaryShift
 from pytest_ortperf.reports.comparison.verdicts import FASTER, SLOWER, Decision
 
 GROSS = "gross"
@@ -33,8 +34,8 @@ class CaseClass:
     """Whether it has one thread."""
 
     is_quiet: bool
-    """Whether nothing was seen on either side that disturbed it; of several threads also, whether the cores saw each
-    other's writes equally fast."""
+    """Whether nothing was seen on either side that disturbed it, and the canary was steady; of several threads also,
+    whether the cores saw each other's writes equally fast."""
 
     on_device: bool
 
@@ -53,13 +54,13 @@ class Bounds:
     """Ratio that the closest of three and three runs never came to."""
 
 
-def class_of(record: Record, observations: Sequence[Observation], *, same_handoff: bool) -> CaseClass:
+def class_of(record: Record, observations: Sequence[Observation], canary: CanaryShift | None) -> CaseClass:
     """Return the class of a case.
 
     Args:
         record: Of the case.
         observations: Of both sides.
-        same_handoff: Whether the canaries show cores that see each other's writes equally fast on both sides.
+        canary: Of both sides; without one nothing is known to be quiet.
     """
     on_host = {row.name for row in PROVIDERS if row.device == "cpu"}
     is_alone = record.session is not None and record.session.intra_op_threads == 1
@@ -68,7 +69,7 @@ def class_of(record: Record, observations: Sequence[Observation], *, same_handof
     return CaseClass(
         is_slow=typical >= SLOW_NS,
         is_alone=is_alone,
-        is_quiet=not seen and (is_alone or same_handoff),
+        is_quiet=not seen and canary is not None and canary.is_steady and (is_alone or canary.same_handoff),
         on_device=record.provider not in on_host,
     )
 
@@ -76,11 +77,11 @@ def class_of(record: Record, observations: Sequence[Observation], *, same_handof
 _BOUNDS: Mapping[tuple[bool, bool, bool], Bounds] = {
     # slow, alone, quiet
     (True, True, True): Bounds(spread=0.06, single=1.6, several=1.3),
-    (True, True, False): Bounds(spread=0.25, single=3.0, several=2.0),
+    (True, True, False): Bounds(spread=0.3, single=3.0, several=2.0),
     (True, False, True): Bounds(spread=0.06, single=1.6, several=1.3),
     (True, False, False): Bounds(spread=0.45, single=6.0, several=3.0),
     (False, True, True): Bounds(spread=0.04, single=1.6, several=1.3),
-    (False, True, False): Bounds(spread=0.10, single=2.5, several=1.6),
+    (False, True, False): Bounds(spread=0.35, single=3.0, several=2.0),
     (False, False, True): Bounds(spread=0.06, single=1.6, several=1.3),
     (False, False, False): Bounds(spread=0.35, single=3.0, several=2.5),
 }

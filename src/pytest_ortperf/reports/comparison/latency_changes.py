@@ -147,7 +147,7 @@ def _by_run(side: Side, key: str, timing: str) -> dict[str, Sequence[Observation
 
 
 def _judged(match: _Match, logs: Logs, fleet: Fleet, canary: CanaryShift | None) -> _Judged:
-    found = class_of(match.last.record, match.observations, same_handoff=canary is not None and canary.same_handoff)
+    found = class_of(match.last.record, match.observations, canary)
     bounds = bounds_of(found)
     normaliser = fleet.normaliser
     if normaliser is None and canary is not None and not found.on_device:
