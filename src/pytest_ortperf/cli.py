@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from pytest_ortperf.commands import ab, bisect_repro, compare, init, inspect, report, schema
+from pytest_ortperf.commands import ab, bisect_repro, compare, init, inspect, list_runs, report, schema
 from pytest_ortperf.errors import OrtPerfError
 
 USAGE_ERROR = 2
@@ -17,6 +17,7 @@ INTERRUPTED = 130
 COMMANDS = (
     init.add_command,
     inspect.add_command,
+    list_runs.add_command,
     report.add_command,
     compare.add_command,
     ab.add_command,
@@ -30,6 +31,7 @@ EXAMPLES = """\
 examples:
   ortperf init                                     a model list for the models of this folder
   ortperf inspect bert.onnx                        what it is, and which providers take it
+  ortperf list result                              the runs in the folder result
   ortperf report result                            the newest run in the folder result
   ortperf report result --run 20261123-210146      that run
   ortperf report records_1.jsonl --output /tmp     one records file, tables to another folder

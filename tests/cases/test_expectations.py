@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ortperf.cases.expectations import BOUNDS, Limit, LimitRule, limits_of
+from pytest_ortperf.cases.expectations import LIMITS, Limit, LimitRule, limits_of
 from pytest_ortperf.cases.model import Model
 
 Read = Callable[..., tuple[Model, ...]]
@@ -69,7 +69,7 @@ def test_a_strict_rule_gives_strict_limits(read: Read) -> None:
     }
 
 
-KEYS = ", ".join(BOUNDS)
+KEYS = ", ".join(LIMITS)
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,8 @@ def rewrite(project: Project, change: Callable[[Record], Record], **environment:
     with RecordsFile.create(folder, run.header.run, header) as file:
         for record in run.records:
             file.append(change(record))
+        assert run.end is not None
+        file.end(run.end)
     return file.path
 
 
@@ -141,17 +143,91 @@ def test_a_new_failure_fails_once_more_and_an_old_one_does_not(project: Project)
 
 
 @pytest.mark.slow
-def test_cases_that_were_left_out_are_counted_and_are_missing_where_asked(project: Project) -> None:
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (("-k", "alpha"), "-k 'alpha' left 2 cases out of current"),
+        (("-k", "alpha", "-n", "2"), "-k 'alpha' left 2 cases out of current"),
+        (("models.json::alpha",), "its arguments (models.json::alpha) left 2 cases out of current"),
+        (("--deselect=models.json::beta",), "a plugin left 2 cases out of current"),
+        (("--ortperf-models=one.json",), "--ortperf-models left 2 cases out of current"),
+    ],
+)
+def test_cases_that_were_deselected_do_not_fail(project: Project, args: tuple[str, ...], text: str) -> None:
+    project.models("alpha", name="one.json")
+    if "one.json" in args[0]:
+        project.models("beta", "gamma", name="two.json")
+    else:
+        project.models("alpha", "beta", "gamma")
+    lists = ("--ortperf-models=one.json", "--ortperf-models=two.json") if "one.json" in args[0] else ()
+    if args[0].startswith("--deselect"):
+        args = (*args, "--deselect=models.json::gamma")
+    project.run("--ortperf-ep=cpu", *lists)
+    rewrite(project, same)
+    result = project.run(*args, "--ortperf-ep=cpu", "--ortperf-baseline=earlier")
+    assert (result.exit_code, result.counts["passed"]) == (0, 1)
+    assert text in result.out
+
+
+@pytest.mark.slow
+def test_tests_of_ones_own_that_were_deselected_do_not_fail(project: Project) -> None:
+    for name in ("one", "two"):
+        project.write(f"test_{name}.py", f"def test_{name}(ortperf):\n    ortperf.validate('m.onnx', ep='cpu')\n")
+    assert project.run(mode=None).exit_code == 0
+    rewrite(project, same)
+    for args, text in (
+        (("-k", "one"), "-k 'one' left 1 case out of current"),
+        (("test_one.py",), "its arguments (test_one.py) left 1 case out of current"),
+    ):
+        result = project.run(*args, "--ortperf-baseline=earlier", mode=None)
+        assert (result.exit_code, text in result.out) == (0, True), result.out
+    (project.path / "test_two.py").unlink()
+    assert project.run("--ortperf-baseline=earlier", mode=None).exit_code == 1
+
+
+@pytest.mark.slow
+def test_a_model_that_left_the_list_fails(project: Project) -> None:
     project.models("alpha", "beta")
     project.run("--ortperf-ep=cpu")
     rewrite(project, same)
-    one = ("-k", "alpha", "--ortperf-ep=cpu", "--ortperf-baseline=earlier")
-    result = project.run(*one)
-    assert result.exit_code == 0
-    assert "of the baseline, 1 case was not run" in result.out
-    strict = project.run(*one, "--ortperf-fail-on=missing", "--junit-xml=j.xml")
-    assert strict.exit_code == 1
+    project.models("alpha")
+    args = ("--ortperf-ep=cpu", "--ortperf-baseline=earlier")
+    assert project.run(*args, "--junit-xml=j.xml").exit_code == 1
     assert failed_names(project) == ["models.json::beta::missing"]
+    assert project.run(*args, "--ortperf-fail-on=latency,failures").exit_code == 0
+
+
+@pytest.mark.slow
+def test_a_baseline_that_was_killed_fails(project: Project) -> None:
+    project.models("alpha", "beta")
+    project.run("--ortperf-ep=cpu")
+    path = rewrite(project, same)
+    header, first, *_ = path.read_text().splitlines(keepends=True)
+    path.write_text(header + first)
+    result = project.run("--ortperf-ep=cpu", "--ortperf-baseline=earlier")
+    assert (result.exit_code, result.counts) == (1, {"passed": 2, "failed": 1})
+    run = path.stem.removeprefix("records_")
+    assert (
+        "incomplete: its records file has no end line, so it was killed or is still running; it holds 1 of 2 cases. "
+        "Make the run again"
+    ) in result.out
+    assert f"FAILED base run {run}::incomplete - incomplete: its records file" in result.out
+
+
+@pytest.mark.slow
+def test_thresholds_of_the_option_and_of_the_list(project: Project) -> None:
+    project.models({"name": "strict", "expect": {"slowdown_percent": 10}}, "other")
+    project.write("conftest.py", CONFTEST)
+    project.write("factors.json", "{}")
+    project.run(*QUICK, mode="benchmark")
+    rewrite(project, same, fingerprint="another machine")
+    project.write("factors.json", json.dumps({"strict": 1.15, "other": 1.25}))
+    args = (*QUICK, "--ortperf-baseline=earlier", "--junit-xml=j.xml")
+    assert project.run(*args, mode="benchmark").exit_code == 1
+    assert failed_names(project) == ["models.json::strict::benchmark-latency[cpu]"]
+    result = project.run(*args, "--ortperf-fail-on=latency:20%", mode="benchmark")
+    assert failed_names(project) == [f"models.json::{name}::benchmark-latency[cpu]" for name in ("strict", "other")]
+    assert result.out.count(", by threshold; changed by +") == 2
 
 
 @pytest.mark.slow
@@ -161,6 +237,8 @@ def test_a_run_that_was_stopped_is_not_compared(project: Project) -> None:
     project.models({"name": "wrong", "test_data": "wrong"}, "right")
     project.run("--ortperf-ep=cpu")
     result = project.run("--ortperf-ep=cpu", "--ortperf-baseline=result", "-x")
+    assert result.end is not None
+    assert result.end["stopped"] == "stopping after 1 failures"
     assert (result.exit_code, result.counts) == (1, {"failed": 1})
     assert "not compared with the baseline: the run was stopped" in result.out
 

@@ -8,7 +8,7 @@ import signal
 import stat
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ from pytest_ortperf.records.store import (
     new_run_id,
     read_run,
     records_path,
+    runs_of,
 )
 from record_examples import make_accuracy, make_end, make_header, make_output, make_record, whole_record
 
@@ -228,6 +229,20 @@ def test_a_claimed_id_is_used_and_a_used_one_is_not(tmp_path: Path) -> None:
     message = refusal(lambda: RecordsFile.create(tmp_path, RUN, make_header()))
     assert message == f"{path}: already holds a run. Take another run id; new_run_id gives a free one."
     assert path.read_bytes() == before
+
+
+def test_run_ids_follow_the_order_of_runs_where_the_clock_went_back(tmp_path: Path) -> None:
+    later = NOW + timedelta(days=400)
+    for now in (later, NOW, later, NOW):
+        write_run(tmp_path, run=new_run_id(tmp_path, now))
+    stamp = later.strftime("%Y%m%d-%H%M%S")
+    assert [path.stem for path in runs_of(tmp_path)] == [
+        f"records_{stamp}",
+        *(f"records_{stamp}-{number}" for number in (2, 3, 4)),
+    ]
+    records_path(tmp_path, "of_my_own").touch()
+    assert runs_of(tmp_path)[0] == records_path(tmp_path, "of_my_own")
+    assert find_run(tmp_path) == records_path(tmp_path, f"{stamp}-4")
 
 
 def test_the_newest_run_of_a_folder_is_found(tmp_path: Path) -> None:

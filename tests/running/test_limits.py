@@ -47,6 +47,12 @@ def test_a_value_at_its_limit_keeps_it(name: str, kept: float, broken: float) ->
     assert [fact.is_kept for fact in check_limits(measured(), [LimitRule(limits={name: broken})])] == [False]
 
 
+def test_a_slowdown_is_left_to_the_comparison() -> None:
+    (fact,) = check_limits(measured(), [LimitRule(limits={"slowdown_percent": 20.0})])
+    assert (fact.name, fact.limit, fact.value, fact.is_kept) == ("slowdown_percent", 20.0, None, True)
+    assert check_limits(measured(mode="validate"), [LimitRule(limits={"slowdown_percent": 20.0})]) == ()
+
+
 def test_every_limit_has_a_verdict_of_a_record_that_holds_nothing() -> None:
     facts = check_limits(make_record(), [LimitRule(limits=dict.fromkeys(BOUNDS, 50.0))])
     assert {fact.name: (fact.value, fact.is_kept) for fact in facts} == dict.fromkeys(BOUNDS, (None, False))

@@ -35,12 +35,18 @@ class Limit:
     """Whether it fails where the measurement cannot tell."""
 
 
+SLOWDOWN = "slowdown_percent"
+"""The limit that is held against an earlier run, where there is one to compare with."""
+
+LIMITS = (*BOUNDS, SLOWDOWN)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitRule:
     """Limits and where they apply; `None` applies everywhere."""
 
     limits: Mapping[str, float]
-    """By key of `BOUNDS`."""
+    """By key of `LIMITS`."""
 
     provider: Annotated[str | None, PROVIDER, FOR_PROVIDER] = None
     precision: Annotated[str | None, PRECISION, "Only for this precision."] = None
@@ -70,12 +76,12 @@ def _limit_key(name: str, bound: Quantity) -> Key:
 
 
 def _limit_rule(**found: Any) -> LimitRule:
-    limits = {name: found.pop(name) for name in BOUNDS if name in found}
+    limits = {name: found.pop(name) for name in LIMITS if name in found}
     return LimitRule(limits=limits, **found)
 
 
 def _check_rule(rule: LimitRule, place: Place) -> None:
-    others = [name for name in rule.limits if not BOUNDS[name].of_latency]
+    others = [name for name in rule.limits if name in BOUNDS and not BOUNDS[name].of_latency]
     if rule.timing and others:
         place.report(f"timing {rule.timing!r} means nothing for {', '.join(others)}; put it in an object of its own")
     if rule.strict and rule.limits and not rule.limits.keys() & set(WITH_INTERVAL):
@@ -84,6 +90,11 @@ def _check_rule(rule: LimitRule, place: Place) -> None:
 
 EXPECT_KEYS: Mapping[str, Key] = {
     **{name: _limit_key(name, bound) for name, bound in BOUNDS.items()},
+    SLOWDOWN: Key(
+        number(above=0),
+        "At most this: how much slower than the baseline it may become, in %; `--ortperf-baseline` and "
+        "`ortperf compare` check it.",
+    ),
     **keys_of(LimitRule),
 }
 EXPECT = one_or_more(
@@ -93,7 +104,7 @@ EXPECT = one_or_more(
         _limit_rule,
         meaning="Limits, and where they apply.",
         allowed='an object such as {"p50_ms": 5}, or a list of them',
-        needs=("limits nothing", BOUNDS),
+        needs=("limits nothing", LIMITS),
         check=_check_rule,
     )
 )
@@ -112,7 +123,7 @@ def limits_of(
         dims: Of the case.
 
     Returns:
-        By key of `BOUNDS` and timing mode; `None` is the headline.
+        By key of `LIMITS` and timing mode; `None` is the headline.
     """
     called = {None, *precisions}
     found: dict[tuple[str, str | None], Limit] = {}

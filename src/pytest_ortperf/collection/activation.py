@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ortperf.collection.selection import take_selections
+from pytest_ortperf.collection.selection import keep_selection, take_selections
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.records.environment.distributions import require_one_onnxruntime
 from pytest_ortperf.settings import options
@@ -32,6 +32,7 @@ def prepare(config: pytest.Config) -> None:
     _require_one_onnxruntime()
     _check_isolation(config)
     _group_by_model(config)
+    keep_selection(config)
     _collect_model_lists(config)
     settle_providers(config)
     _choose_keep_folder(config)
@@ -45,6 +46,7 @@ def prepare_for_tests(config: pytest.Config) -> None:
     """
     _require_one_onnxruntime()
     _check_isolation(config)
+    keep_selection(config)
     settle_plugins(config)
     named = [name for name in (options.read(config, "ep") or ()) if name != "auto"]
     options.store(config, "ep", named)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 from collections.abc import Collection, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import pytest
 from pytest_ortperf.cases.matrix import model_cases
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.model_list import read_models
-from pytest_ortperf.collection.selection import chosen_below, named
+from pytest_ortperf.collection.selection import chosen_below, named, source_id
 from pytest_ortperf.errors import ModelListError
 from pytest_ortperf.running.case_item import CaseItem
 from pytest_ortperf.settings import options
@@ -90,14 +89,6 @@ class ModelDirectory(_ModelSource, pytest.Directory):
     def __init__(self, *, run: Run, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.run = run
-
-
-def source_id(path: Path, root: Path) -> str:
-    """Return the node id of a list or directory: its path below `root`, else its name and a short hash of its path."""
-    if path.is_relative_to(root) and path != root:
-        return path.relative_to(root).as_posix()
-    digest = hashlib.sha256(str(path).encode()).hexdigest()[:6]
-    return f"{path.name}-{digest}"
 
 
 def _beside_packages(parent: pytest.Collector) -> pytest.Collector:

@@ -1,19 +1,62 @@
-"""Node ids below a model directory as arguments: pytest prints them, but takes `::` behind a file alone."""
+"""Which cases a run was asked for: its arguments, `-k` and `-m`, and the cases that these left out.
+
+Node ids below a model directory as arguments: pytest prints them, but takes `::` behind a file alone.
+"""
 
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from pytest_ortperf.records.environment.run_header import Selection
+from pytest_ortperf.settings import options
 from pytest_ortperf.settings.option_table import absolute
 
 T = TypeVar("T")
 
 _chosen_key = pytest.StashKey[dict[Path, list[str]]]()
+_selection_key = pytest.StashKey[Selection]()
+
+
+def keep_selection(config: pytest.Config) -> None:
+    """Keep what the run is asked for, before arguments and providers are replaced by what they stand for."""
+    given = config.args if config.args_source is pytest.Config.ArgsSource.ARGS else ()
+    option = config.option
+    config.stash[_selection_key] = Selection(
+        arguments=tuple(_as_node_id(argument, config) for argument in given),
+        providers=tuple(options.read(config, "ep") or ["auto"]),
+        keyword=option.keyword,
+        marker=option.markexpr,
+        last_failed=bool(getattr(option, "lf", False)),
+    )
+
+
+def selection_of(config: pytest.Config) -> Selection:
+    """Return what the run was asked for."""
+    if _selection_key not in config.stash:
+        keep_selection(config)
+    return config.stash[_selection_key]
+
+
+def source_id(path: Path, root: Path) -> str:
+    """Return the node id of a list or directory: its path below `root`, else its name and a short hash of its path."""
+    if path.is_relative_to(root) and path != root:
+        return path.relative_to(root).as_posix()
+    digest = hashlib.sha256(str(path).encode()).hexdigest()[:6]
+    return f"{path.name}-{digest}"
+
+
+def _as_node_id(argument: str, config: pytest.Config) -> str:
+    name, separator, rest = argument.partition("::")
+    path = absolute(name, config)
+    if config.rootpath.is_relative_to(path):
+        return "."
+    return f"{source_id(path, config.rootpath)}{separator}{rest}"
 
 
 def take_selections(config: pytest.Config, sources: Iterable[Path]) -> None:

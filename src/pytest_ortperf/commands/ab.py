@@ -9,7 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_ortperf.commands.compare import add_report_options, print_comparison, status_of, write_outputs
+from pytest_ortperf.commands.compare import (
+    add_report_options,
+    fail_on_of,
+    print_comparison,
+    status_of,
+    write_outputs,
+)
 from pytest_ortperf.errors import ResultsFileError, SettingsError
 
 if TYPE_CHECKING:
@@ -301,7 +307,7 @@ def _report(stored: StoredPairs, arguments: argparse.Namespace, floor: NoiseFloo
     from pytest_ortperf.records.pairs_file import write_floor
     from pytest_ortperf.reports.comparison.paired import FEWEST_FOR_FLOOR, compare_pairs, floor_of
 
-    comparison = compare_pairs(stored, floor)
+    comparison = compare_pairs(stored, floor, fail_on_of(arguments))
     print_comparison(comparison, [], everything=True)
     write_outputs(arguments, comparison, [])
     sys.stdout.write(f"\npairs: {stored.path}\n")

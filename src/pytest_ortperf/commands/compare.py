@@ -12,21 +12,34 @@ from typing import TYPE_CHECKING, Any
 from pytest_ortperf.errors import ResultsFileError, SettingsError
 
 if TYPE_CHECKING:
+    from pytest_ortperf.reports.comparison.compared_side import Side
     from pytest_ortperf.reports.comparison.explain import Explanation
     from pytest_ortperf.reports.comparison.run_comparison import Comparison
+    from pytest_ortperf.reports.comparison.thresholds import FailOn
 
 FAILED = 1
+_IN_FOLDER = "comparison.csv"
 
 DESCRIPTION = """\
 Compare two results: latency by case and timing mode, new and fixed failures, accuracy, placement, memory,
 session creation, missing and new models.
 
-BASE and CURRENT are each a records file, a results folder (its newest run), a run id, a folder with the CSV files
-of the ONNX Runtime script, a JSON file of pytest-benchmark, several of these joined by commas, or a git revision
-whose runs are in the results folder. Several runs of the same thing are better evidence than one.
+BASE and CURRENT are each a records file, a results folder (all its complete runs of the same thing), a run id, a
+folder or single file with the CSV tables of the ONNX Runtime script, a JSON file of pytest-benchmark, a pattern such
+as 'result/records_2026*.jsonl', several of these joined by commas, or a git revision whose runs are in the results
+folder. Several runs of the same thing are better evidence than one.
 
-Exit status: 0; 1 if something is SLOWER or a failure is new (--fail-on chooses what counts); 2 for arguments or
-files that cannot be used."""
+Exit status: 0; 1 if something is SLOWER, a failure is new, a case is missing or a run was cut short (--fail-on chooses
+what counts); 2 for arguments or files that cannot be used."""
+
+EXAMPLES = """\
+examples:
+  ortperf compare before after                                  two results folders
+  ortperf compare main result --threshold=20%                   decide on 20 %, whatever the evidence
+  ortperf compare -p old/latency.csv -c new/latency.csv --threshold=20% -o out
+                                                                the ONNX Runtime script's tables and options
+  ortperf compare -p a1 a2 a3 -c b1 b2 b3                       three runs on each side
+"""
 
 
 def add_command(commands: Any) -> None:
@@ -35,10 +48,18 @@ def add_command(commands: Any) -> None:
         "compare",
         help="compare two results",
         description=DESCRIPTION,
+        epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("base", metavar="BASE", help="what to compare with")
-    parser.add_argument("current", metavar="CURRENT", help="what to look at")
+    parser.add_argument("base", metavar="BASE", nargs="?", help="what to compare with")
+    parser.add_argument("current", metavar="CURRENT", nargs="?", help="what to look at")
+    parser.add_argument("-p", "--prev", metavar="BASE", nargs="+", help="BASE as the script spells it; takes several")
+    parser.add_argument(
+        "-c", "--current", dest="now", metavar="CURRENT", nargs="+", help="CURRENT, likewise; takes several"
+    )
+    parser.add_argument(
+        "--ep", metavar="NAME", help="compare this execution provider alone: cpu, cuda, trt, native (trtexec), ..."
+    )
     parser.add_argument(
         "--results",
         type=Path,
@@ -64,7 +85,11 @@ def add_report_options(parser: argparse.ArgumentParser) -> None:
         "--fail-on",
         metavar="TOPICS",
         help="what makes the exit status 1, separated by commas: latency, failures, accuracy, placement, memory, "
-        "creation, missing, or none (default: latency,failures)",
+        "creation, missing, incomplete, or none (default: latency,failures,missing,incomplete). latency:20%%, "
+        "memory:10%% and creation:50%% decide on that change, whatever the evidence",
+    )
+    parser.add_argument(
+        "--threshold", metavar="PERCENT", help="--threshold=20%% is latency:20%% beside the other topics of --fail-on"
     )
     parser.add_argument(
         "-o",
@@ -73,7 +98,8 @@ def add_report_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="write the comparison there too; its ending says how: .csv, .md, .json, .html; repeatable",
+        help="write the comparison there too; its ending says how: .csv, .md, .json, .html; a folder gets "
+        f"{_IN_FOLDER}; repeatable",
     )
 
 
@@ -85,16 +111,52 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from pytest_ortperf.reports.comparison.explain import explain
     from pytest_ortperf.reports.comparison.run_comparison import compare
-    from pytest_ortperf.reports.comparison.side_sources import read_side
 
     check = status_of(arguments)
-    root = Path.cwd()
-    base, current = (read_side(text, arguments.results, root) for text in (arguments.base, arguments.current))
-    comparison = compare(base, current)
+    base, current = _sides(arguments)
+    comparison = compare(base, current, fail_on_of(arguments))
     explanations = [explain(comparison, name) for name in arguments.explain]
     print_comparison(comparison, explanations, everything=arguments.all)
     write_outputs(arguments, comparison, explanations)
     return check(comparison)
+
+
+def _sides(arguments: argparse.Namespace) -> tuple[Side, Side]:
+    """Return what is compared.
+
+    Raises:
+        OrtPerfError: If a side is not named, or cannot be read.
+    """
+    from pytest_ortperf.reports.comparison.sources.side_sources import of_provider, read_side, read_sides
+
+    root = Path.cwd()
+    plain = [text for text in (arguments.base, arguments.current) if text is not None]
+    if len(plain) == 2 and arguments.prev is arguments.now is None:  # noqa: PLR2004 - both
+        base, current = (read_side(text, arguments.results, root) for text in plain)
+    elif arguments.prev and arguments.now and not plain:
+        base, current = (read_sides(texts, arguments.results, root) for texts in (arguments.prev, arguments.now))
+    else:
+        raise SettingsError("compare takes two sides: BASE CURRENT, or -p BASE... -c CURRENT...")
+    if arguments.ep is None:
+        return base, current
+    found = of_provider(base, arguments.ep), of_provider(current, arguments.ep)
+    if not any(side.last for side in found):
+        known = sorted({case.record.provider for side in (base, current) for case in side.last.values()})
+        raise SettingsError(f"--ep {arguments.ep}: no side has a case of it; they have {', '.join(known) or 'no case'}")
+    return found
+
+
+def fail_on_of(arguments: argparse.Namespace) -> FailOn:
+    """Return what fails the comparison, with its thresholds.
+
+    Raises:
+        SettingsError: If an option cannot be used.
+    """
+    from pytest_ortperf.reports.comparison.thresholds import read_fail_on, read_percent
+
+    given = arguments.threshold
+    share = None if given is None else read_percent(given, f"--threshold={given}")
+    return read_fail_on(arguments.fail_on).with_threshold(share)
 
 
 def status_of(arguments: argparse.Namespace) -> Callable[[Comparison], int]:
@@ -103,9 +165,9 @@ def status_of(arguments: argparse.Namespace) -> Callable[[Comparison], int]:
     Raises:
         SettingsError: If one cannot be used.
     """
-    from pytest_ortperf.reports.comparison.run_comparison import failing, read_fail_on
+    from pytest_ortperf.reports.comparison.run_comparison import failing
 
-    fail_on = read_fail_on(arguments.fail_on)
+    fail_on = fail_on_of(arguments).topics
     _check_outputs(arguments.output)
 
     def status(comparison: Comparison) -> int:
@@ -123,15 +185,19 @@ def write_outputs(arguments: argparse.Namespace, comparison: Comparison, explana
     Raises:
         ResultsFileError: If one cannot be written.
     """
-    from pytest_ortperf.reports.comparison.run_comparison import read_fail_on
+    topics = fail_on_of(arguments).topics
+    for path in map(_file, arguments.output):
+        _write(path, WRITERS[path.suffix](comparison, explanations, topics))
 
-    for path in arguments.output:
-        _write(path, WRITERS[path.suffix](comparison, explanations, read_fail_on(arguments.fail_on)))
+
+def _file(path: Path) -> Path:
+    """Return the file that `-o` means: of a folder, the one in it."""
+    return path / _IN_FOLDER if path.is_dir() or not path.suffix else path
 
 
 def _check_outputs(paths: Sequence[Path]) -> None:
     for path in paths:
-        if path.suffix not in WRITERS:
+        if _file(path).suffix not in WRITERS:
             raise SettingsError(f"--output {path}: the ending must be one of {', '.join(WRITERS)}")
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_ortperf.reports.comparison.change import Change
     from pytest_ortperf.reports.comparison.compared_side import Side
     from pytest_ortperf.reports.comparison.run_comparison import Comparison
+    from pytest_ortperf.reports.comparison.thresholds import FailOn
 
 NAME = "ortperf-baseline"
 
@@ -45,16 +46,15 @@ class BaselineGate:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._baseline: Side | None = None
-        self._fail_on: tuple[str, ...] = ()
+        self._fail_on: FailOn | None = None
         self._comparison: Comparison | None = None
-        self._not_run = 0
         self._stopped = True
 
     # before anything is measured: a baseline that is not there must not cost a run
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        from pytest_ortperf.reports.comparison.run_comparison import read_fail_on
-        from pytest_ortperf.reports.comparison.side_sources import read_side
+        from pytest_ortperf.reports.comparison.sources.side_sources import read_side
+        from pytest_ortperf.reports.comparison.thresholds import read_fail_on
         from pytest_ortperf.settings.run_settings import results_folder
 
         config = self._config
@@ -75,7 +75,7 @@ class BaselineGate:
         recorder: Any = self._config.pluginmanager.getplugin("ortperf-recorder")
         run: StoredRun | None = recorder.stored if recorder is not None else None
         if run is not None and self._baseline is not None:
-            self._compare(self._baseline, run, session)
+            self._compare(self._baseline, run, recorder.deselected, session)
         return result
 
     # after the summary of the run itself
@@ -92,22 +92,17 @@ class BaselineGate:
         everything = terminalreporter.verbosity > 0
         for text, markup in comparison_lines(self._comparison, width=width, everything=everything):
             terminalreporter.line(text, **markup)
-        if self._not_run:
-            terminalreporter.line(f"of the baseline, {_cases(self._not_run)} not run")
 
-    def _compare(self, baseline: Side, run: StoredRun, session: pytest.Session) -> None:
-        from pytest_ortperf.reports.comparison.compared_side import side_of
-        from pytest_ortperf.reports.comparison.failure_changes import MISSING, MISSING_MODEL
+    def _compare(self, baseline: Side, run: StoredRun, deselected: Sequence[str], session: pytest.Session) -> None:
+        from pytest_ortperf.reports.comparison.compared_side import Side, run_side
         from pytest_ortperf.reports.comparison.run_comparison import compare, failing
+        from pytest_ortperf.reports.comparison.thresholds import DEFAULT
 
-        comparison = compare(baseline, side_of("this run", [run]))
-        if "missing" not in self._fail_on:
-            # a selection with -k or another provider is no loss
-            kept = tuple(each for each in comparison.changes if each.kind not in (MISSING, MISSING_MODEL))
-            comparison = dataclasses.replace(comparison, changes=kept)
-            self._not_run = len(baseline.last.keys() - comparison.current.last.keys())
-        self._comparison = comparison
-        self._report(failing(comparison, self._fail_on), baseline, session)
+        fail_on = self._fail_on or DEFAULT
+        # its end is written later
+        ended = dataclasses.replace(run_side(run), unfinished=None, deselected=frozenset(deselected))
+        self._comparison = compare(baseline, Side(name="this run", runs=(ended,), notes=run.notes), fail_on)
+        self._report(failing(self._comparison, fail_on.topics), baseline, session)
 
     def _report(self, found: Sequence[Change], baseline: Side, session: pytest.Session) -> None:
         from pytest_ortperf.gates import run_failures
@@ -141,7 +136,3 @@ def _name(change: Change) -> str:
 def _text(changes: Iterable[Change], baseline: str) -> str:
     lines = [f"{change.kind}: {change.text}" for change in changes]
     return "\n".join([*lines, "", f"compared with {baseline}"])
-
-
-def _cases(number: int) -> str:
-    return "1 case was" if number == 1 else f"{number} cases were"

@@ -1,11 +1,13 @@
 """Records of users' own tests: on their reports to the controller, whose recorder starts when the first one comes.
 
+And the cases that were collected and left out, which workers of pytest-xdist tell the controller at their end.
+
 Nothing heavy is imported here: it is loaded in every pytest run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 RECORDS = "ortperf_records"
 """Attribute of the last report of a test that carries its records, as builtins."""
 
+_DESELECTED = "ortperf_deselected"
+
 records_key = pytest.StashKey[list[Mapping[str, Any]]]()
 """Of a test: its records so far, as builtins."""
 
@@ -24,10 +28,28 @@ _run_key = pytest.StashKey["Run"]()
 
 
 class LazyRecording:
-    """Hands records that come with the reports of users' tests to the recorder."""
+    """Hands records that come with the reports of users' tests to the recorder.
+
+    Attributes:
+        deselected: Node ids of cases, and of tests with the `ortperf` fixture, that `-k`, `-m`, `--deselect` or a
+            plugin left out. Those of workers are known when these have ended.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self.deselected: dict[str, None] = {}
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        self.deselected.update((item.nodeid, None) for item in items if _is_ours(item))
+
+    def pytest_sessionfinish(self) -> None:
+        output = getattr(self._config, "workeroutput", None)
+        if output is not None:
+            output[_DESELECTED] = list(self.deselected)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        self.deselected.update(dict.fromkeys(getattr(node, "workeroutput", {}).get(_DESELECTED, ())))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -39,6 +61,10 @@ class LazyRecording:
         except pytest.UsageError as error:
             pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
         recorder.take_all(found)
+
+
+def _is_ours(item: pytest.Item) -> bool:
+    return hasattr(item, "case") or "ortperf" in getattr(item, "fixturenames", ())
 
 
 class RecordCarrier:

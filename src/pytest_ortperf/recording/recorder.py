@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pytest_ortperf.collection.selection import selection_of
 from pytest_ortperf.errors import OrtPerfError, ResultsFileError
 from pytest_ortperf.execution.machine.devices import nvml_gpus
 from pytest_ortperf.records.codec import from_dict
@@ -177,6 +178,8 @@ class Recorder:
             unusable_providers=unusable,
             environment=collect_environment(nvml_gpus(), workspace=settings.execution.workspace),
             machine=config.stash.get(machine_key, MachineNotes()).findings,
+            selection=selection_of(config),
+            collected=self._collected,
         )
 
     @pytest.hookimpl(trylast=True)
@@ -197,6 +200,8 @@ class Recorder:
             canary_before=machine.canary_before,
             canary_after=machine.canary_after,
             machine=machine.run_findings,
+            stopped=_reason_to_stop(session),
+            deselected=self.deselected,
         )
         from pytest_ortperf.reports.writers import write_reports
 
@@ -228,6 +233,12 @@ class Recorder:
             terminalreporter.line(self._problem, red=True)
 
     @property
+    def deselected(self) -> tuple[str, ...]:
+        """Node ids of cases that were left out on purpose; under pytest-xdist, when its workers have ended."""
+        found: Any = self._run.config.pluginmanager.getplugin("ortperf-lazy-recording")
+        return tuple(found.deselected) if found else ()
+
+    @property
     def stored(self) -> StoredRun | None:
         """The run so far; `None` before its first record."""
         return None if self._header is None else self._stored(self._header)
@@ -239,3 +250,10 @@ class Recorder:
             records=tuple(self._records),
             end=self._end,
         )
+
+
+def _reason_to_stop(session: pytest.Session) -> str | None:
+    """Return why a run ends before its last case; pytest-xdist's controller has flags of its own."""
+    distributed = session.config.pluginmanager.getplugin("dsession")
+    flags = [getattr(each, name, False) for each in (session, distributed) for name in ("shouldfail", "shouldstop")]
+    return next((str(flag) for flag in flags if flag), None)

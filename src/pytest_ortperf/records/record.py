@@ -398,7 +398,7 @@ class LimitFact:
 
     limit: float
     value: float | None
-    """`None` if it is unknown; the limit is not kept then."""
+    """`None` if it is unknown; the limit is not kept then. `slowdown_percent` has none: comparisons check it."""
 
     note: str
     """What the value was found from, or why it is unknown."""

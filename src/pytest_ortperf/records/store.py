@@ -35,7 +35,7 @@ TYPES: Mapping[str, type[Line]] = {"header": RunHeader, "record": Record, "end":
 DAMAGE = (ValueError, TypeError, KeyError, AttributeError)
 """What a line raises that is no JSON, or JSON of another shape than its type's."""
 
-_RUN = re.compile(r"records_(?P<stamp>.+?)(?:-(?P<number>\d{1,4}))?\.jsonl")
+_RUN = re.compile(r"records_(?P<stamp>\d{8}-\d{6})(?:-(?P<number>\d{1,4}))?\.jsonl")
 _NAMES_SHOWN = 8
 _RUNS_SEARCHED = 50
 
@@ -98,7 +98,7 @@ def find_run(results: Path, run: str | None = None) -> Path:
         raise ResultsFileError(
             f"{results}: no such file or folder. Give a results folder or a records_<run>.jsonl in one."
         )
-    found = _by_age(results)
+    found = runs_of(results)
     if run is not None:
         return _with_id(results, run, found)
     whole = [path for path in found if path.stat().st_size]
@@ -115,7 +115,7 @@ def earlier_durations(results: Path, nodeids: Collection[str]) -> dict[str, floa
         nodeids: Of the cases.
     """
     found: dict[str, float] = {}
-    for path in reversed(_by_age(results)[-_RUNS_SEARCHED:]):
+    for path in reversed(runs_of(results)[-_RUNS_SEARCHED:]):
         wanted = set(nodeids) - found.keys()
         if not wanted:
             break
@@ -133,8 +133,14 @@ def _durations(lines: Iterable[bytes], wanted: Collection[str]) -> Iterator[tupl
                 yield data["nodeid"], data["duration_ns"] / 1e9
 
 
-def _by_age(results: Path) -> list[Path]:
-    return sorted(results.glob("records_*.jsonl"), key=_age)
+def runs_of(results: Path) -> list[Path]:
+    """Return the records files of a folder in the order they were made; those with other names come first."""
+    return in_order(results.glob("records_*.jsonl"))
+
+
+def in_order(paths: Iterable[Path]) -> list[Path]:
+    """Return records files in the order they were made."""
+    return sorted(paths, key=_age)
 
 
 def _with_id(results: Path, run: str, found: Sequence[Path]) -> Path:
@@ -145,12 +151,12 @@ def _with_id(results: Path, run: str, found: Sequence[Path]) -> Path:
     raise ResultsFileError(f"{results}: holds no run {run!r}; its runs, newest first: {runs}.")
 
 
-def _age(path: Path) -> tuple[str, int]:
+def _age(path: Path) -> tuple[str, int, str]:
     """Sort runs by their second, then by their number in it; `...-2` is the second run, not a minute."""
     match = _RUN.fullmatch(path.name)
     if match is None:
-        return path.name, 1
-    return match["stamp"], int(match["number"] or 1)
+        return "", 0, path.name
+    return match["stamp"], int(match["number"] or 1), path.name
 
 
 def _contents(folder: Path) -> str:
@@ -220,9 +226,11 @@ __all__ = [
     "earlier_durations",
     "encode_line",
     "find_run",
+    "in_order",
     "new_run_id",
     "read_run",
     "records_path",
+    "runs_of",
 ]
 
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
@@ -250,15 +258,18 @@ def check_writable(folder: Path) -> None:
 def new_run_id(folder: Path, now: datetime) -> str:
     """Return a run id of this second that no other run of the folder has, and claim it by an empty file.
 
+    Run ids of a folder follow the order of its runs: where the clock went back, the id continues the newest run's.
+
     Raises:
         ResultsFileError: If the file cannot be made.
     """
-    stamp = now.strftime("%Y%m%d-%H%M%S")
+    newest, last, _ = max(map(_age, runs_of(folder)), default=("", 0, ""))
+    stamp = max(now.strftime("%Y%m%d-%H%M%S"), newest)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _not_written(folder, "the folder was not made", error) from error
-    number = 1
+    number = last + 1 if stamp == newest else 1
     while True:
         run = stamp if number == 1 else f"{stamp}-{number}"
         try:

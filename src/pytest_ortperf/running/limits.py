@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 
-from pytest_ortperf.cases.expectations import BOUNDS, Limit, LimitRule, limits_of
+from pytest_ortperf.cases.expectations import BOUNDS, SLOWDOWN, Limit, LimitRule, limits_of
 from pytest_ortperf.execution.case_settings import sampling_times_s
 from pytest_ortperf.quantities import Quantity
 from pytest_ortperf.records.latency import FIXED, Latency, Summary
@@ -36,10 +36,16 @@ def check_limits(record: Record, rules: Iterable[LimitRule]) -> tuple[LimitFact,
     precisions = (record.precision or (record.model_fact.precision if record.model_fact else None),)
     limits = limits_of(rules, provider=record.provider, precisions=precisions, dims=record.dims)
     return tuple(
-        _verdict(record, name, timing, limit)
+        _slowdown(timing, limit.value) if name == SLOWDOWN else _verdict(record, name, timing, limit)
         for (name, timing), limit in limits.items()
-        if record.mode == "benchmark" or BOUNDS[name].in_validations
+        if record.mode == "benchmark" or (name in BOUNDS and BOUNDS[name].in_validations)
     )
+
+
+def _slowdown(timing: str | None, limit: float) -> LimitFact:
+    """Return the limit for the comparison with an earlier run; this run alone cannot break it."""
+    note = "checked where the run is compared with an earlier one"
+    return LimitFact(name=SLOWDOWN, timing=timing, limit=limit, value=None, note=note, is_kept=True)
 
 
 def limits_problem(facts: Sequence[LimitFact]) -> str | None:

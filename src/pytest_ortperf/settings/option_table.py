@@ -390,11 +390,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("results", path("DIR"), "results", scope="report", default="result, where pytest was started",
            help="folder of the results"),
     Option("baseline", OptionValue("RUN"), "results", scope="report",
-           help="an earlier run to compare with when all items have run: a records file, a results folder (its "
-                "newest run), run ids joined by commas, or a git revision whose runs are in the results folder"),
-    Option("fail-on", OptionValue("TOPICS"), "results", scope="report", default="latency,failures",
+           help="an earlier run to compare with when all items have run: a records file, a results folder (all its "
+                "complete runs of the same thing), run ids joined by commas, a pattern, or a git revision whose runs "
+                "are in the results folder"),
+    Option("fail-on", OptionValue("TOPICS"), "results", scope="report", default="latency,failures,missing,incomplete",
            help="what of that comparison fails the run, separated by commas: latency, failures, accuracy, placement, "
-                "memory, creation, missing, or none"),
+                "memory, creation, missing (cases that were not deselected), incomplete (a run that was cut short), "
+                "or none. latency:20%, memory:10% and creation:50% decide on that change, whatever the evidence"),
     Option("label", OptionValue("NAME=VALUE", "args"), "results", scope="report",
            default="branch, commit, date and url from CI variables or git",
            help="label of the run, such as branch=main; repeatable"),

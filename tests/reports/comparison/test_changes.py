@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.records.record import Placement, Record
 from pytest_ortperf.records.resources import DeviceMemory, HostMemory, Resources
 from pytest_ortperf.reports.comparison.compared_side import Side
-from pytest_ortperf.reports.comparison.run_comparison import compare, failing, read_fail_on
+from pytest_ortperf.reports.comparison.run_comparison import compare, failing
 from record_examples import (
     make_accuracy,
     make_failure,
@@ -139,6 +138,12 @@ def test_outcomes_and_their_classes(before: str, after: str, found: list[tuple[s
         for outcome in (before, after)
     ]
     assert [each[:3] for each in changes(*sides)] == found
+
+
+@pytest.mark.parametrize("outcome", ["failed", "crashed", "timed out"])
+def test_a_benchmark_that_its_validation_stopped_is_not_listed_again(outcome: str) -> None:
+    skipped = make_record(outcome="skipped", reason=f"validation {outcome}: it broke")
+    assert changes([make_record()], [skipped]) == []
 
 
 def test_nodes_that_come_on_are_better_and_another_graph_is_neither() -> None:
@@ -291,11 +296,3 @@ def test_memory_creation_and_accuracy_at_other_shapes_are_not_compared() -> None
         "memory",
         "creation",
     ]
-
-
-def test_topics_to_fail_on() -> None:
-    assert read_fail_on(None) == ("latency", "failures")
-    assert read_fail_on("memory, latency,memory") == ("memory", "latency")
-    assert read_fail_on("none") == ()
-    with pytest.raises(SettingsError, match=r"^--fail-on: unknown speed, size; choose from latency, failures, "):
-        read_fail_on("speed,size,latency")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pytest_ortperf.errors import ResultsFileError
-from pytest_ortperf.records.record import Record
+from pytest_ortperf.errors import ResultsFileError, SettingsError
+from pytest_ortperf.records.record import ModelFact, Record
 from pytest_ortperf.records.store import RecordsFile
 from pytest_ortperf.reports.comparison.run_comparison import compare, failing
-from pytest_ortperf.reports.comparison.side_sources import read_side
+from pytest_ortperf.reports.comparison.sources.side_sources import of_provider, read_side, read_sides
+from pytest_ortperf.reports.comparison.ways_out import OF_NO_MEASUREMENT
+from pytest_ortperf.settings.option_table import OPTIONS
 from record_examples import make_end, make_environment, make_header
 from reports.comparison.sides import PRINT, fleet, side, timed
 
@@ -33,12 +37,122 @@ def test_files_folders_and_run_ids(tmp_path: Path) -> None:
     write_run(results, "20260102-000000", fleet(4))
     by_file = read_side("result/records_20260101-000000.jsonl", results, tmp_path)
     assert (by_file.runs[0].name, len(by_file.last)) == ("20260101-000000", 3)
-    assert [run.name for run in read_side(str(first.parent), results, tmp_path).runs] == ["20260102-000000"]
+    folder = read_side(str(first.parent), results, tmp_path)
+    assert [run.name for run in folder.runs] == ["20260101-000000", "20260102-000000"]
+    assert (folder.notes, folder.passed_over) == ((), None)
     assert [run.name for run in read_side("20260101-000000", results, tmp_path).runs] == ["20260101-000000"]
     both = read_side("20260101-000000,20260102-000000", results, tmp_path)
     assert [run.name for run in both.runs] == ["20260101-000000", "20260102-000000"]
     with pytest.raises(ResultsFileError, match=r"20269999: is no file, no run in .*result and no git revision of "):
         read_side("20269999", results, tmp_path)
+
+
+def made(folder: Path, run: str, *, ended: bool = True, digest: str = "d", **header: Any) -> None:
+    folder.mkdir(exist_ok=True)
+    facts = {"fingerprint": PRINT} | header.pop("environment", {})
+    options = header.pop("options", {"mode": "both"})
+    whole = make_header(run=run, environment=make_environment(**facts), collected=32, options=options, **header)
+    model = ModelFact(path="m.onnx", byte=1, precision="fp32", sha256=digest)
+    with RecordsFile.create(folder, run, whole) as file:
+        for record in fleet(4):
+            file.append(dataclasses.replace(record, model_fact=model))
+        if ended:
+            file.end(make_end())
+
+
+def test_a_folder_is_its_newest_run_and_those_of_the_same_thing(tmp_path: Path) -> None:
+    folder = tmp_path / "result"
+    made(folder, "20260101-000000")
+    made(folder, "20260102-000000", environment={"fingerprint": "another"})
+    made(folder, "20260103-000000", environment={"onnxruntime_distribution": "onnxruntime 1.30.0"})
+    made(folder, "20260104-000000", digest="e")
+    made(folder, "20260105-000000", options={"threads": "1"})
+    made(folder, "20260106-000000", ended=False)
+    made(folder, "20260107-000000", options={"ep": ["cpu"], "mode": "both", "label": ["a=b"]})
+    made(folder, "20260108-000000", options={"mode": "benchmark"})
+    (folder / "records_20260109-000000.jsonl").touch()  # died before its first line
+    found = read_side("result", folder, tmp_path)
+    assert [run.name for run in found.runs] == ["20260101-000000", "20260107-000000", "20260108-000000"]
+    assert found.notes == (
+        (
+            "result: 3 runs are used of 8; left out: 1 made with other options (--ortperf-threads), 1 made with other "
+            "model files, 1 made with onnxruntime 1.30.0, 1 made on another machine, 1 that did not come to its end"
+        ),
+    )
+    assert found.passed_over is None
+
+
+def test_the_newest_run_that_did_not_end_fails_what_is_looked_at(tmp_path: Path) -> None:
+    folder = tmp_path / "result"
+    made(folder, "20260101-000000")
+    made(folder, "20260102-000000", ended=False)
+    found = read_side("result", folder, tmp_path)
+    assert [run.name for run in found.runs] == ["20260101-000000"]
+    assert found.notes == ("result: 1 run is used of 2; left out: 1 that did not come to its end",)
+    (change,) = failing(compare(found, found), ("incomplete",))
+    assert (change.case_id, change.text) == (
+        "current",
+        (
+            "the newest run 20260102-000000 was left out: its records file has no end line, so it was killed or is "
+            "still running; it holds 4 of 32 cases. Make the run again, or name the run to look at"
+        ),
+    )
+
+
+def test_a_folder_without_a_complete_run_is_its_newest(tmp_path: Path) -> None:
+    folder = tmp_path / "result"
+    made(folder, "20260101-000000", ended=False)
+    made(folder, "20260102-000000", ended=False)
+    found = read_side("result", folder, tmp_path)
+    assert [run.name for run in found.runs] == ["20260102-000000"]
+    assert [each.kind for each in failing(compare(found, found), ("incomplete",))] == ["incomplete"] * 2
+
+
+def test_the_options_that_change_no_value_are_those_of_the_table() -> None:
+    scopes = {"report", "selection", "run", "case"}
+    assert {option.name for option in OPTIONS if option.scope in scopes} - {"dim"} | {
+        "trtexec",
+        "workspace",
+    } == OF_NO_MEASUREMENT
+
+
+def test_patterns(tmp_path: Path) -> None:
+    folder = tmp_path / "result"
+    for day in range(1, 4):
+        made(folder, f"2026010{day}-000000")
+    made(tmp_path / "other", "20260201-000000")
+    for pattern in ("result/records_2026010[12]*.jsonl", "2026010[12]*", f"{folder}/records_2026010[12]*.jsonl"):
+        found = read_side(pattern, folder, tmp_path)
+        assert [run.name for run in found.runs] == ["20260101-000000", "20260102-000000"]
+        assert found.name == pattern
+    found = read_side("[ro]*", tmp_path / "none", tmp_path)
+    assert [run.name for run in found.runs] == [
+        "20260201-000000",
+        "20260101-000000",
+        "20260102-000000",
+        "20260103-000000",
+    ]
+    with pytest.raises(ResultsFileError, match=r"x\*: is no file, no run in "):
+        read_side("x*", folder, tmp_path)
+
+
+def test_several_names_are_one_side(tmp_path: Path) -> None:
+    folder = tmp_path / "result"
+    for day in range(1, 4):
+        made(folder, f"2026010{day}-000000")
+    found = read_sides(["20260101-000000", "result/records_20260103-000000.jsonl"], folder, tmp_path)
+    assert [run.name for run in found.runs] == ["20260101-000000", "20260103-000000"]
+    assert found.name == "20260101-000000,result/records_20260103-000000.jsonl"
+
+
+def test_a_provider_alone(tmp_path: Path) -> None:
+    script_run(tmp_path / "old", "10.00")
+    old = read_side("old", tmp_path, tmp_path)
+    assert list(of_provider(old, "trt").last) == ["resnet::benchmark[tensorrt]"]
+    assert list(of_provider(old, "CUDAExecutionProvider").last) == ["resnet::benchmark[cuda]"]
+    assert list(of_provider(old, "native").last) == []
+    with pytest.raises(SettingsError, match=r"^--ep: unknown "):
+        of_provider(old, "fast")
 
 
 def test_run_ids_may_be_many(tmp_path: Path) -> None:
@@ -129,6 +243,24 @@ def test_tables_of_the_script_from_2022_on(tmp_path: Path) -> None:
     failure = found.last["resnet::benchmark[tensorrt]"].record.failure
     assert failure is not None
     assert (failure.kind, failure.message) == ("runtime error", "address 0x1")
+
+
+def test_single_tables_of_the_script(tmp_path: Path) -> None:
+    folder = script_run(tmp_path / "old", "10.00")
+    (folder / "latency.csv").rename(tmp_path / "mine.csv")
+    latency = read_side("mine.csv", tmp_path, tmp_path)
+    assert (latency.name, latency.runs[0].name, latency.runs[0].fingerprint) == ("mine.csv", "mine.csv", None)
+    assert list(latency.last) == ["resnet::benchmark[cpu]", "resnet::benchmark[cuda]"]
+    for name, cases in (("fail", ["tensorrt"]), ("status", ["cpu", "cuda", "tensorrt"]), ("session", ["cpu"])):
+        found = read_side(f"old/{name}.csv", tmp_path, tmp_path)
+        assert list(found.last) == [f"resnet::benchmark[{provider}]" for provider in cases]
+    with pytest.raises(ResultsFileError) as caught:
+        read_side("old/specs.csv", tmp_path, tmp_path)
+    assert str(caught.value) == (
+        f"{folder}/specs.csv: is no table of the ONNX Runtime script that can be compared (its columns: ., Spec, "
+        f"Version). Give its latency, fail, status or session table; of a run of this plugin, give the "
+        f"records_<run>.jsonl."
+    )
 
 
 def test_the_scripts_improvements_are_no_regressions_and_new_texts_no_failures(tmp_path: Path) -> None:

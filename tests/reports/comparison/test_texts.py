@@ -43,7 +43,6 @@ def test_the_terminal_tells_what_changed_and_leaves_out_what_did_not() -> None:
         "case                timing  base ms  current ms  ratio   90 % interval  delta %  verdict",
         "m0::benchmark[cpu]  host         10          15  1.500  1.500 to 1.500       10  SLOWER",
         "m1::benchmark[cpu]  host         10           7  0.700  0.700 to 0.700       10  UNSURE",
-        "UNSURE 1: current: the machine: others kept 1.3 of 2 cores busy",
         "1 + 1 runs: a test by ranks alone could not go below p 1, and a lone change among 10 needs 0.005; verdicts",
         "  rest on the normal shape of the fleet's noise",
         "",
@@ -52,6 +51,13 @@ def test_the_terminal_tells_what_changed_and_leaves_out_what_did_not() -> None:
         "",
         "cases: 1 missing model",
         "  missing model  old: 1 case in all",
+        "",
+        "UNSURE 1: Current: the machine: others kept 1.3 of 2 cores busy.",
+        "  m1::benchmark[cpu]",
+        "  To settle it, make 3 more runs of each side and compare the folders:",
+        "    pytest --ortperf-mode=both --ortperf-results=before",
+        "    pytest --ortperf-mode=both --ortperf-results=after",
+        "    ortperf compare before after",
     ]
 
 
@@ -64,7 +70,7 @@ def test_long_lists_are_cut_and_counted() -> None:
     comparison = compare(side(fleet(40)), side(fleet(40, seed=1), fingerprint="another"))
     texts = [text for text, _ in comparison_lines(comparison, width=100)]
     assert "and 10 more" in texts
-    assert "UNSURE 40: it was measured on another machine" in texts
+    assert "UNSURE 40: The two sides were measured on different machines." in texts
 
 
 def test_csv_has_a_row_a_pair_and_a_row_a_change() -> None:

@@ -57,6 +57,26 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which cases a run was asked for, besides the options that its header holds."""
+
+    arguments: tuple[str, ...] = ()
+    """Files, folders and node ids that were given, as node ids write them; empty is everything."""
+
+    providers: tuple[str, ...] = ()
+    """As they were asked for: `auto` stays `auto`."""
+
+    keyword: str = ""
+    """The expression of `-k`."""
+
+    marker: str = ""
+    """The expression of `-m`."""
+
+    last_failed: bool = False
+    """Whether `--lf` left out what had passed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunHeader:
     """First line of a records file."""
 
@@ -87,6 +107,12 @@ class RunHeader:
     machine: tuple[Finding, ...] = ()
     """What was found out about the machine before the first benchmark; empty if nobody asked."""
 
+    selection: Selection | None = None
+    """`None` in files of older versions."""
+
+    collected: int | None = None
+    """Cases collected and not deselected: what the file holds if the run comes to its end."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnd:
@@ -102,3 +128,9 @@ class RunEnd:
     canary_after: Canary | None = None
     machine: tuple[Finding, ...] = ()
     """What was found out about the machine over the whole run."""
+
+    stopped: str | None = None
+    """Why pytest stopped before all cases had run, such as `stopping after 1 failures`."""
+
+    deselected: tuple[str, ...] = ()
+    """Node ids of cases that were collected and left out, by `-k`, `-m`, `--deselect` or a plugin."""

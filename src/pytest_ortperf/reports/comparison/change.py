@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from pytest_ortperf.records.record import Record
 
-TOPICS = ("latency", "failures", "accuracy", "placement", "memory", "creation", "missing")
+TOPICS = ("latency", "failures", "accuracy", "placement", "memory", "creation", "missing", "incomplete")
 """What a comparison can fail on."""
 
-DEFAULT_FAIL_ON = ("latency", "failures")
+DEFAULT_FAIL_ON = ("latency", "failures", "missing", "incomplete")
 
 WORSE, BETTER, OTHER = "worse", "better", "other"
 

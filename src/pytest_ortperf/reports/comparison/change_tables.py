@@ -10,12 +10,16 @@ from collections.abc import Iterable, Mapping
 
 from pytest_ortperf.reports.comparison.change import Change
 from pytest_ortperf.reports.comparison.comparison_text import (
+    MOST_CASES,
     TITLES,
     fleet_text,
+    names_text,
     ratio_notes,
     ratio_title,
     side_text,
     sorted_pairs,
+    threshold_notes,
+    verdict_of,
 )
 from pytest_ortperf.reports.comparison.latency_changes import LatencyPair
 from pytest_ortperf.reports.comparison.run_comparison import (
@@ -26,6 +30,7 @@ from pytest_ortperf.reports.comparison.run_comparison import (
     verdict_text,
 )
 from pytest_ortperf.reports.comparison.verdicts import SAME
+from pytest_ortperf.reports.comparison.ways_out import WayOut, ways_out
 from pytest_ortperf.reports.tables.columns import Cell
 from pytest_ortperf.reports.tables.csv_tables import FORMULA_STARTS
 
@@ -44,6 +49,7 @@ COLUMNS = (
     "delta_percent",
     "p_adjusted",
     "evidence",
+    "decided_by",
     "base_count",
     "current_count",
     "text",
@@ -84,8 +90,10 @@ def json_text(comparison: Comparison, fail_on: Iterable[str]) -> str:
         "rows": rows_of(comparison),
         "still_failing": list(comparison.still_failing),
         "differences": [dataclasses.asdict(each) for each in comparison.differences],
+        "not_asked": [dataclasses.asdict(each) for each in comparison.not_asked],
+        "unsure": [dataclasses.asdict(each) for each in ways_out(comparison)],
         "closing": list(comparison.closing),
-        "notes": list(health_notes(comparison)),
+        "notes": [*threshold_notes(comparison.pairs), *health_notes(comparison)],
         "failing": [dataclasses.asdict(each) for each in failing(comparison, tuple(fail_on))],
     }
     return json.dumps(data, allow_nan=False, indent=1) + "\n"
@@ -101,7 +109,9 @@ def markdown_text(comparison: Comparison) -> str:
         _pairs_table(comparison),
         *(_text(note) for note in ratio_notes(comparison)),
         *(_changes_list(title, comparison.of_topic(topic)) for topic, title in TITLES.items()),
-        *(_text(note) for note in health_notes(comparison)),
+        *(_text(note) for note in (*threshold_notes(comparison.pairs), *health_notes(comparison))),
+        *(_text(each.text) for each in comparison.not_asked),
+        *map(_way_out, ways_out(comparison)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -116,12 +126,18 @@ def _pairs_table(comparison: Comparison) -> str:
         *(
             f"| {_text(pair.case_id)} | {pair.timing} | {pair.base_ns / 1e6:.4g} | {pair.current_ns / 1e6:.4g} "
             f"| {pair.evidence.ratio:.3f} | {interval_text(pair)} | {100 * pair.decision.delta:.3g} % "
-            f"| {pair.decision.verdict} | {_text('; '.join(pair.decision.reasons))} |"
+            f"| {verdict_of(pair)} | {_text('; '.join(pair.decision.reasons))} |"
             for pair in pairs[:MOST_ROWS]
         ),
     ]
     more = len(pairs) - MOST_ROWS
     return "\n".join(rows) + (f"\n\nand {more} more that are not {SAME}" if more > 0 else "")
+
+
+def _way_out(each: WayOut) -> str:
+    names = _text(names_text(each.cases, MOST_CASES))
+    lines = [f"**UNSURE {len(each.cases)}**: {_text(each.reason)} {names}. To settle it, {_text(each.what)}."]
+    return "\n".join([*lines, *(["", "```console", *each.commands, "```"] if each.commands else [])])
 
 
 def _changes_list(title: str, changes: list[Change]) -> str:
@@ -155,6 +171,7 @@ def _pair_row(pair: LatencyPair) -> dict[str, Cell]:
         "delta_percent": _rounded(100 * pair.decision.delta),
         "p_adjusted": _rounded(pair.adjusted_p),
         "evidence": evidence.kind,
+        "decided_by": pair.decision.by,
         "base_count": evidence.base_count,
         "current_count": evidence.current_count,
         "text": "; ".join(pair.decision.reasons) or None,

@@ -7,8 +7,9 @@ import statistics
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from pytest_ortperf.cases.case_id import CaseId
 from pytest_ortperf.records.environment.machine_checks import HANDOFF
-from pytest_ortperf.records.environment.run_header import Environment, RunEnd
+from pytest_ortperf.records.environment.run_header import Environment, RunEnd, RunHeader
 from pytest_ortperf.records.latency import UNSTABLE, Latency
 from pytest_ortperf.records.record import Concurrent, Record
 from pytest_ortperf.records.statistics import summarize
@@ -17,6 +18,8 @@ from pytest_ortperf.reports.tables.gains import counts, shape_difference
 
 _DOUBTFUL = ("warning", "reject")
 _OF_95_PERCENT = 1.96
+_CUT_SHORT = (2, 3)
+"""Exit statuses of pytest: interrupted, and an internal error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +60,7 @@ class RunSide:
 
     name: str
     cases: Mapping[str, CaseResult]
-    """By `case_id`, or by node id where two model lists of the run have the same."""
+    """By `case_id`, or by node id where two model lists or tests of the run have the same."""
 
     environment: Environment | None = None
     fingerprint: str | None = None
@@ -72,6 +75,15 @@ class RunSide:
     canary_spread: float | None = None
     """Standard deviation of the logarithm over the canaries of the run; `None` for fewer than two."""
 
+    header: RunHeader | None = None
+    """Of a records file; `None` for files of others and for pairs."""
+
+    unfinished: str | None = None
+    """What cut the run short; `None` if it came to its end."""
+
+    deselected: frozenset[str] = frozenset()
+    """Node ids of cases that the run left out on purpose."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
@@ -80,6 +92,8 @@ class Side:
     name: str
     runs: tuple[RunSide, ...]
     notes: tuple[str, ...] = ()
+    passed_over: str | None = None
+    """Why the newest run that was named is not one of these."""
 
     @property
     def last(self) -> Mapping[str, CaseResult]:
@@ -136,6 +150,9 @@ def run_side(run: StoredRun) -> RunSide:
         end=run.end,
         canary_ns={name: statistics.median(each) for name, each in times.items()},
         canary_spread=_canary_spread(times),
+        header=header,
+        unfinished=unfinished(run),
+        deselected=frozenset(run.end.deselected if run.end else ()),
     )
 
 
@@ -156,16 +173,59 @@ def _canary_spread(times: Mapping[str, Sequence[int]]) -> float | None:
     return statistics.median(found) if found else None
 
 
+def unfinished(run: StoredRun) -> str | None:
+    """Return what cut a run short, and how far it came; `None` if it came to its end."""
+    collected = run.end.collected if run.end else run.header.collected
+    # of a model list; calls in tests are not collected
+    done = len({record.nodeid for record in run.records if collected is None or CaseId.parse(record.nodeid)})
+    count = f"{done} of {collected} cases" if collected else "1 case" if done == 1 else f"{done} cases"
+    if run.end is None:
+        return f"its records file has no end line, so it was killed or is still running; it holds {count}"
+    if run.end.exit_status in _CUT_SHORT or (run.end.stopped and (collected is None or done < collected)):
+        return f"it was stopped ({run.end.stopped or 'interrupted'}); it holds {count}"
+    return None
+
+
 def cases_of(records: Iterable[Record]) -> dict[str, CaseResult]:
     """Return records by the key that pairs them, those of one case joined."""
     found: dict[str, dict[str, list[Record]]] = {}
     for record in records:
         found.setdefault(record.case_id, {}).setdefault(record.nodeid, []).append(record)
     return {
-        case_id if len(by_node) == 1 else nodeid: _joined(each)
+        case_id if len(by_node) == 1 else _long_key(each[-1]): _joined(each)
         for case_id, by_node in found.items()
-        for nodeid, each in by_node.items()
+        for each in by_node.values()
     }
+
+
+def _long_key(record: Record) -> str:
+    """Return the node id; of a test, which may run several cases, with the case."""
+    return record.nodeid if CaseId.parse(record.nodeid) else f"{record.nodeid} {record.case_id}"
+
+
+def with_common_keys(base: Side, current: Side) -> tuple[Side, Side]:
+    """Return both sides with the same key for the same case: a long one where any run has several of its case id."""
+    cases = [
+        (key, case.record.case_id) for side in (base, current) for run in side.runs for key, case in run.cases.items()
+    ]
+    several = {case_id for key, case_id in cases if key != case_id}
+    if not several:
+        return base, current
+
+    def renamed(side: Side) -> Side:
+        runs = (
+            replace(
+                run,
+                cases={
+                    _long_key(case.record) if case.record.case_id in several else key: case
+                    for key, case in run.cases.items()
+                },
+            )
+            for run in side.runs
+        )
+        return replace(side, runs=tuple(runs))
+
+    return renamed(base), renamed(current)
 
 
 def _joined(records: list[Record]) -> CaseResult:

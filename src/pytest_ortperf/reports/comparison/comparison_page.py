@@ -12,9 +12,12 @@ from pytest_ortperf.reports.comparison.comparison_text import (
     ratio_title,
     side_text,
     sorted_pairs,
+    threshold_notes,
+    verdict_of,
 )
 from pytest_ortperf.reports.comparison.explain import Explanation, Overlay, explanation_lines
 from pytest_ortperf.reports.comparison.run_comparison import Comparison, health_notes, interval_text, verdict_text
+from pytest_ortperf.reports.comparison.ways_out import ways_out
 from pytest_ortperf.reports.pictures.svg import Markup, element, picture, text, tip
 from pytest_ortperf.reports.rendering import render
 
@@ -39,6 +42,9 @@ def section(comparison: Comparison, explanations: Iterable[Explanation] = ()) ->
         ratio_notes=ratio_notes,
         ratio_title=ratio_title,
         side_text=side_text,
+        threshold_notes=threshold_notes,
+        verdict_of=verdict_of,
+        ways_out=ways_out,
         verdict_text=verdict_text,
     )
 

@@ -10,19 +10,25 @@ from pytest_ortperf.reports.comparison.change import BETTER, TOPICS, WORSE, Chan
 from pytest_ortperf.reports.comparison.compared_side import RunSide, Side
 from pytest_ortperf.reports.comparison.evidence import PAIRS
 from pytest_ortperf.reports.comparison.fleet import FleetShift
+from pytest_ortperf.reports.comparison.gross import GROSS
 from pytest_ortperf.reports.comparison.latency_changes import LatencyPair
 from pytest_ortperf.reports.comparison.paired_closing import case_name
 from pytest_ortperf.reports.comparison.run_comparison import Comparison, health_notes, interval_text, verdict_text
+from pytest_ortperf.reports.comparison.thresholds import THRESHOLD
 from pytest_ortperf.reports.comparison.verdicts import FASTER, SAME, SLOWER, UNSURE, VERDICTS
+from pytest_ortperf.reports.comparison.ways_out import ways_out
 from pytest_ortperf.reports.tables.columns import runtime_version
 from pytest_ortperf.reports.terminal.summary import BOLD, GREEN, PLAIN, RED, YELLOW, Line, Markup
 from pytest_ortperf.reports.terminal.text_table import TextColumn, cut, table_lines
 
 MOST_PAIRS = 30
 MOST_CHANGES = 30
-MOST_REASONS = 6
+MOST_CASES = 6
+"""Of a reason for UNSURE; with everything, all are named."""
+
 _NARROWEST = 60
 
+_CLASSES = {GROSS: "gross change"}
 _MARKUP: dict[str, Markup] = {SLOWER: RED, FASTER: GREEN, UNSURE: YELLOW, SAME: PLAIN}
 _DIRECTIONS: dict[str, Markup] = {WORSE: RED, BETTER: GREEN}
 TITLES = {
@@ -32,6 +38,7 @@ TITLES = {
     "memory": "memory",
     "creation": "session creation",
     "missing": "cases",
+    "incomplete": "runs",
 }
 
 
@@ -49,6 +56,8 @@ def comparison_lines(comparison: Comparison, *, width: int, everything: bool = F
         list(_latency(comparison, width, everything=everything)),
         *(list(_changes(comparison, topic, width, everything=everything)) for topic in TOPICS if topic in TITLES),
         [(text, PLAIN) for text in _still_failing(comparison)],
+        [line for each in comparison.not_asked for line in _wrapped(each.text, width, PLAIN)],
+        list(_ways_out(comparison, width, everything=everything)),
         [line for text in comparison.closing for line in _wrapped(text, width, BOLD)],
     ]
     lines: list[Line] = []
@@ -101,7 +110,7 @@ def _latency(comparison: Comparison, width: int, *, everything: bool) -> Iterato
         yield from ((row, _MARKUP[pair.decision.verdict]) for row, pair in zip(rows, listed, strict=True))
     if len(shown) > len(listed):
         yield f"and {len(shown) - len(listed)} more", PLAIN
-    for text in (*ratio_notes(comparison), *_reasons(comparison.pairs), *health_notes(comparison)):
+    for text in (*ratio_notes(comparison), *threshold_notes(comparison.pairs), *health_notes(comparison)):
         yield from _wrapped(text, width, PLAIN)
 
 
@@ -143,7 +152,7 @@ def _table(pairs: Sequence[LatencyPair], width: int, ratio: str) -> list[str]:
         TextColumn(title=ratio, cells=[f"{pair.evidence.ratio:.3f}" for pair in pairs]),
         TextColumn(title="90 % interval", cells=[interval_text(pair) for pair in pairs], keep=5),
         TextColumn(title="delta %", cells=[f"{100 * pair.decision.delta:.3g}" for pair in pairs], keep=2),
-        TextColumn(title="verdict", cells=[pair.decision.verdict for pair in pairs], to_left=True),
+        TextColumn(title="verdict", cells=[verdict_of(pair) for pair in pairs], to_left=True),
     )
     return table_lines(columns, width)
 
@@ -152,19 +161,37 @@ def _name(pair: LatencyPair) -> str:
     return case_name(pair.case_id) if pair.evidence.kind == PAIRS else pair.case_id
 
 
-def _reasons(pairs: Sequence[LatencyPair]) -> Iterator[str]:
-    """Yield why pairs are UNSURE, the first reason of each, those that differ in a number alone together."""
-    first = [pair.decision.reasons[0] for pair in pairs if pair.decision.reasons]
-    groups: dict[str, list[str]] = {}
-    for reason in first:
-        groups.setdefault(_without_digits(reason), []).append(reason)
-    for found in sorted(groups.values(), key=len, reverse=True)[:MOST_REASONS]:
-        example = f", such as: {found[0]}" if len(set(found)) > 1 else f": {found[0]}"
-        yield f"UNSURE {len(found)}{example}"
+def verdict_of(pair: LatencyPair) -> str:
+    """Return a verdict with the evidence class that decided, where it is not that of the evidence."""
+    by = pair.decision.by
+    return f"{pair.decision.verdict} by {_CLASSES.get(by, by)}" if by else pair.decision.verdict
 
 
-def _without_digits(text: str) -> str:
-    return "".join("0" if letter.isdigit() else letter for letter in text)
+def threshold_notes(pairs: Sequence[LatencyPair]) -> Iterator[str]:
+    """Yield what stands behind verdicts that the user's threshold decided."""
+    shares = sorted({pair.decision.delta for pair in pairs if pair.decision.by == THRESHOLD})
+    if shares:
+        listed = ", ".join(f"{100 * share:g} %" for share in shares)
+        yield (
+            f"by threshold: the values as measured were held against {listed}; no statistics stand behind these "
+            f"verdicts"
+        )
+
+
+def _ways_out(comparison: Comparison, width: int, *, everything: bool) -> Iterator[Line]:
+    """Yield why pairs are UNSURE and what settles it. Commands stay on one line, to be copied."""
+    for each in ways_out(comparison):
+        yield from _wrapped(f"UNSURE {len(each.cases)}: {each.reason}", width, YELLOW)
+        names = names_text(each.cases, len(each.cases) if everything else MOST_CASES)
+        yield from ((f"  {line}", PLAIN) for line, _ in _wrapped(names, width - 2, PLAIN))
+        yield from _wrapped(f"  To settle it, {each.what}{':' if each.commands else '.'}", width, PLAIN)
+        yield from ((f"    {command}", BOLD) for command in each.commands)
+
+
+def names_text(names: Sequence[str], most: int) -> str:
+    """Return whole names, at most so many, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _changes(comparison: Comparison, topic: str, width: int, *, everything: bool) -> Iterator[Line]:
@@ -177,7 +204,8 @@ def _changes(comparison: Comparison, topic: str, width: int, *, everything: bool
     listed = sorted(found, key=lambda change: order.get(change.direction, 2))
     for change in listed if everything else listed[:MOST_CHANGES]:
         text = change_text(change)
-        yield f"  {text if everything else cut(text, width - 2)}", _DIRECTIONS.get(change.direction, PLAIN)
+        whole = len(f"  {change.kind}  {change.case_id}: ")
+        yield f"  {text if everything else cut(text, max(width - 2, whole))}", _DIRECTIONS.get(change.direction, PLAIN)
     if not everything and len(listed) > MOST_CHANGES:
         yield f"and {len(listed) - MOST_CHANGES} more", PLAIN
 
@@ -198,4 +226,5 @@ def _change(ratio: float) -> str:
 
 
 def _wrapped(text: str, width: int, markup: Markup) -> Iterator[Line]:
-    yield from ((line, markup) for line in textwrap.wrap(text, width, subsequent_indent="  "))
+    lines = textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
+    yield from ((line, markup) for line in lines)

@@ -1,17 +1,20 @@
 """Failures that are new, fixed or of another kind; and cases and models that are gone, skipped or new.
 
+Whether a side is whole: runs that were cut short, and cases that a run was not asked for.
+
 A failure is what its kind says. Its message holds addresses, numbers and paths that differ each time.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from pytest_ortperf.cases.case_id import CaseId
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.comparison.change import BETTER, OTHER, WORSE, Change, once
-from pytest_ortperf.reports.comparison.compared_side import CaseResult, Side
+from pytest_ortperf.reports.comparison.compared_side import CaseResult, RunSide, Side
 from pytest_ortperf.reports.tables.rows import BECAUSE_OF_VALIDATION, FAILED
 
 NEW, FIXED, CHANGED = "new failure", "fixed failure", "another failure"
@@ -42,9 +45,15 @@ def still_failing(base: Side, current: Side) -> list[str]:
     ]
 
 
-def case_changes(base: Side, current: Side) -> Iterator[Change]:
-    """Yield what is missing, skipped now or new: a model once, if that is so of all its cases."""
-    before, after = base.last, current.last
+def case_changes(base: Side, current: Side, left_out: Collection[str] = ()) -> Iterator[Change]:
+    """Yield what is missing, skipped now or new: a model once, if that is so of all its cases.
+
+    Args:
+        base: What is compared with.
+        current: What is looked at.
+        left_out: Keys of cases that one side was not asked for; they are neither missing nor new.
+    """
+    before, after = ({key: case for key, case in side.last.items() if key not in left_out} for side in (base, current))
     yield from _absent(before, after, kinds=(MISSING_MODEL, MISSING), direction=WORSE)
     for key, case in after.items():
         known = before.get(key)
@@ -162,3 +171,142 @@ def _absent(ours: Cases, theirs: Cases, *, kinds: Sequence[str], direction: str)
 def _change(kind: str, direction: str, key: str, record: Record, text: str) -> Change:
     topic = "failures" if kind in (NEW, FIXED, CHANGED) else "missing"
     return Change(topic=topic, kind=kind, direction=direction, case_id=key, nodeid=record.nodeid, text=text)
+
+
+INCOMPLETE = "incomplete"
+
+
+def incomplete_changes(base: Side, current: Side) -> Iterator[Change]:
+    """Yield the runs that were cut short; of current also that its newest run is such a one and was passed over."""
+    for name, side in (("base", base), ("current", current)):
+        for run in side.runs:
+            if run.unfinished is not None:
+                yield _incomplete(f"{name} run {run.name}", f"{run.unfinished}. Make the run again")
+    if current.passed_over is not None:
+        yield _incomplete("current", current.passed_over)
+
+
+def _incomplete(name: str, text: str) -> Change:
+    return Change(topic=INCOMPLETE, kind=INCOMPLETE, direction=WORSE, case_id=name, nodeid=name, text=text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotAsked:
+    """Cases that only one side has, because the other side was not asked for them."""
+
+    side: str
+    """That was not asked: `base` or `current`."""
+
+    reason: str
+    """What left them out, such as `-k bert`."""
+
+    cases: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """In a line."""
+        count = "1 case" if len(self.cases) == 1 else f"{len(self.cases)} cases"
+        return f"{self.reason} left {count} out of {self.side}"
+
+
+def not_asked(base: Side, current: Side) -> tuple[NotAsked, ...]:
+    """Return the cases that one side has and the other one left out on purpose, by side and reason."""
+    found: list[NotAsked] = []
+    for name, side, other in (("base", base, current), ("current", current, base)):
+        groups: dict[str, list[str]] = {}
+        for key, reason in _left_out(side, other).items():
+            groups.setdefault(reason, []).append(key)
+        found += [NotAsked(side=name, reason=reason, cases=tuple(keys)) for reason, keys in groups.items()]
+    return tuple(found)
+
+
+def _left_out(side: Side, other: Side) -> dict[str, str]:
+    """Return why a side has no result of cases of the other one; those it should have are absent."""
+    absent = {key: case.record for key, case in other.last.items() if key not in side.last}
+    if not absent:
+        return {}
+    known = [case.record for case in other.last.values()]
+    questions = [_Question(run, other.runs[-1], known) for run in side.runs]
+    reasons = {key: [question.reason(record) for question in questions] for key, record in absent.items()}
+    return {key: found[-1] for key, each in reasons.items() if len(found := [it for it in each if it]) == len(each)}
+
+
+class _Question:
+    """Why a run has no result of a case that another run has."""
+
+    def __init__(self, run: RunSide, other: RunSide, known: list[Record]) -> None:
+        self._run = run
+        self._options, self._other_options = run.options, other.options
+        sources = {_source(case.record) for case in run.cases.values()} | set(map(_source_of, run.deselected))
+        # where no list is the same on both sides, its name does not tell what was left out
+        self._sources = sources if sources & set(map(_source, known)) else None
+        arguments = run.header.selection.arguments if run.header and run.header.selection else ()
+        self._arguments = arguments if any(_matches(arguments, record.nodeid) for record in known) else ()
+
+    def reason(self, record: Record) -> str | None:
+        """Return what left it out; `None` if nothing did."""
+        header = self._run.header
+        if header is None:
+            return None
+        if record.nodeid in self._run.deselected:
+            return _expressions(self._run) or "a plugin"
+        selection = header.selection
+        if selection is not None and selection.last_failed:
+            return "--lf"
+        if self._arguments and not _matches(self._arguments, record.nodeid):
+            return f"its arguments ({' '.join(self._arguments)})"
+        if CaseId.parse(record.nodeid) is None:
+            return None
+        return next((name for name, left_out in _RULES.items() if left_out(self, record)), None)
+
+    def other_mode(self, record: Record) -> bool:
+        return self._options.get("mode") in ("validate", "benchmark") and self._options["mode"] != record.mode
+
+    def other_provider(self, record: Record) -> bool:
+        header = self._run.header
+        if header is None or not header.providers or record.provider in header.providers:
+            return False
+        # what `auto` no longer finds has disappeared
+        return header.selection is not None and "auto" not in header.selection.providers
+
+    def other_precision(self, record: Record) -> bool:
+        return record.precision == "fp16" and not self._options.get("fp16") and bool(self._other_options.get("fp16"))
+
+    def other_sizes(self, record: Record) -> bool:
+        ours, theirs = self._options.get("dim"), self._other_options.get("dim")
+        return ours != theirs and bool(record.dims or ours)
+
+    def other_list(self, record: Record) -> bool:
+        differ = self._options.get("models") != self._other_options.get("models")
+        return differ and self._sources is not None and _source(record) not in self._sources
+
+
+_RULES: Mapping[str, Callable[[_Question, Record], bool]] = {
+    "--ortperf-mode": _Question.other_mode,
+    "--ortperf-ep": _Question.other_provider,
+    "--ortperf-fp16": _Question.other_precision,
+    "--ortperf-dim": _Question.other_sizes,
+    "--ortperf-models": _Question.other_list,
+}
+
+
+def _expressions(run: RunSide) -> str:
+    selection = run.header.selection if run.header else None
+    given = (("-k", selection.keyword), ("-m", selection.marker)) if selection else ()
+    return " and ".join(f"{flag} '{text}'" for flag, text in given if text)
+
+
+def _matches(arguments: tuple[str, ...], nodeid: str) -> bool:
+    return any(
+        argument in (".", nodeid) or nodeid.startswith((f"{argument}/", f"{argument}::", f"{argument}["))
+        for argument in arguments
+    )
+
+
+def _source(record: Record) -> str | None:
+    return _source_of(record.nodeid)
+
+
+def _source_of(nodeid: str) -> str | None:
+    known = CaseId.parse(nodeid)
+    return known.source if known else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from pytest_ortperf.quantities import QUANTITIES, Footprint, Quantity, read
 from pytest_ortperf.records.record import Record
@@ -12,16 +14,32 @@ from pytest_ortperf.reports.comparison.fleet import same_machine
 from pytest_ortperf.reports.tables.gains import counts
 
 
-def footprint_changes(base: Side, current: Side) -> Iterator[Change]:
-    """Yield cases that take more or less memory, or whose sessions took another time to make, by topic."""
-    return once(_all(base, current))
+def footprint_changes(
+    base: Side, current: Side, thresholds: Mapping[str, float] = MappingProxyType({})
+) -> Iterator[Change]:
+    """Yield cases that take more or less memory, or whose sessions took another time to make, by topic.
+
+    Args:
+        base: What is compared with.
+        current: What is looked at.
+        thresholds: The user's, by topic, as shares of 1; they take the place of the rules.
+    """
+    return once(_all(base, current, thresholds))
 
 
-def _all(base: Side, current: Side) -> Iterator[tuple[Record, Change]]:
+def _all(base: Side, current: Side, thresholds: Mapping[str, float]) -> Iterator[tuple[Record, Change]]:
     is_one_machine = same_machine(base, current) is None
-    rules = [(each, each.comparison) for each in QUANTITIES if isinstance(each.comparison, Footprint)]
+    rules = [
+        (each, _by_threshold(each.comparison, thresholds.get(each.comparison.topic)))
+        for each in QUANTITIES
+        if isinstance(each.comparison, Footprint)
+    ]
     for topic in TOPICS:
-        judged = [(each, rule) for each, rule in rules if rule.topic == topic and (is_one_machine or not rule.is_time)]
+        judged = [
+            (each, rule)
+            for each, rule in rules
+            if rule.topic == topic and (is_one_machine or topic in thresholds or not rule.is_time)
+        ]
         # a validation's session is made to be right, not to be timed
         cases = [(key, case) for key, case in current.last.items() if judged and case.record.mode == "benchmark"]
         for key, case in cases:
@@ -30,9 +48,15 @@ def _all(base: Side, current: Side) -> Iterator[tuple[Record, Change]]:
                 found = _changed(quantity, rule, *sides)
                 if found:
                     kind, direction, text = found
+                    text += f"; by threshold {100 * rule.share:g} %" if topic in thresholds else ""
                     node = case.record.nodeid
                     change = Change(topic=topic, kind=kind, direction=direction, case_id=key, nodeid=node, text=text)
                     yield case.record, change
+
+
+def _by_threshold(rule: Footprint, share: float | None) -> Footprint:
+    """Return the rule with the user's share, however small the amount is and however few the runs are."""
+    return rule if share is None else dataclasses.replace(rule, share=share, least=0.0, sure_from=1)
 
 
 def _changed(

@@ -36,12 +36,19 @@ from pytest_ortperf.reports.comparison.failure_changes import collected_changes
 from pytest_ortperf.reports.comparison.latency_changes import LatencyPair, clock_doubt
 from pytest_ortperf.reports.comparison.paired_closing import closing_of
 from pytest_ortperf.reports.comparison.run_comparison import Comparison, compare
+from pytest_ortperf.reports.comparison.thresholds import DEFAULT, FailOn, decided
 from pytest_ortperf.reports.comparison.verdicts import LEAST_DELTA, UNSURE, Decision, adjusted, decide, delta_of
 from pytest_ortperf.reports.terminal.text_table import TextColumn, table_lines
 
 
-def compare_pairs(stored: StoredPairs, floor: NoiseFloor | None = None) -> Comparison:
-    """Return the comparison of both sides of a run of pairs: failures and placement too, from their records."""
+def compare_pairs(stored: StoredPairs, floor: NoiseFloor | None = None, fail_on: FailOn = DEFAULT) -> Comparison:
+    """Return the comparison of both sides of a run of pairs: failures and placement too, from their records.
+
+    Args:
+        stored: The run.
+        floor: The noise floor to decide with, if one was measured.
+        fail_on: The user's thresholds decide where given.
+    """
     header = stored.header
     known = [{it.case_id: it for it in stored.records if it.side == name} for name in SIDES]
     # where the run ended between the two sides of a case, nothing is missing on the other one
@@ -51,8 +58,9 @@ def compare_pairs(stored: StoredPairs, floor: NoiseFloor | None = None) -> Compa
     base, current = (_side(name, fact, whole) for name, fact in zip(SIDES, (header.base, header.current), strict=True))
     noise = Noise(floor=floor, deciding=_deciding(header))
     judged = judge(by_case(stored.pairs), noise)
-    pairs = tuple(_latency_pair(each, known[1].get(each.pairs.case_id)) for each in judged)
-    found = compare(base, current)
+    by_evidence = (_latency_pair(each, known[1].get(each.pairs.case_id)) for each in judged)
+    pairs = tuple(decided(by_evidence, current, fail_on.thresholds.get("latency")))
+    found = compare(base, current, fail_on)
     on_one_side = collected_changes(header.base.cases, header.current.cases)
     return dataclasses.replace(
         found,

@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.reports.comparison.accuracy_changes import accuracy_changes
-from pytest_ortperf.reports.comparison.change import DEFAULT_FAIL_ON, TOPICS, WORSE, Change
-from pytest_ortperf.reports.comparison.compared_side import Side, shape_differences
+from pytest_ortperf.reports.comparison.change import WORSE, Change
+from pytest_ortperf.reports.comparison.compared_side import Side, shape_differences, with_common_keys
 from pytest_ortperf.reports.comparison.evidence import PAIRS, RUNS, SINGLE
 from pytest_ortperf.reports.comparison.failure_changes import (
+    NotAsked,
     case_changes,
     failure_changes,
+    incomplete_changes,
+    not_asked,
     shape_changes,
     still_failing,
 )
@@ -21,6 +23,7 @@ from pytest_ortperf.reports.comparison.fleet import FleetDifference, FleetShift,
 from pytest_ortperf.reports.comparison.footprint_changes import footprint_changes
 from pytest_ortperf.reports.comparison.latency_changes import LatencyPair, compare_latencies
 from pytest_ortperf.reports.comparison.placement_changes import placement_changes
+from pytest_ortperf.reports.comparison.thresholds import DEFAULT, THRESHOLD, FailOn, decided
 from pytest_ortperf.reports.comparison.verdicts import (
     FASTER,
     SLOWER,
@@ -50,6 +53,8 @@ class Comparison:
     machine: str | None
     """What stands against it being the same machine; `None` if it is."""
 
+    not_asked: tuple[NotAsked, ...] = ()
+
     closing: tuple[str, ...] = ()
     """Sentences that a run of pairs ends with."""
 
@@ -68,44 +73,33 @@ class Comparison:
         return [change for change in self.changes if change.topic == topic]
 
 
-def compare(base: Side, current: Side) -> Comparison:
-    """Return everything that differs between two sides."""
+def compare(base: Side, current: Side, fail_on: FailOn = DEFAULT) -> Comparison:
+    """Return everything that differs between two sides; the user's thresholds of `fail_on` decide where given."""
+    base, current = with_common_keys(base, current)
     shapes = shape_differences(base, current)
     alike = base.without(shapes), current.without(shapes)
     latencies = compare_latencies(*alike)
+    left_out = not_asked(base, current)
     changes = (
         *failure_changes(base, current),
         *accuracy_changes(*alike),
         *placement_changes(base, current),
-        *footprint_changes(*alike),
-        *case_changes(base, current),
+        *footprint_changes(*alike, fail_on.thresholds),
+        *case_changes(base, current, {key for each in left_out for key in each.cases}),
         *shape_changes(current, shapes),
+        *incomplete_changes(base, current),
     )
     return Comparison(
         base=base,
         current=current,
-        pairs=latencies.pairs,
+        pairs=tuple(decided(latencies.pairs, current, fail_on.thresholds.get("latency"))),
         fleets=latencies.fleets,
         changes=changes,
         still_failing=tuple(still_failing(base, current)),
         differences=differences(base, current),
         machine=same_machine(base, current),
+        not_asked=left_out,
     )
-
-
-def read_fail_on(text: str | None) -> tuple[str, ...]:
-    """Return the topics that a comma-separated text names; `none` is none, absent the default.
-
-    Raises:
-        SettingsError: If one is unknown.
-    """
-    if text is None:
-        return DEFAULT_FAIL_ON
-    names = [name for name in text.replace(",", " ").split() if name != "none"]
-    unknown = [name for name in names if name not in TOPICS]
-    if unknown:
-        raise SettingsError(f"--fail-on: unknown {', '.join(unknown)}; choose from {', '.join(TOPICS)}, or none")
-    return tuple(dict.fromkeys(names))
 
 
 def failing(comparison: Comparison, fail_on: Collection[str]) -> list[Change]:
@@ -140,8 +134,15 @@ def pair_text(pair: LatencyPair) -> str:
     return (
         f"{pair.timing}: {pair.statistic} {pair.base_ns / 1e6:.4g} -> {pair.current_ns / 1e6:.4g} ms, "
         f"ratio {pair.evidence.ratio:.3f} ({interval_text(pair)}), delta {100 * pair.decision.delta:.3g} %, "
-        f"{pair.evidence.kind}"
+        f"{class_text(pair)}"
     )
+
+
+def class_text(pair: LatencyPair) -> str:
+    """Return the evidence class that decided; of a threshold with what it says."""
+    if pair.decision.by == THRESHOLD:
+        return "; ".join(("by threshold", *pair.decision.reasons))
+    return pair.decision.by or pair.evidence.kind
 
 
 def interval_text(pair: LatencyPair) -> str:

@@ -13,8 +13,8 @@ from pytest_ortperf.reports.tables.gains import Gains, counts, list_of
 
 FAILED = ("failed", "crashed", "timed_out")
 
-BECAUSE_OF_VALIDATION = "validation failed"
-"""How the reason of a benchmark begins that was not run for a failure which is told by itself."""
+BECAUSE_OF_VALIDATION = ("validation failed", "validation crashed", "validation timed out")
+"""How the reason of a benchmark begins that was skipped for a failure of its validation, which is listed by itself."""
 
 Group = tuple[str, str | None]
 """Short provider name and precision: a group of columns in the wide tables."""

@@ -158,7 +158,7 @@ def _reasons(rows: Rows, width: int) -> list[Line]:
 
 def _reason_lines(text: str, width: int) -> list[str]:
     """Return a reason in some lines, since the way out stands at its end; a failure told above already in one."""
-    if f": {BECAUSE_OF_VALIDATION}" in text:
+    if any(f": {reason}" in text for reason in BECAUSE_OF_VALIDATION):
         return [cut(text, width)]
     return textwrap.wrap(
         text,

@@ -1,6 +1,6 @@
-"""A folder with the CSV files of the removed ONNX Runtime script as a side, of 2021 or of 2022 to 2024.
+"""CSV files of the removed ONNX Runtime script as a side, of 2021 or of 2022 to 2024: a folder, or a single file.
 
-They have a mean and no samples: latencies are shown with their ratio, and are UNSURE.
+They have a mean and no samples: latencies are shown with their ratio, and are UNSURE unless the user gives a threshold.
 
 A JSON file of pytest-benchmark as a side; its benchmarks are paired by their full names.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,16 @@ _TABLE = re.compile(r"(?:benchmark_)?(?P<table>latency|fail|status|session|specs
 _MEAN, _MEMORY = "mean (ms)", "peak memory usage (MiB)"
 _CREATION, _SECOND = "session creation time (s)", "second session creation time (s)"
 
+_COLUMNS_OF: Mapping[str, Callable[[Sequence[str]], bool]] = {
+    "latency": lambda columns: "model" in columns and any(column.endswith(f" {_MEAN}") for column in columns),
+    "session": lambda columns: "model" in columns and any(column.endswith(f" {_CREATION}") for column in columns),
+    "fail": lambda columns: {"model", "ep", "error type"} <= set(columns),
+    "status": lambda columns: "model" in columns and len(columns) > 1 and set(columns[1:]) <= set(TARGETS),
+}
+"""How a table is known by its columns."""
+
+_COLUMNS_SHOWN = 8
+
 Tables = Mapping[str, list[dict[str, str]]]
 Cells = dict[tuple[str, str], dict[str, str]]
 
@@ -133,15 +143,34 @@ def read_script_folder(folder: Path) -> Side:
     Raises:
         ResultsFileError: If a table cannot be read.
     """
-    tables = {name: _rows(path) for name, path in _tables(folder).items()}
+    return _side(folder, {name: _rows(path) for name, path in _tables(folder).items()})
+
+
+def read_script_table(path: Path) -> Side:
+    """Return the script's results in one of its tables, whatever the file is called.
+
+    Raises:
+        ResultsFileError: If it is none of them.
+    """
+    rows = _rows(path)
+    columns = list(rows[0]) if rows else []
+    table = next((name for name, is_it in _COLUMNS_OF.items() if is_it(columns)), None)
+    if table is None:
+        shown = ", ".join(columns[:_COLUMNS_SHOWN]) or "none"
+        raise ResultsFileError(
+            f"{path}: is no table of the ONNX Runtime script that can be compared (its columns: {shown}). Give its "
+            f"latency, fail, status or session table; of a run of this plugin, give the records_<run>.jsonl."
+        )
+    return _side(path, {table: rows})
+
+
+def _side(path: Path, tables: Tables) -> Side:
     cells = _cells(tables)
     unknown = sorted({target for _, target in cells} - set(TARGETS))
     cases = [_case(model, *target, values) for (model, target), values in _merged(cells).items()]
-    run = RunSide(
-        name=folder.name, cases={case.record.case_id: case for case in cases}, fingerprint=_fingerprint(tables)
-    )
-    notes = (f"{folder.name}: unknown targets were left out: {', '.join(unknown)}",) if unknown else ()
-    return Side(name=str(folder), runs=(run,), notes=notes)
+    run = RunSide(name=path.name, cases={case.record.case_id: case for case in cases}, fingerprint=_fingerprint(tables))
+    notes = (f"{path.name}: unknown targets were left out: {', '.join(unknown)}",) if unknown else ()
+    return Side(name=str(path), runs=(run,), notes=notes)
 
 
 def _cells(tables: Tables) -> Cells:

@@ -1,0 +1,1 @@
+"""Where the sides of a comparison come from: files of this plugin and of others."""
