@@ -39,8 +39,9 @@ class Index:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What has pip ask this index alone."""
-        return {"PIP_INDEX_URL": self.address, "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": "", "PIP_NO_INDEX": "0"}
+        """What has pip ask this index instead of those of its configuration; proxies and certificates stay."""
+        # an empty variable would count as not given
+        return {"PIP_INDEX_URL": self.address, "PIP_EXTRA_INDEX_URL": self.address}
 
 
 def run_pip(arguments: Sequence[str], *, python: Path | None = None, index: Index | None = None) -> str:
@@ -92,6 +93,9 @@ def offered_versions(
         printed = run_pip(["index", "versions", distribution, _WHEELS_ONLY, *wanted], index=index)
     except NotOfferedError:
         return []
+    if index is not None and _NO_NETWORK.search(printed):
+        # what it lists comes from a folder of wheels
+        raise _failure(printed, index)
     match = _OFFERED.search(printed)
     found = [] if match is None else [text.strip() for text in match[1].split(",")]
     return sorted(filter(is_version, found), key=Version)

@@ -69,7 +69,7 @@ def read_runtime(text: str) -> Runtime:
     if nightly:
         return Runtime(kind="nightly", distribution=name, text="".join(nightly.groups()))
     if is_version(rest):
-        return Runtime(kind="nightly" if date_of(rest) else "release", distribution=name, text=str(Version(rest)))
+        return Runtime(kind="nightly" if date_of(rest) else "release", distribution=name, text=_whole(Version(rest)))
     path = Path(text).absolute()
     if path.suffix == ".whl" and path.is_file():
         return _wheel(path)
@@ -144,6 +144,12 @@ def nearest(wanted: str, versions: Sequence[str]) -> list[str]:
     below = [version for version in versions if Version(version) < Version(wanted)]
     above = versions[len(below) :]
     return [*below[-_NEAREST // 2 :], *above[: _NEAREST // 2]]
+
+
+def _whole(version: Version) -> str:
+    """Return a version as wheels have it: 1.31 is 1.31.0."""
+    whole = version.base_version + ".0" * (3 - len(version.release))
+    return str(version).replace(version.base_version, whole, 1)
 
 
 def _apart(one: str, other: str) -> int:

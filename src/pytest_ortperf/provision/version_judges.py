@@ -145,13 +145,16 @@ class LatencyJudge:
 
 
 def _until_decided(plan: Plan, half: float | None) -> Sort:
-    """Return what asks for more pairs where `ab` does, and as long as half of the change is within the interval."""
+    """Return what asks for fresh pairs of the bad end, and for more pairs while an interval holds half of the change.
+
+    The whole search rests on how much slower the bad end is: fresh pairs decide that, whatever its screening says.
+    """
     usual = sorter(Noise(deciding=plan.confirm_pairs))
 
     def sort(pairs: Sequence[Pair], matches: Sequence[Match]) -> tuple[list[Match], list[Match]]:
-        changed, unsure = usual(pairs, matches)
         if half is None:
-            return changed, unsure
+            return list(matches), []
+        changed, _ = usual(pairs, matches)
         open_ids = {each.pairs.case_id for each in judge(by_case(pairs)) if _side_of(each.evidence, half) is None}
         return changed, [match for match in matches if match not in changed and match.case_id in open_ids]
 
