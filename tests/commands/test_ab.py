@@ -35,8 +35,8 @@ def project(tmp_path: Path) -> AbProject:
 
 
 SAME = (
-    "ortperf: both sides are the same; say in what they differ, with --current-python, --current-models, --current-ep "
-    "or --current-option, or measure this machine's noise floor with --aa\n"
+    "ortperf: both sides are the same; say in what they differ, with --current-ort, --current-python, "
+    "--current-models, --current-ep or --current-option, or measure this machine's noise floor with --aa\n"
 )
 NOT_AA = "ortperf: --aa measures the same against the same; leave out the options of one side alone\n"
 
