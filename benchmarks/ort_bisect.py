@@ -47,8 +47,8 @@ def _planted(run):
 
 InferenceSession.run = _planted(InferenceSession.run)
 """
-SEARCHES = (("tiny_bert", "1.26.0"), ("small_cnn", "1.29.0"), ("lstm", "1.31.1"), ("tiny_bert", None))
-"""Model, and the release from which on it is slower."""
+SEARCHES = (("small_cnn", "1.26.0"), ("lstm", "1.29.0"), ("detector_head", "1.31.1"), ("lstm", None))
+"""Model, and the release from which on it is slower. Without that, all releases are alike for these within 2 %."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,15 @@ InferenceSession.run = _slower(InferenceSession.run)
 """Makes a run take three times as long."""
 
 FAILING = """
-def _failing(self, *arguments, **more):
-    raise RuntimeError("planted")
-InferenceSession.run = _failing
+def _failing(run):
+    def failing(self, *arguments, **more):
+        if self._model_path is not None:
+            raise RuntimeError("planted")
+        return run(self, *arguments, **more)
+    return failing
+InferenceSession.run = _failing(InferenceSession.run)
 """
+"""Fails with models from files; those from memory are what this package tries a runtime with."""
 
 _SHIM = """\
 __path__.append({real!r})

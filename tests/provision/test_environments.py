@@ -183,7 +183,7 @@ def test_what_was_interrupted_is_never_used(
     (slow_pip / "__init__.py").touch()
     (slow_pip / "__main__.py").write_text("import time\ntime.sleep(100)\n")
     command = [sys.executable, "-m", "pytest_ortperf.cli", "ort", "use", "onnxruntime==1.90.0"]
-    paths = os.pathsep.join([str(slow_pip.parent), *sys.path])
+    paths = f"{slow_pip.parent}:{os.environ.get('PYTHONPATH', '')}"
     with subprocess.Popen(
         [*command, f"--cache={tmp_path / 'cache'}"],
         env={**os.environ, "PYTHONPATH": paths},

@@ -28,7 +28,8 @@ def write_upstream_report(
         sides: The last good and the first bad version.
         folder: For all files.
     """
-    if search.case is None or not _write_repro(search, sides[1], folder):
+    # the bad version's own answer is the best to show; where it fails altogether, the good one has the references
+    if search.case is None or not any(_write_repro(search, side, folder) for side in reversed(sides)):
         return []
     timed = ["--time", str(TIMED_S)] if search.question["on"] == LATENCY else []
     said = [_said(side, folder, timed) for side in sides]
@@ -46,7 +47,7 @@ def commands_of(search: VersionSearch, distribution: str) -> list[str]:
 
 
 def _write_repro(search: VersionSearch, side: RuntimeEnvironment, folder: Path) -> bool:
-    """Have the bad version's own environment write the folder: what it computes is what its reader will see."""
+    """Have `ortperf repro` of an environment write the folder; return whether it could."""
     options = _without_selection(search.question["options"])
     done = subprocess.run(  # noqa: S603 - made by `ortperf ort use`
         [side.python, "-m", "pytest_ortperf.cli", "repro", search.case or "", "--output", folder, *options],

@@ -30,6 +30,7 @@ SYMPTOMS = (LATENCY, FAILURE, ACCURACY)
 """What a search can be about."""
 
 _INACCURATE = "result accuracy issue"
+_INTERNAL = "INTERNALERROR>"
 _NAMED_CASES = 3
 
 
@@ -207,10 +208,7 @@ class ValidationJudge:
         if len(records) > 1:
             raise _several([record.case_id for record in records])
         if not records:
-            last = (log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it printed nothing"])[
-                -1
-            ]
-            return Verdict(step=_lasting(_skipped(environment.version, f"no case ran: {last}"), began), nodeid=None)
+            return Verdict(step=_lasting(_skipped(environment.version, _why_none(log)), began), nodeid=None)
         (record,) = records
         step = Step(version=environment.version, verdict=self._verdict(record), text=_told(record), seconds=0)
         return Verdict(step=_lasting(step, began), nodeid=record.nodeid)
@@ -221,6 +219,13 @@ class ValidationJudge:
         if record.failure is None:
             return SKIPPED
         return BAD if self.symptom == FAILURE or record.failure.kind == _INACCURATE else SKIPPED
+
+
+def _why_none(log: Path) -> str:
+    """Return why pytest ran no case: its last line, or that of an error inside it."""
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it printed nothing"]
+    inside = [line.removeprefix(_INTERNAL).strip() for line in lines if line.startswith(_INTERNAL)]
+    return f"no case ran: {(inside or lines)[-1].strip('= ')}; see {log}"
 
 
 def _told(record: Record) -> str:
