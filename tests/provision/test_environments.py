@@ -18,10 +18,8 @@ import pytest
 import pytest_ortperf
 from plugin.test_interrupts import wait_for
 from provision.local_index import write_module_wheel, write_wheel
-from pytest_ortperf.provision.environments import Environments
+from pytest_ortperf.provision.environments import Environments, _link_files
 from pytest_ortperf.provision.pip_program import ProvisionError
-
-pytestmark = pytest.mark.slow
 
 
 class Told(list[str]):
@@ -58,6 +56,7 @@ def installed_in(folder: Path) -> set[str]:
     return {path.name for path in site.iterdir()} - {"__pycache__"}
 
 
+@pytest.mark.slow
 def test_an_environment_has_the_runtime_and_shares_the_rest(
     wheels: Path, environments: Environments, told: Told
 ) -> None:
@@ -84,6 +83,7 @@ def test_an_environment_has_the_runtime_and_shares_the_rest(
     assert told[1].endswith(f" s, in {made.artifact.folder}")
 
 
+@pytest.mark.slow
 def test_it_is_found_again_without_any_index(wheels: Path, environments: Environments, told: Told) -> None:
     wheel = write_wheel(wheels, "1.90.0")
     first = environments.use("onnxruntime==1.90.0")
@@ -94,6 +94,7 @@ def test_it_is_found_again_without_any_index(wheels: Path, environments: Environ
     assert (kept.label, kept.python, kept.is_of_this) == ("onnxruntime 1.90.0", first.python, True)
 
 
+@pytest.mark.slow
 def test_a_wheel_and_a_build_tree_can_be_used(environments: Environments, tmp_path: Path) -> None:
     wheel = write_wheel(tmp_path / "dist", "1.90.0+mine")
     assert environments.use(str(wheel)).version == "1.90.0+mine"
@@ -106,6 +107,7 @@ def test_a_wheel_and_a_build_tree_can_be_used(environments: Environments, tmp_pa
     assert asked(made.python, "onnxruntime.__file__") == f"{tree}/onnxruntime/__init__.py"
 
 
+@pytest.mark.slow
 def test_a_nightly_build_is_installed(
     wheels: Path, environments: Environments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +120,7 @@ def test_a_nightly_build_is_installed(
     assert kept.label == "onnxruntime nightly:20261120 (1.91.0.dev20261120001)"
 
 
+@pytest.mark.slow
 def test_what_is_imported_in_its_place_is_named(
     wheels: Path, environments: Environments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +139,7 @@ def test_what_is_imported_in_its_place_is_named(
     assert artifacts(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_runtime_that_cannot_be_imported_is_told_and_not_kept(
     wheels: Path, environments: Environments, tmp_path: Path
 ) -> None:
@@ -148,6 +152,7 @@ def test_a_runtime_that_cannot_be_imported_is_told_and_not_kept(
     assert artifacts(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_an_environment_in_use_stays_and_goes_once_nobody_uses_it(wheels: Path, told: Told, tmp_path: Path) -> None:
     for version in ("1.90.0", "1.91.0", "1.92.0"):
         write_wheel(wheels, version)
@@ -173,6 +178,7 @@ def running(python: str) -> Iterator[None]:
         process.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("by", "left"), [(signal.SIGKILL, 1), (signal.SIGINT, 0)])
 def test_what_was_interrupted_is_never_used(
     wheels: Path, environments: Environments, tmp_path: Path, by: signal.Signals, left: int
@@ -197,3 +203,20 @@ def test_what_was_interrupted_is_never_used(
     made = environments.use("onnxruntime==1.90.0")
     assert made.artifact.folder not in half
     assert asked(made.python, "onnxruntime.__version__") == "1.90.0"
+
+
+def test_pip_can_replace_a_linked_file_without_harm(tmp_path: Path) -> None:
+    original = tmp_path / "base/nvidia/cublas/lib/libcublas.so.12"
+    original.parent.mkdir(parents=True)
+    original.write_text("base")
+    _link_files(tmp_path / "base/nvidia", tmp_path / "venv/nvidia")
+    linked = tmp_path / "venv/nvidia/cublas/lib/libcublas.so.12"
+    assert (linked.read_text(), linked.is_symlink(), linked.parent.is_symlink()) == ("base", True, False)
+    linked.unlink()
+    linked.write_text("new")
+    assert original.read_text() == "base"
+
+
+def test_no_cuda_libraries_are_no_folder(tmp_path: Path) -> None:
+    _link_files(tmp_path / "nvidia", tmp_path / "venv/nvidia")
+    assert list(tmp_path.iterdir()) == []
