@@ -57,7 +57,7 @@ NOT_AA = "ortperf: --aa measures the same against the same; leave out the option
         ),
         (
             ["--current-ort=newest"],
-            "ortperf: 'newest' is no ONNX Runtime: give VERSION, nightly:DATE, a wheel, or the folder of a build; NAME==",
+            "ortperf: 'newest' is no ONNX Runtime: give VERSION, nightly:DATE, a wheel, or the folder of a build; ",
         ),
         (["--aa", "--fail-on=speed"], "ortperf: --fail-on: unknown speed; choose from latency, failures, accuracy, "),
         (["--aa", "-o", "a.txt"], "ortperf: --output a.txt: the ending must be one of .csv, .md, .json, .html\n"),
