@@ -134,6 +134,9 @@ def test_no_change_between_two_releases_is_said_and_fails(home: Home) -> None:
         "1.90.0  good     the good end\n1.92.0  good     passed\n\nno change between 1.90.0 and 1.92.0\n",
     )
     assert home.search["is_over"] is True
+    again = home.bisect("onnxruntime==1.90.0", "onnxruntime==1.92.0", "--on=accuracy")
+    assert (again.returncode, again.stdout) == (1, done.stdout)
+    assert told(again) == [f"this is the search of {home.search['started']}: 1 step known; --fresh begins anew"]
 
 
 @pytest.mark.slow

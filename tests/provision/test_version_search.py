@@ -19,7 +19,7 @@ from pytest_ortperf.provision.version_search import (
     Step,
     VersionSearch,
     lines_of,
-    unfinished,
+    read_state,
     write_state,
 )
 
@@ -87,27 +87,27 @@ def test_a_search_is_gone_on_with_as_it_was_written(tmp_path: Path) -> None:
     found = search("1.0", "1.1", "1.9").with_step(
         step("1.9", BAD, log_ratio=0.1, ratio_interval=(1.05, 1.15), pairs="p")
     )
-    assert unfinished(path, QUESTION) is None
+    assert read_state(path, QUESTION) is None
     write_state(path, found)
-    assert unfinished(path, QUESTION) == found
+    assert read_state(path, QUESTION) == found
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"is_over": True}, {"schema": 2}, {"question": {**QUESTION, "options": []}}, {"versions": None}],
-    ids=["over", "other schema", "other question", "damaged"],
+    [{"schema": 2}, {"question": {**QUESTION, "options": []}}, {"versions": None}],
+    ids=["other schema", "other question", "damaged"],
 )
 def test_a_file_that_holds_no_such_search_is_left_alone(tmp_path: Path, change: dict[str, Any]) -> None:
     path = tmp_path / "search.json"
     write_state(path, search("1.0", "1.9"))
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    assert unfinished(path, QUESTION) is None
+    assert read_state(path, QUESTION) is None
 
 
 def test_half_a_file_is_no_search(tmp_path: Path) -> None:
     path = tmp_path / "search.json"
     path.write_text('{"schema": 1, "quest')
-    assert unfinished(path, QUESTION) is None
+    assert read_state(path, QUESTION) is None
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

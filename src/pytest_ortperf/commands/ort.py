@@ -33,7 +33,7 @@ BISECT = """\
 Find the release that made a case slower, made it fail or changed its outputs, among those that pip's index offers
 between a good and a bad one; then among nightly builds, where their index can be reached. Each step makes an
 environment and judges it: by latency in pairs of processes, as `ortperf ab` does, or by validating the case. The same
-command goes on after an interruption. All further options are pytest's: --ortperf-ep=cpu, --ortperf-threads=1.
+command goes on after an interruption, and prints again what it found. All further options are pytest's: --ortperf-ep=cpu, --ortperf-threads=1.
 
 Exit status: 0 if it was found; 1 if there is no change between both ends; 2 for what cannot be used; 130 after
 Ctrl-C."""
@@ -128,26 +128,30 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _bisect(arguments: argparse.Namespace) -> int:
     from pytest_ortperf.pairing.plan import Plan
+    from pytest_ortperf.pairing.status_line import StatusLine
+    from pytest_ortperf.provision.environments import Environments
     from pytest_ortperf.provision.release_search import Question, ReleaseSearch
     from pytest_ortperf.provision.version_judges import LATENCY, LatencyJudge, ValidationJudge
 
     options = ("-k", arguments.case, *arguments.more)
     question = Question(good=arguments.good, bad=arguments.bad, symptom=arguments.on, options=options)
-    search = ReleaseSearch(
-        question, _environments(arguments), arguments.results.absolute(), tell, fresh=arguments.fresh
-    )
+    line = StatusLine(sys.stderr)
+    environments = Environments(line.tell, arguments.cache, arguments.cache_size)
+    search = ReleaseSearch(question, environments, arguments.results.absolute(), line.tell, fresh=arguments.fresh)
 
     def judge_of(good: RuntimeEnvironment) -> VersionJudge:
         if arguments.on == LATENCY:
-            return LatencyJudge(good=good, options=options, results=search.folder, tell=tell, plan=Plan())
+            plan, results = Plan(), search.folder
+            return LatencyJudge(good=good, options=options, results=results, tell=line.tell, plan=plan, show=line.show)
         return ValidationJudge(symptom=arguments.on, options=options, folder=search.folder)
 
     try:
-        search.run(judge_of)
+        with line:
+            search.run(judge_of)
+        return _report(search)
     except KeyboardInterrupt:
-        tell("interrupted; the same command goes on")
+        line.tell("interrupted; the same command goes on")
         return _INTERRUPTED
-    return _report(search)
 
 
 def _report(search: ReleaseSearch) -> int:

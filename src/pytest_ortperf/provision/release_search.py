@@ -24,7 +24,7 @@ from pytest_ortperf.provision.version_search import (
     SKIPPED,
     Step,
     VersionSearch,
-    unfinished,
+    read_state,
     write_state,
 )
 
@@ -51,7 +51,7 @@ class ReleaseSearch:
         environments: Where runtimes come from.
         results: Folder of the state, and of what judging writes.
         tell: Told what happens, in a line.
-        fresh: Whether an unfinished search for the same is begun anew.
+        fresh: Whether a search for the same is begun anew.
 
     Raises:
         SettingsError: If the ends are not two versions of one distribution.
@@ -77,9 +77,10 @@ class ReleaseSearch:
         name = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:8]
         self.folder = results / f"ort-bisect_{ends[0].text}_{ends[1].text}_{name}"
         self.path = self.folder / "search.json"
-        known = None if fresh else unfinished(self.path, asked)
+        known = None if fresh else read_state(self.path, asked)
         if known is not None:
-            tell(f"going on with the search of {known.started}: {_steps(len(known.steps))} known; --fresh begins anew")
+            what = "this is" if known.is_over else "going on with"
+            tell(f"{what} the search of {known.started}: {_steps(len(known.steps))} known; --fresh begins anew")
         self.search = known or VersionSearch(
             question=asked,
             started=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -103,6 +104,8 @@ class ReleaseSearch:
         Raises:
             OrtPerfError: If an end cannot be installed or judged.
         """
+        if self.search.is_over:
+            return self.search
         good = self.environment(self.search.versions[0])
         judge = judge_of(good)
         self._check_ends(judge, good)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from pytest_ortperf.errors import OrtPerfError, SettingsError
-from pytest_ortperf.pairing.coordinator import Coordinator, Sort, fresh_sides
+from pytest_ortperf.pairing.coordinator import Coordinator, Show, Sort, fresh_sides, show_nothing
 from pytest_ortperf.pairing.measure_pair import PASSED, Match
-from pytest_ortperf.pairing.plan import Plan, header_of, matches_of
+from pytest_ortperf.pairing.plan import Pace, Plan, header_of, matches_of
 from pytest_ortperf.pairing.side_process import SideSpec
 from pytest_ortperf.provision.environments import RuntimeEnvironment, Tell
 from pytest_ortperf.provision.version_search import BAD, GOOD, SKIPPED, Step
@@ -67,6 +67,7 @@ class LatencyJudge:
     results: Path
     tell: Tell
     plan: Plan
+    show: Show = show_nothing
 
     def judge(self, environment: RuntimeEnvironment, end: Step | None) -> Verdict:
         """Judge one version; the good end is good.
@@ -116,6 +117,8 @@ class LatencyJudge:
                 records=[],
                 budget_s=None,
                 tell=self.tell,
+                pace=Pace(self.plan),
+                show=self.show,
                 sort=_until_decided(self.plan, half),
             ).run()
         stored = read_pairs(path)

@@ -125,14 +125,14 @@ def write_state(path: Path, search: VersionSearch) -> None:
         raise ResultsFileError(f"{path}: was not written: {error.strerror}. Give another --results=DIR.") from error
 
 
-def unfinished(path: Path, question: Mapping[str, Any]) -> VersionSearch | None:
-    """Return the search of a file that can be gone on with; `None` if there is none, or it asked something else."""
+def read_state(path: Path, question: Mapping[str, Any]) -> VersionSearch | None:
+    """Return the search that a file keeps; `None` if there is none, or it asked something else."""
     try:
         search = from_dict(VersionSearch, json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError):
         return None
     same = search.schema == STATE_SCHEMA and dict(search.question) == dict(question)
-    return search if same and not search.is_over else None
+    return search if same else None
 
 
 def lines_of(search: VersionSearch) -> Iterator[str]:
