@@ -104,9 +104,10 @@ def test_a_file_that_holds_no_such_search_is_left_alone(tmp_path: Path, change: 
     assert read_state(path, QUESTION) is None
 
 
-def test_half_a_file_is_no_search(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ['{"schema": 1, "quest', "[]", ""])
+def test_half_a_file_is_no_search(tmp_path: Path, text: str) -> None:
     path = tmp_path / "search.json"
-    path.write_text('{"schema": 1, "quest')
+    path.write_text(text)
     assert read_state(path, QUESTION) is None
 
 

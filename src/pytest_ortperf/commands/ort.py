@@ -33,7 +33,8 @@ BISECT = """\
 Find the release that made a case slower, made it fail or changed its outputs, among those that pip's index offers
 between a good and a bad one; then among nightly builds, where their index can be reached. Each step makes an
 environment and judges it: by latency in pairs of processes, as `ortperf ab` does, or by validating the case. The same
-command goes on after an interruption, and prints again what it found. All further options are pytest's: --ortperf-ep=cpu, --ortperf-threads=1.
+command goes on after an interruption, and prints again what it found. All further options are pytest's:
+--ortperf-ep=cpu, --ortperf-threads=1.
 
 Exit status: 0 if it was found; 1 if there is no change between both ends; 2 for what cannot be used; 130 after
 Ctrl-C."""

@@ -12,6 +12,7 @@ from typing import Any
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.execution.model.artifact_cache import write_whole
 from pytest_ortperf.records.codec import as_dict, from_dict
+from pytest_ortperf.records.store import DAMAGE
 
 GOOD, BAD, SKIPPED = "good", "bad", "skipped"
 STATE_SCHEMA = 1
@@ -129,7 +130,7 @@ def read_state(path: Path, question: Mapping[str, Any]) -> VersionSearch | None:
     """Return the search that a file keeps; `None` if there is none, or it asked something else."""
     try:
         search = from_dict(VersionSearch, json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, *DAMAGE):
         return None
     same = search.schema == STATE_SCHEMA and dict(search.question) == dict(question)
     return search if same else None
