@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from pytest_ortperf.commands import ab, bisect_repro, compare, init, inspect, list_runs, report, schema
+from pytest_ortperf.commands import ab, bisect_repro, compare, init, inspect, list_runs, ort, report, schema
 from pytest_ortperf.errors import OrtPerfError
 
 USAGE_ERROR = 2
@@ -21,6 +21,7 @@ COMMANDS = (
     report.add_command,
     compare.add_command,
     ab.add_command,
+    ort.add_command,
     bisect_repro.add_bisect,
     bisect_repro.add_repro,
     schema.add_command,
@@ -37,6 +38,8 @@ examples:
   ortperf report records_1.jsonl --output /tmp     one records file, tables to another folder
   ortperf compare 20261122-180000 20261123-210146  the second run against the first
   ortperf ab --current-python=new/bin/python       this environment and another, measured in turns
+  ortperf ab --base-ort=1.31.0 --current-ort=1.32.0 two releases of ONNX Runtime, measured in turns
+  ortperf ort bisect 1.24.4 1.32.0 -k bert         the release that made it slower
   ortperf bisect 'bert::validate[cuda-fp16]'       the node whose outputs leave tolerance
   ortperf repro 'bert::validate[cuda-fp16]'        a folder that shows it with ONNX Runtime alone
   ortperf schema > models.schema.json              for an editor that completes model lists

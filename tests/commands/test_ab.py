@@ -35,8 +35,8 @@ def project(tmp_path: Path) -> AbProject:
 
 
 SAME = (
-    "ortperf: both sides are the same; say in what they differ, with --current-python, --current-models, --current-ep "
-    "or --current-option, or measure this machine's noise floor with --aa\n"
+    "ortperf: both sides are the same; say in what they differ, with --current-ort, --current-python, "
+    "--current-models, --current-ep or --current-option, or measure this machine's noise floor with --aa\n"
 )
 NOT_AA = "ortperf: --aa measures the same against the same; leave out the options of one side alone\n"
 
@@ -51,6 +51,14 @@ NOT_AA = "ortperf: --aa measures the same against the same; leave out the option
         (["--base-option=--ortperf-threads=1", "--current-option=--ortperf-threads=1"], SAME),
         (["--aa", "--current-ep=cpu"], NOT_AA),
         (["--aa", "--base-models=models.json"], NOT_AA),
+        (
+            ["--base-ort=1.31.0", "--base-python=python3"],
+            "ortperf: --base-ort makes an environment, --base-python names one: give one of them\n",
+        ),
+        (
+            ["--current-ort=newest"],
+            "ortperf: 'newest' is no ONNX Runtime: give VERSION, nightly:DATE, a wheel, or the folder of a build; ",
+        ),
         (["--aa", "--fail-on=speed"], "ortperf: --fail-on: unknown speed; choose from latency, failures, accuracy, "),
         (["--aa", "-o", "a.txt"], "ortperf: --output a.txt: the ending must be one of .csv, .md, .json, .html\n"),
         (["--aa", "--floor=gone"], "ortperf: gone: cannot be read: No such file or directory.\n"),

@@ -19,11 +19,12 @@ from pytest_ortperf.commands.compare import (
 from pytest_ortperf.errors import ResultsFileError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pytest_ortperf.pairing.plan import Pace, Plan
     from pytest_ortperf.pairing.side_process import SideSpec
     from pytest_ortperf.pairing.status_line import StatusLine
+    from pytest_ortperf.provision.environments import RuntimeEnvironment
     from pytest_ortperf.records.pairs import NoiseFloor, Pair, PairsHeader
     from pytest_ortperf.records.pairs_file import PairsFile, StoredPairs
 
@@ -38,7 +39,8 @@ environments that cannot be used; 130 after Ctrl-C. Everything measured is in th
 
 EXAMPLES = """\
 examples:
-  ortperf ab --base-python=old/bin/python --current-python=new/bin/python     two ONNX Runtimes
+  ortperf ab --base-ort=1.31.0 --current-ort=1.32.0                           two releases of ONNX Runtime
+  ortperf ab --base-python=old/bin/python --current-python=new/bin/python     two environments
   ortperf ab --base-models=old.json --current-models=new.json                 two models of the same names
   ortperf ab --base-ep=cuda --current-ep=tensorrt                             two providers
   ortperf ab --current-option=--ortperf-graph-optimization=basic              one setting
@@ -79,6 +81,9 @@ def _add_sides(parser: argparse.ArgumentParser) -> None:
     for side in ("base", "current"):
         parser.add_argument(
             f"--{side}-python", metavar="PYTHON", help="its interpreter, with this package installed (default: this)"
+        )
+        parser.add_argument(
+            f"--{side}-ort", metavar="RUNTIME", help="its ONNX Runtime, as `ortperf ort use` takes it: made if needed"
         )
         parser.add_argument(f"--{side}-models", metavar="PATH", help="its model list or directory")
         parser.add_argument(f"--{side}-ep", metavar="NAME", help="its execution provider")
@@ -133,7 +138,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     check = status_of(arguments)
     floor = None if arguments.floor is None else read_floor(arguments.floor)
-    specs = _specs(arguments)
+    environments = _environments(arguments)
+    specs = _specs(arguments, environments)
     path = _path(arguments)
     interrupted = False
     try:
@@ -240,7 +246,21 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     )
 
 
-def _specs(arguments: argparse.Namespace) -> tuple[SideSpec, SideSpec]:
+def _environments(arguments: argparse.Namespace) -> dict[str, RuntimeEnvironment]:
+    """Return the environments of sides that name an ONNX Runtime; the cache keeps them as long as these live."""
+    wanted = {side: text for side in ("base", "current") if (text := getattr(arguments, f"{side}_ort")) is not None}
+    for side in wanted:
+        if getattr(arguments, f"{side}_python") is not None:
+            raise SettingsError(f"--{side}-ort makes an environment, --{side}-python names one: give one of them")
+    if not wanted:
+        return {}
+    from pytest_ortperf.provision.environments import Environments
+
+    made = Environments(_tell)
+    return {side: made.use(text) for side, text in wanted.items()}
+
+
+def _specs(arguments: argparse.Namespace, environments: Mapping[str, RuntimeEnvironment]) -> tuple[SideSpec, SideSpec]:
     from pytest_ortperf.pairing.side_process import SideSpec
 
     own = {
@@ -251,14 +271,19 @@ def _specs(arguments: argparse.Namespace) -> tuple[SideSpec, SideSpec]:
         ]
         for side in ("base", "current")
     }
-    pythons = {side: getattr(arguments, f"{side}_python") or sys.executable for side in own}
+    pythons = {
+        side: environments[side].python
+        if side in environments
+        else getattr(arguments, f"{side}_python") or sys.executable
+        for side in own
+    }
     is_same = own["base"] == own["current"] and pythons["base"] == pythons["current"]
     if arguments.aa and not is_same:
         raise SettingsError("--aa measures the same against the same; leave out the options of one side alone")
     if is_same and not arguments.aa:
         raise SettingsError(
-            "both sides are the same; say in what they differ, with --current-python, --current-models, --current-ep "
-            "or --current-option, or measure this machine's noise floor with --aa"
+            "both sides are the same; say in what they differ, with --current-ort, --current-python, "
+            "--current-models, --current-ep or --current-option, or measure this machine's noise floor with --aa"
         )
     base, current = (
         SideSpec(name=side, python=pythons[side], options=(*arguments.more, *options)) for side, options in own.items()

@@ -75,6 +75,23 @@ def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
     assert names(cache) == {folders[0].name, newest.name}
 
 
+def test_folders_inside_an_artifact_count_and_what_links_lead_to_does_not(tmp_path: Path) -> None:
+    (tmp_path / "large").mkdir()
+    (tmp_path / "large/file").write_bytes(b"l" * 5000)
+
+    def make(folder: Path) -> Mapping[str, Any]:
+        (folder / "a/b").mkdir(parents=True)
+        (folder / "a/b/file").write_bytes(b"m" * 1000)
+        (folder / "a/large").symlink_to(tmp_path / "large")
+        return {}
+
+    cache = ArtifactCache(tmp_path / "cache", GIB)
+    artifact = cache.get({}, make)
+    (entry,) = cache.entries()
+    assert (entry.folder, entry.facts, entry.byte) == (artifact.folder, {}, 1000 + len("{}"))
+    assert entry.used == (artifact.folder / "facts.json").stat().st_mtime
+
+
 def test_what_is_in_use_stays(tmp_path: Path) -> None:
     cache = ArtifactCache(tmp_path, 0)
     held = cache.get({"n": 0}, Maker())

@@ -3,6 +3,7 @@
     python run.py                                      as it failed
     python run.py --provider CPUExecutionProvider      the same on another execution provider
     python run.py --graph-optimization disable         without ONNX Runtime's own optimisations
+    python run.py --time 5                             the median time of a run too, over 5 seconds
 
 The exit status suits `git bisect run`: 0 the outputs are as expected, 1 they are not or ONNX Runtime raised an error,
 125 it cannot be tried here, because the execution provider is missing. A crash ends the process by its signal.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--provider", help="instead of the one that it failed on")
     parser.add_argument("--graph-optimization", choices=list(LEVELS), default=case["session"]["graph_optimization"])
+    parser.add_argument("--time", type=float, default=0, metavar="SECONDS", help="print the median time of a run too")
     arguments = parser.parse_args()
     providers = case["providers"] if arguments.provider is None else [[arguments.provider, {}]]
     print(f"onnxruntime {onnxruntime.__version__}, numpy {np.__version__}, {providers[0][0]}, {case['model']}")
@@ -50,6 +53,8 @@ def main() -> int:
             print(f"cannot tell: the session has only {session.get_providers()}")
             return CANNOT_TELL
         values = compute(session, case)
+        if arguments.time:
+            print(timed(session, case, arguments.time))
     except ImportError as error:
         print(f"cannot tell: {error}")
         return CANNOT_TELL
@@ -99,6 +104,19 @@ def compute(session: onnxruntime.InferenceSession, case: dict[str, Any]) -> dict
     elements = {name: (described or {}).get("element") for name, described in case["inputs"]}
     bound = {name: as_ort_value(value, elements[name]) for name, value in feeds.items()}
     return dict(zip(names, (bits(value) for value in session.run_with_ort_values(names, bound))))
+
+
+def timed(session: onnxruntime.InferenceSession, case: dict[str, Any], seconds: float) -> str:
+    """Return how long a run takes, in words: the first tenth of the time is warm-up."""
+    feeds = {name: read(described) for name, described in case["inputs"] if described is not None}
+    samples: list[float] = []
+    began = time.perf_counter()
+    while not samples or time.perf_counter() - began < seconds:
+        start = time.perf_counter()
+        session.run(None, feeds)
+        if start - began >= seconds / 10 or not samples:
+            samples.append(time.perf_counter() - start)
+    return f"median of {len(samples)} runs: {np.median(samples) * 1000:.4g} ms"
 
 
 def as_ort_value(array: Array, element: str | None) -> onnxruntime.OrtValue:

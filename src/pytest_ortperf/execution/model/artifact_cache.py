@@ -62,6 +62,17 @@ class Artifact:
         return self.folder / MODEL
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A complete artifact that lies in the cache, in use or not."""
+
+    folder: Path
+    facts: Mapping[str, Any]
+    byte: int
+    used: float
+    """When it was last used, in seconds since 1970."""
+
+
 class ArtifactCache:
     """Artifacts by key, below one folder."""
 
@@ -89,6 +100,13 @@ class ArtifactCache:
                 raise
             return self._elsewhere(error).get(key, make, grows=grows)
         return artifact
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the artifacts that are there."""
+        for used, byte, folder in _entries_in(self._entries):
+            with contextlib.suppress(OSError):  # removed meanwhile
+                facts = json.loads((folder / _FACTS).read_text("utf-8"))
+                yield Entry(folder=folder, facts=facts, byte=byte, used=used)
 
     def memo_path(self, path: Path) -> Path:
         """Return where facts about a user's file are remembered."""
@@ -215,7 +233,12 @@ def _entries_in(folder: Path) -> Iterator[tuple[float, int, Path]]:
     """Yield last use, size in bytes and folder of each artifact that is complete."""
     for entry in folder.iterdir():
         with contextlib.suppress(OSError):  # removed meanwhile
-            yield (entry / _FACTS).stat().st_mtime, sum(path.stat().st_size for path in entry.iterdir()), entry
+            yield (entry / _FACTS).stat().st_mtime, _size_of(entry), entry
+
+
+def _size_of(entry: Path) -> int:
+    """Return the bytes of all files below a folder, less what links in it lead to."""
+    return sum(os.lstat(Path(folder, name)).st_size for folder, _, names in os.walk(entry) for name in names)
 
 
 def _remove_abandoned(folder: Path) -> None:
