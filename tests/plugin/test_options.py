@@ -86,7 +86,13 @@ ROWS: dict[str, tuple[str, Read, object]] = {
     "label": ("branch=main", lambda settings: settings.labels, ("branch=main",)),
 }
 
-READ_ELSEWHERE = {"progress": "off", "baseline": "20260101-000000", "fail-on": "failures", "paired": True}
+READ_ELSEWHERE = {
+    "progress": "off",
+    "baseline": "20260101-000000",
+    "fail-on": "failures",
+    "min-change": "5us",
+    "paired": True,
+}
 """By the part of the plugin that they are for."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -61,6 +62,11 @@ def add_command(commands: Any) -> None:
         "--ep", metavar="NAME", help="compare this execution provider alone: cpu, cuda, trt, native (trtexec), ..."
     )
     parser.add_argument(
+        "--min-change",
+        metavar="TIME",
+        help="smallest change of a latency that counts, such as 5us or 0.2ms (default: 2us), beside 3 %% and the noise",
+    )
+    parser.add_argument(
         "--results",
         type=Path,
         default=Path("result"),
@@ -113,12 +119,21 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_ortperf.reports.comparison.run_comparison import compare
 
     check = status_of(arguments)
+    _least_change_ns(arguments)
     base, current = _sides(arguments)
-    comparison = compare(base, current, fail_on_of(arguments))
+    fail_on = dataclasses.replace(fail_on_of(arguments), least_change_ns=_least_change_ns(arguments))
+    comparison = compare(base, current, fail_on)
     explanations = [explain(comparison, name) for name in arguments.explain]
     print_comparison(comparison, explanations, everything=arguments.all)
     write_outputs(arguments, comparison, explanations)
     return check(comparison)
+
+
+def _least_change_ns(arguments: argparse.Namespace) -> float | None:
+    from pytest_ortperf.reports.comparison.thresholds import read_time_ns
+
+    text = arguments.min_change
+    return None if text is None else read_time_ns(text, "--min-change")
 
 
 def _sides(arguments: argparse.Namespace) -> tuple[Side, Side]:

@@ -54,13 +54,16 @@ class BaselineGate:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         from pytest_ortperf.reports.comparison.sources.side_sources import read_side
-        from pytest_ortperf.reports.comparison.thresholds import read_fail_on
+        from pytest_ortperf.reports.comparison.thresholds import read_fail_on, read_time_ns
         from pytest_ortperf.settings.run_settings import results_folder
 
         config = self._config
         results = results_folder(config)
         try:
             self._fail_on = read_fail_on(options.given(config, "fail-on"))
+            least = options.given(config, "min-change")
+            if least is not None:
+                self._fail_on = dataclasses.replace(self._fail_on, least_change_ns=read_time_ns(least, "--min-change"))
         except OrtPerfError as error:
             raise pytest.UsageError(str(error).replace("--", "--ortperf-", 1)) from error
         try:

@@ -397,6 +397,9 @@ OPTIONS: tuple[Option, ...] = (
            help="what of that comparison fails the run, separated by commas: latency, failures, accuracy, placement, "
                 "memory, creation, missing (cases that were not deselected), incomplete (a run that was cut short), "
                 "or none. latency:20%, memory:10% and creation:50% decide on that change, whatever the evidence"),
+    Option("min-change", OptionValue("TIME"), "results", scope="report", default="2us",
+           help="smallest change of a latency that counts in that comparison, such as 5us or 0.2ms; 3 % and the noise "
+                "count too"),
     Option("label", OptionValue("NAME=VALUE", "args"), "results", scope="report",
            default="branch, commit, date and url from CI variables or git",
            help="label of the run, such as branch=main; repeatable"),

@@ -12,11 +12,34 @@ from pytest_ortperf.reports.comparison.change import DEFAULT_FAIL_ON
 from pytest_ortperf.reports.comparison.compared_side import Side
 from pytest_ortperf.reports.comparison.comparison_text import comparison_lines
 from pytest_ortperf.reports.comparison.run_comparison import Comparison, compare, failing
-from pytest_ortperf.reports.comparison.thresholds import FailOn, read_fail_on
+from pytest_ortperf.reports.comparison.thresholds import FailOn, read_fail_on, read_time_ns
 from reports.comparison.sides import fleet, side, timed
 from reports.comparison.test_changes import created, footprint
 
 LATENCY = FailOn(thresholds={"latency": 0.2})
+
+
+@pytest.mark.parametrize(("text", "ns"), [("5us", 5e3), ("0.2 ms", 2e5), ("1s", 1e9), ("300ns", 300)])
+def test_a_time_is_read_with_its_unit(text: str, ns: float) -> None:
+    assert read_time_ns(text, "--min-change") == pytest.approx(ns)
+
+
+def test_a_time_without_a_unit_is_refused() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_time_ns("5", "--min-change")
+    assert str(caught.value) == ("--min-change: '5' is not a time; give a number with its unit, such as 5us or 0.2ms")
+
+
+@pytest.mark.parametrize(("least_ns", "verdict"), [(None, "SLOWER"), (50_000.0, "SAME")])
+def test_a_short_change_counts_unless_the_user_says_otherwise(least_ns: float | None, verdict: str) -> None:
+    def short(number: int, factor: float = 1.0) -> list[Record]:
+        return [timed(f"m{model}", 0.018 * (factor if model == 3 else 1), seed=number) for model in range(12)]
+
+    base, current = (
+        side(*(short(n, factor) for n in range(first, first + 3))) for first, factor in ((0, 1.0), (3, 2.0))
+    )
+    found = compare(base, current, FailOn(least_change_ns=least_ns))
+    assert next(it for it in found.pairs if it.case_id.startswith("m3::")).decision.verdict == verdict
 
 
 def test_topics_and_thresholds_are_read() -> None:

@@ -111,8 +111,14 @@ class _Judged:
         return self.normaliser.log_shift if self.normaliser else 0.0
 
 
-def compare_latencies(base: Side, current: Side) -> Latencies:
-    """Return a verdict on each case and timing mode that both sides measured."""
+def compare_latencies(base: Side, current: Side, *, least_ns: float | None = None) -> Latencies:
+    """Return a verdict on each case and timing mode that both sides measured.
+
+    Args:
+        base: What is compared with.
+        current: What is looked at.
+        least_ns: Smallest change that counts, as a time; `None` is the default.
+    """
     fleets: dict[tuple[str, str], list[tuple[_Match, Logs]]] = {}
     for match in _matches(base, current):
         fleets.setdefault((match.last.record.provider, match.timing), []).append((match, match.logs))
@@ -125,7 +131,7 @@ def compare_latencies(base: Side, current: Side) -> Latencies:
         fleet = fleet_of([logs for _, logs in members])
         lines.append(shift_line(name, fleet, LEAST_DELTA, control if machine is None else (None, machine)))
         judged = [_judged(match, logs, fleet, canary) for match, logs in members]
-        pairs += _verdicts(judged, machine)
+        pairs += _verdicts(judged, machine, least_ns)
     return Latencies(pairs=tuple(pairs), fleets=tuple(lines))
 
 
@@ -174,7 +180,7 @@ def _evidence(match: _Match, logs: Logs, normaliser: Normaliser | None) -> Evide
     )
 
 
-def _verdicts(judged: Sequence[_Judged], machine: str | None) -> Iterator[LatencyPair]:
+def _verdicts(judged: Sequence[_Judged], machine: str | None, least_ns: float | None) -> Iterator[LatencyPair]:
     values = adjusted([each.evidence.p for each in judged])
     for each, value in zip(judged, values, strict=True):
         base_ns, current_ns = (math.exp(_mean(side)) for side in (each.logs.base, each.logs.current))
@@ -188,27 +194,27 @@ def _verdicts(judged: Sequence[_Judged], machine: str | None) -> Iterator[Latenc
             current_ns=current_ns,
             evidence=each.evidence,
             adjusted_p=value,
-            decision=_decision(each, base_ns, value, machine),
+            decision=_decision(each, base_ns, value, machine, least_ns),
         )
 
 
-def _decision(each: _Judged, base_ns: float, value: float, machine: str | None) -> Decision:
+def _decision(each: _Judged, base_ns: float, value: float, machine: str | None, least_ns: float | None) -> Decision:
     if machine is not None:
         return Decision(verdict=UNSURE, delta=LEAST_DELTA, reasons=(machine,))
-    found = _by_normaliser(each, base_ns, value)
+    found = _by_normaliser(each, base_ns, value, least_ns)
     if found.verdict != UNSURE:
         return found
     sides = (_processes(each.match.base), _processes(each.match.current))
     return gross_decision(*sides, bounds=each.bounds, log_shift=each.log_shift) or found
 
 
-def _by_normaliser(each: _Judged, base_ns: float, value: float) -> Decision:
+def _by_normaliser(each: _Judged, base_ns: float, value: float, least_ns: float | None) -> Decision:
     """Return the verdict once the machine's speed is taken out of the case."""
     if each.normaliser is None:
         return Decision(verdict=UNSURE, delta=LEAST_DELTA, reasons=(_few(each.fleet),))
-    delta = delta_of(base_ns, each.evidence)
+    delta = delta_of(base_ns, each.evidence, least_ns=least_ns)
     doubts = tuple(_doubts(each, delta))
-    found = decide(each.evidence, base_ns=base_ns, delta=delta, adjusted_p=value, doubts=doubts)
+    found = decide(each.evidence, base_ns=base_ns, delta=delta, adjusted_p=value, doubts=doubts, least_ns=least_ns)
     return dataclasses.replace(found, by=CANARY) if each.normaliser.by == CANARY else found
 
 

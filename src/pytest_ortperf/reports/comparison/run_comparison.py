@@ -78,7 +78,7 @@ def compare(base: Side, current: Side, fail_on: FailOn = DEFAULT) -> Comparison:
     base, current = with_common_keys(base, current)
     shapes = shape_differences(base, current)
     alike = base.without(shapes), current.without(shapes)
-    latencies = compare_latencies(*alike)
+    latencies = compare_latencies(*alike, least_ns=fail_on.least_change_ns)
     left_out = not_asked(base, current)
     changes = (
         *failure_changes(base, current),

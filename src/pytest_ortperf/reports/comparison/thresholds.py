@@ -26,6 +26,8 @@ WITH_THRESHOLD = ("latency", "memory", "creation")
 """Topics that a threshold can be given for."""
 
 _PERCENT = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*%")
+_TIME = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ns|us|ms|s)")
+_UNITS_NS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
 _NOTABLE_SHIFT = 0.03
 
 
@@ -37,15 +39,30 @@ class FailOn:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """By topic, as a share of 1."""
 
+    least_change_ns: float | None = None
+    """Smallest change of a latency that counts, as a time; `None` is the default."""
+
     def with_threshold(self, share: float | None) -> FailOn:
         """Return the same with a threshold for latency, if one is given."""
         if share is None:
             return self
         topics = self.topics if "latency" in self.topics else ("latency", *self.topics)
-        return FailOn(topics=topics, thresholds={**self.thresholds, "latency": share})
+        return dataclasses.replace(self, topics=topics, thresholds={**self.thresholds, "latency": share})
 
 
 DEFAULT = FailOn()
+
+
+def read_time_ns(text: str, flag: str) -> float:
+    """Return a time such as `5us`, `0.2ms` or `1s` in ns.
+
+    Raises:
+        SettingsError: If it is none.
+    """
+    found = _TIME.fullmatch(text.strip())
+    if found is None:
+        raise SettingsError(f"{flag}: {text!r} is not a time; give a number with its unit, such as 5us or 0.2ms")
+    return float(found[1]) * _UNITS_NS[found[2]]
 
 
 def read_fail_on(text: str | None) -> FailOn:

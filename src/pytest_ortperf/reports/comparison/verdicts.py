@@ -82,7 +82,7 @@ class Decision:
     """The evidence class that decided, such as `threshold` or `gross`; `None` is that of the evidence."""
 
 
-def delta_of(base_ns: float, evidence: Evidence, *, floor: float | None = None) -> float:
+def delta_of(base_ns: float, evidence: Evidence, *, floor: float | None = None, least_ns: float | None = None) -> float:
     """Return the relative change that counts: 3 %, 2 us, or twice the noise floor, whichever is most.
 
     Of single runs 10 % instead of 3 %, of pairs 0.5 us instead of 2 us.
@@ -91,23 +91,32 @@ def delta_of(base_ns: float, evidence: Evidence, *, floor: float | None = None) 
         base_ns: Latency of the base.
         evidence: Its error gives the noise floor, unless that was measured.
         floor: Measured by comparing the same with the same: 95th percentile of the size of the log ratio.
+        least_ns: Smallest change that counts, as a time; `None` is the default.
     """
     least = LEAST_SINGLE_DELTA if evidence.kind == SINGLE else LEAST_DELTA
     noise = _OF_95_PERCENT * evidence.error if floor is None else floor
-    return max(least, _least_ns(evidence) / base_ns, math.expm1(min(2 * noise, _MOST_LOG)))
+    return max(least, _least_ns(evidence, least_ns) / base_ns, math.expm1(min(2 * noise, _MOST_LOG)))
 
 
-def same_limit(evidence: Evidence, base_ns: float, delta: float) -> float:
+def same_limit(evidence: Evidence, base_ns: float, delta: float, least_ns: float | None = None) -> float:
     """Return the relative change that SAME rules out: delta, but never one that noise has blown up."""
-    return min(delta, max(MOST_SAME, _least_ns(evidence) / base_ns))
+    return min(delta, max(MOST_SAME, _least_ns(evidence, least_ns) / base_ns))
 
 
-def _least_ns(evidence: Evidence) -> int:
+def _least_ns(evidence: Evidence, chosen: float | None) -> float:
+    if chosen is not None:
+        return chosen
     return LEAST_PAIRED_DELTA_NS if evidence.kind == PAIRS else LEAST_DELTA_NS
 
 
 def decide(
-    evidence: Evidence, *, base_ns: float, delta: float, adjusted_p: float, doubts: Sequence[str] = ()
+    evidence: Evidence,
+    *,
+    base_ns: float,
+    delta: float,
+    adjusted_p: float,
+    doubts: Sequence[str] = (),
+    least_ns: float | None = None,
 ) -> Decision:
     """Return the verdict.
 
@@ -117,9 +126,10 @@ def decide(
         delta: What counts as a change.
         adjusted_p: p value after adjustment for the number of tests.
         doubts: What stands against SLOWER and FASTER whatever the numbers say.
+        least_ns: As of `delta_of`.
     """
     if abs(evidence.log_ratio) <= math.log1p(delta):
-        return _no_change(evidence, delta, base_ns)
+        return _no_change(evidence, delta, same_limit(evidence, base_ns, delta, least_ns))
     reasons = [*doubts]
     if adjusted_p > FALSE_DISCOVERIES:
         reasons.append(f"chance is not ruled out (adjusted p {adjusted_p:.2g})")
@@ -128,9 +138,8 @@ def decide(
     return Decision(verdict=SLOWER if evidence.log_ratio > 0 else FASTER, delta=delta)
 
 
-def _no_change(evidence: Evidence, delta: float, base_ns: float) -> Decision:
+def _no_change(evidence: Evidence, delta: float, limit: float) -> Decision:
     """Return SAME where the interval lies inside of delta, but never inside of one that noise has blown up."""
-    limit = same_limit(evidence, base_ns, delta)
     half = evidence.half_width
     if abs(evidence.log_ratio) + half <= math.log1p(limit):
         return Decision(verdict=SAME, delta=delta)

@@ -19,7 +19,17 @@ from pytest_ortperf.reports.tables.columns import runtime_version
 OF_NO_MEASUREMENT = frozenset(
     [
         *("baseline", "cache", "cache-size", "ep", "fail-on", "fp16", "isolation", "keep", "label", "mode", "models"),
-        *("operators", "paired", "progress", "reference-ep", "results", "retry-failed", "samples", "timeout"),
+        *(
+            "min-change",
+            "operators",
+            "paired",
+            "progress",
+            "reference-ep",
+            "results",
+            "retry-failed",
+            "samples",
+            "timeout",
+        ),
         *("trt-cache", "trtexec", "workspace"),
     ]
 )
