@@ -21,7 +21,7 @@ def write_count(run: StoredRun, folder: Path) -> list[Path]:
 def test_one_more_writer_writes_at_the_end_and_by_command(
     pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = writers.ReportWriter("Count", "count_RUN.txt", write_count)
+    more = writers.ReportWriter(name="Count", files="count_RUN.txt", write=write_count)
     monkeypatch.setattr(writers, "WRITERS", (*writers.WRITERS, more))
     project = Project(pytester)
     project.models("a", "b")

@@ -97,6 +97,7 @@ class BaselineGate:
             terminalreporter.line(text, **markup)
 
     def _compare(self, baseline: Side, run: StoredRun, deselected: Sequence[str], session: pytest.Session) -> None:
+        from pytest_ortperf.recording.recorder import comparison_key
         from pytest_ortperf.reports.comparison.compared_side import Side, run_side
         from pytest_ortperf.reports.comparison.run_comparison import compare, failing
         from pytest_ortperf.reports.comparison.thresholds import DEFAULT
@@ -105,6 +106,7 @@ class BaselineGate:
         # its end is written later
         ended = dataclasses.replace(run_side(run), unfinished=None, deselected=frozenset(deselected))
         self._comparison = compare(baseline, Side(name="this run", runs=(ended,), notes=run.notes), fail_on)
+        self._config.stash[comparison_key] = self._comparison
         self._report(failing(self._comparison, fail_on.topics), baseline, session)
 
     def _report(self, found: Sequence[Change], baseline: Side, session: pytest.Session) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from os import environ
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -32,6 +32,9 @@ from pytest_ortperf.running.test_reports import RECORD, tell_first_line
 from pytest_ortperf.settings import options
 from pytest_ortperf.settings.provider_choice import left_out_key
 
+if TYPE_CHECKING:
+    pass
+
 
 @dataclass(kw_only=True)
 class MachineNotes:
@@ -44,6 +47,8 @@ class MachineNotes:
 
 
 machine_key = pytest.StashKey[MachineNotes]()
+comparison_key = pytest.StashKey["Comparison"]()
+"""With the baseline, where the run has one."""
 
 
 class Recorder:
@@ -208,7 +213,9 @@ class Recorder:
         try:
             if self._problem is None:
                 self._file.end(self._end)
-            self._written = [self._file.path, *write_reports(self._stored(self._header), self._run.settings.results)]
+            comparison = self._run.config.stash.get(comparison_key, None)
+            stored, folder = self._stored(self._header), self._run.settings.results
+            self._written = [self._file.path, *write_reports(stored, folder, comparison)]
         except (ResultsFileError, OSError) as error:
             self._problem = self._problem or str(error)
         if self._problem:

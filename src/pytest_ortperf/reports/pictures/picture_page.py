@@ -12,6 +12,7 @@ from pathlib import Path
 from pytest_ortperf.records.bisection import Bisection, ValueFact, path_text
 from pytest_ortperf.records.pictures import ErrorPicture
 from pytest_ortperf.records.record import Record
+from pytest_ortperf.reports.frame import frame
 from pytest_ortperf.reports.pictures.charts import describe, growth_svg, heatmap_svg, histogram_svg
 from pytest_ortperf.reports.pictures.svg import Markup
 from pytest_ortperf.reports.rendering import render
@@ -40,6 +41,7 @@ def failure_page(record: Record) -> Markup:
     return render(
         "failure_page.html",
         title=f"{record.case_id}: outputs differ",
+        frame=frame(),
         about=", ".join(filter(None, about)),
         message=record.failure.message if record.failure else record.outcome,
         sections=map(error_section, record.error_pictures),
@@ -52,6 +54,7 @@ def bisection_page(found: Bisection) -> Markup:
     return render(
         "bisection_page.html",
         title=f"{found.case_id}: {suspect.name} ({suspect.op_type})" if suspect else f"{found.case_id}: no node",
+        frame=frame(),
         found=found,
         suspects=_suspects(found),
         growth=growth_svg(found),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -64,6 +65,17 @@ def write_tables(run: StoredRun, folder: Path) -> list[Path]:
             ) from error
         paths.append(path)
     return paths
+
+
+def json_text(run: StoredRun) -> str:
+    """Return the same tables as JSON: by name a list of rows, absent values left out."""
+    tables = {}
+    for name, build in TABLES.items():
+        columns, cells = build(sorted_rows(run))
+        tables[name] = [
+            {column: _plain(row[column]) for column in columns if row.get(column) is not None} for row in cells
+        ]
+    return json.dumps({"run": run.header.run, "tables": tables}, indent=1, allow_nan=False) + "\n"
 
 
 def fail_table(rows: Rows) -> Table:
@@ -220,6 +232,10 @@ def _text(value: object) -> Cell:
     if value is None or isinstance(value, str | int | float | bool):
         return value
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _plain(value: Cell) -> Cell:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _safe(value: Cell) -> Cell:

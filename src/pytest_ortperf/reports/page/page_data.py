@@ -1,0 +1,243 @@
+"""What the script of a page shows: a row for each case, with validation and benchmark together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_ortperf.quantities import QUANTITIES, Quantity, nodes_on_provider
+from pytest_ortperf.records.environment.machine_checks import LEVELS
+from pytest_ortperf.records.latency import UNSTABLE, Latency, Summary
+from pytest_ortperf.records.record import OTHERWISE_VALIDATED, Record
+from pytest_ortperf.records.statistics import summarize
+from pytest_ortperf.reports.page.answers import Cause, Fastest, failure_kind, first_line, variant_name
+from pytest_ortperf.reports.page.case_details import details_of
+from pytest_ortperf.reports.tables.columns import dims_text, value_of
+from pytest_ortperf.reports.tables.gains import Gains, counts, list_of
+from pytest_ortperf.reports.tables.machine_text import off_text
+from pytest_ortperf.reports.tables.rows import FAILED, Rows, Subject, group_of, subject_of
+
+Data = dict[str, Any]
+
+WORST_FIRST = ("crashed", "timed_out", "failed", "xpassed", "passed", "xfailed", "skipped")
+"""Which outcome stands for a validation and a benchmark together."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageColumn:
+    """A column of the table of cases."""
+
+    view: str
+    title: str
+    quantity: str
+
+
+COLUMNS: tuple[PageColumn, ...] = (
+    PageColumn("Overview", "p50", "latency_p50_ms"),
+    PageColumn("Overview", "± p50", "latency_p50_half_width_percent"),
+    PageColumn("Overview", "largest error", "max_abs_error"),
+    PageColumn("Overview", "host peak", "host_peak_memory_mib"),
+    PageColumn("Overview", "GPU peak", "gpu_peak_memory_mib"),
+    PageColumn("Latency", "p50", "latency_p50_ms"),
+    PageColumn("Latency", "from", "latency_p50_low_ms"),
+    PageColumn("Latency", "to", "latency_p50_high_ms"),
+    PageColumn("Latency", "mean", "latency_mean_ms"),
+    PageColumn("Latency", "min", "latency_min_ms"),
+    PageColumn("Latency", "p90", "latency_p90_ms"),
+    PageColumn("Latency", "p99", "latency_p99_ms"),
+    PageColumn("Latency", "max", "latency_max_ms"),
+    PageColumn("Latency", "throughput", "throughput_per_s"),
+    PageColumn("Accuracy", "largest error", "max_abs_error"),
+    PageColumn("Accuracy", "relative error", "max_rel_error"),
+    PageColumn("Accuracy", "outside", "percent_mismatch"),
+    PageColumn("Accuracy", "own error", "own_error"),
+    PageColumn("Accuracy", "non-finite", "nonfinite_mismatches"),
+    PageColumn("Placement", "on provider", "nodes_on_provider_percent"),
+    PageColumn("Placement", "nodes", "total_nodes"),
+    PageColumn("Placement", "time share", "ratio_of_execution_time_on_provider"),
+    PageColumn("Memory", "host peak", "host_peak_memory_mib"),
+    PageColumn("Memory", "host, creation", "host_memory_creation_peak_mib"),
+    PageColumn("Memory", "host, session", "host_memory_session_mib"),
+    PageColumn("Memory", "host, runs", "host_memory_run_peak_mib"),
+    PageColumn("Memory", "GPU, creation", "gpu_memory_creation_peak_mib"),
+    PageColumn("Memory", "GPU, runs", "gpu_memory_run_peak_mib"),
+    PageColumn("Memory", "arena", "arena_held_mib"),
+    PageColumn("Memory", "energy", "energy_per_iteration_mj"),
+    PageColumn("Sessions", "creation", "session_creation_s"),
+    PageColumn("Sessions", "second", "second_session_creation_s"),
+    PageColumn("Sessions", "first run", "first_run_s"),
+    PageColumn("Sessions", "engine build", "engine_build_s"),
+    PageColumn("Sessions", "engine", "engine_size_mib"),
+)
+"""In the order of the page; a column without a value in a run is left out."""
+
+_BY_NAME: Mapping[str, Quantity] = {quantity.name: quantity for quantity in QUANTITIES}
+_SHOWN = tuple(_BY_NAME[name] for name in dict.fromkeys(column.quantity for column in COLUMNS))
+
+
+def page_data(
+    rows: Rows, failures: Sequence[Cause], fastest: Mapping[Subject, Fastest], pictures: Mapping[str, str]
+) -> Data:
+    """Return everything that the script needs.
+
+    Args:
+        rows: The run.
+        failures: Its failures by cause.
+        fastest: Its fastest variants by model.
+        pictures: Node id -> id of the template that holds the error pictures of a case.
+    """
+    variants = list(dict.fromkeys(variant_name(group_of(record)) for record in rows.records))
+    order = [variant_name(group) for group in rows.groups]
+    variants.sort(key=lambda name: order.index(name) if name in order else len(order))
+    lists = list(dict.fromkeys(list_of(record) for record in rows.records))
+    numbers = {record.nodeid: number for number, cause in enumerate(failures) for record in cause.records}
+    best = {id(each.record) for each in fastest.values()}
+    gains = Gains(rows.run.header, rows.records)
+    cases = [
+        {
+            **_row(records, gains, is_fastest=any(id(record) in best for record in records)),
+            "list": lists.index(list_of(records[0])),
+            "variant": variants.index(variant_name(group_of(records[0]))),
+            "cause": next((numbers[it.nodeid] for it in records if it.nodeid in numbers), None),
+            "cases": [_case(record, gains, pictures) for record in records],
+        }
+        for records in grouped(rows.records)
+    ]
+    known = {name for case in cases for name in case["values"]}
+    return {
+        "run": rows.run.header.run,
+        "variants": variants,
+        "lists": lists,
+        "causes": [f"{cause.kind}: {cause.message}" if cause.message else cause.kind for cause in failures],
+        "columns": [_column(column) for column in COLUMNS if column.quantity in known],
+        "rows": cases,
+    }
+
+
+def grouped(records: Iterable[Record]) -> list[list[Record]]:
+    """Return the records of each case: its validation and its benchmark; a second one of a mode stands alone."""
+    groups: dict[tuple[object, ...], list[Record]] = {}
+    for record in records:
+        key: tuple[object, ...] = (subject_of(record), group_of(record))
+        number = 0
+        while any(known.mode == record.mode for known in groups.get((*key, number), ())):
+            number += 1
+        groups.setdefault((*key, number), []).append(record)
+    return [sorted(found, key=lambda record: record.mode, reverse=True) for found in groups.values()]
+
+
+def _column(column: PageColumn) -> Data:
+    quantity = _BY_NAME[column.quantity]
+    return {
+        "view": column.view,
+        "title": column.title,
+        "key": column.quantity,
+        "unit": quantity.unit,
+        "help": quantity.meaning,
+    }
+
+
+def _row(records: Sequence[Record], gains: Gains, *, is_fastest: bool) -> Data:
+    first = records[0]
+    measured = next((record for record in records if counts(record) and record.latencies), None)
+    worst = min(records, key=lambda record: WORST_FIRST.index(record.outcome))
+    placed = next((record for record in reversed(records) if record.placement), None)
+    return {
+        "model": first.model,
+        "dims": dims_text(first.dims),
+        "tags": list(first.tags) or None,
+        "outcome": worst.outcome,
+        "word": _word(worst),
+        "fastest": is_fastest or None,
+        "values": _values(records),
+        "gain": _gain(gains, measured),
+        "latency": _interval(summarize(measured.latencies[0])) if measured else None,
+        "timing": measured.latencies[0].label if measured else None,
+        "nodes": _nodes(placed) if placed else None,
+        "notes": [note for record in records for note in notes_of(record)] or None,
+    }
+
+
+def _word(record: Record) -> str:
+    if record.outcome in FAILED:
+        return failure_kind(record)
+    return {"xfailed": "known failure", "xpassed": "passed unexpectedly"}.get(record.outcome, record.outcome)
+
+
+def _values(records: Sequence[Record]) -> Data:
+    """Return the quantities of a case by name, the benchmark's before the validation's."""
+    found: Data = {}
+    for record in records:
+        for quantity in _SHOWN:
+            if quantity.of_latency and not counts(record):
+                continue
+            value = value_of(quantity, record)
+            if value is not None:
+                found[quantity.name] = value
+    return found
+
+
+def _gain(gains: Gains, record: Record | None) -> list[Any] | None:
+    found = gains.of(record) if record else None
+    if found is None:
+        return None
+    return [found.percent, found.low_percent, found.high_percent, found.reference, found.timing]
+
+
+def _interval(summary: Summary) -> list[float | None]:
+    """Return in ms: the median, both ends of its interval, 10th and 90th percentile."""
+    found = (summary.p50_ns, summary.p50_low_ns, summary.p50_high_ns, summary.p10_ns, summary.p90_ns)
+    return [None if value is None else value / 1e6 for value in found]
+
+
+def _nodes(record: Record) -> list[Any]:
+    """Return the nodes on the provider asked for, all nodes, and where the others went."""
+    placement = record.placement
+    assert placement is not None  # noqa: S101 - the caller has looked
+    others = {name: count for name, count in placement.nodes_by_provider.items() if name != record.provider_full_name}
+    return [nodes_on_provider(record), placement.total_nodes, others]
+
+
+def notes_of(record: Record) -> list[tuple[str, str]]:
+    """Return what to know of a case: a word, and a sentence."""
+    found = []
+    if counts(record) and record.latencies:
+        found += _latency_notes(record.latencies[0], summarize(record.latencies[0]))
+    if record.validation and record.validation.startswith(OTHERWISE_VALIDATED):
+        found.append(("other model validated", record.validation))
+    if record.assumed_dims:
+        found.append(("assumed sizes", f"Nobody gave these sizes: {dims_text(record.assumed_dims)}."))
+    level = record.machine.level if record.machine else "ok"
+    if LEVELS.index(level) >= LEVELS.index("warning"):
+        found.append(("machine", f"Seen while it was measured: {off_text(record.machine)}"))
+    if record.reason:
+        found.append(("reason", first_line(record.reason)))
+    note = record.model_fact.note if record.model_fact else None
+    if note:
+        found.append(("model", note))
+    return found
+
+
+def _latency_notes(latency: Latency, summary: Summary) -> list[tuple[str, str]]:
+    found = []
+    if latency.status == UNSTABLE:
+        found.append(("unstable", "The 95 % interval of the median stayed wider than asked for."))
+    if latency.steady is False:
+        found.append(("not steady", "The warm-up ended before two windows of it agreed."))
+    if (summary.modes or 1) > 1:
+        found.append(("several modes", "Samples gather around more than one value; p50 may be any of them."))
+    return found
+
+
+def _case(record: Record, gains: Gains, pictures: Mapping[str, str]) -> Data:
+    return {
+        "id": record.nodeid,
+        "case": record.case_id,
+        "mode": record.mode,
+        "outcome": record.outcome,
+        "seconds": record.duration_ns / 1e9 if record.duration_ns is not None else None,
+        "text": record.failure.message if record.failure else record.reason,
+        "pictures": pictures.get(record.nodeid),
+        "blocks": details_of(record, gains),
+    }
