@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -41,10 +42,11 @@ def test_report_writes_the_tables_and_prints_the_summary(
         f"run {RUN}, ONNX Runtime 1.31.1, AMD EPYC 9654, NVIDIA H100",
         "results in result:",
         f"  records_{RUN}.jsonl",
+        f"  report_{RUN}.html",
         "  benchmark_{fail, success, latency, metrics, op_metrics, status, session, accuracy,",
         f"  system_info}}_{RUN}.csv",
     ]
-    assert len(list((tmp_path / "result").iterdir())) == 10
+    assert len(list((tmp_path / "result").iterdir())) == 11
 
 
 def test_report_takes_a_run_and_another_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,7 +55,7 @@ def test_report_takes_a_run_and_another_folder(tmp_path: Path, capsys: pytest.Ca
     output = tmp_path / "new" / "folder"
     assert main(["report", str(old.parent), "--run", "20260101-000000", "--output", str(output)]) == 0
     assert "old" in capsys.readouterr().out
-    assert len(list(output.iterdir())) == 9
+    assert len(list(output.iterdir())) == 10
     assert len(list(old.parent.iterdir())) == 2
 
 
@@ -63,6 +65,32 @@ def test_a_report_made_twice_is_the_same(tmp_path: Path) -> None:
     first = {file.name: file.read_bytes() for file in path.parent.iterdir()}
     main(["report", str(path)])
     assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == first
+
+
+def test_a_report_goes_into_the_file_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_run(tmp_path / "result")
+    outputs = [tmp_path / "deep" / f"run{ending}" for ending in (".html", ".md", ".json")]
+    assert main(["report", str(path), *(part for output in outputs for part in ("-o", str(output)))]) == 0
+    html, markdown, data = (output.read_text("utf-8") for output in outputs)
+    assert html.startswith("<!DOCTYPE html>\n")
+    assert markdown.startswith("## 1 case of 1 model, none failed\n")
+    assert json.loads(data)["tables"]["success"][0]["latency_p50_ms"] == 2.0
+    assert all(str(output) in capsys.readouterr().out for output in outputs[:1])
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_unknown_ending_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_run(tmp_path / "result")
+    assert main(["report", str(path), "-o", str(tmp_path / "run.pdf")]) == 2
+    message = f"ortperf: {tmp_path}/run.pdf: no report has the ending '.pdf'. Choose from .html, .md, .json.\n"
+    assert capsys.readouterr() == ("", message)
+
+
+def test_a_report_shows_what_changed_since_a_baseline(tmp_path: Path) -> None:
+    base = write_run(tmp_path / "result", "20260101-000000")
+    path = write_run(tmp_path / "result")
+    assert main(["report", str(path), "--baseline", str(base), "-o", str(tmp_path / "x.html")]) == 0
+    assert "<h2>Against the baseline</h2>" in (tmp_path / "x.html").read_text("utf-8")
 
 
 def test_errors_are_one_message_and_exit_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +116,7 @@ def test_wrong_arguments_are_exit_status_2(arguments: tuple[str, ...]) -> None:
 def test_help_shows_commands_and_an_example() -> None:
     done = ortperf("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "    report    write the CSV files of a run again and print its summary\n" in done.stdout
+    assert "    report    write the reports of a run again and print its summary\n" in done.stdout
     assert "  ortperf report result                            the newest run in the folder result\n" in done.stdout
 
 

@@ -33,7 +33,7 @@ from pytest_ortperf.settings import options
 from pytest_ortperf.settings.provider_choice import left_out_key
 
 if TYPE_CHECKING:
-    pass
+    from pytest_ortperf.reports.comparison.run_comparison import Comparison
 
 
 @dataclass(kw_only=True)
@@ -47,7 +47,7 @@ class MachineNotes:
 
 
 machine_key = pytest.StashKey[MachineNotes]()
-comparison_key = pytest.StashKey["Comparison"]()
+comparison_key: pytest.StashKey[Comparison] = pytest.StashKey()
 """With the baseline, where the run has one."""
 
 

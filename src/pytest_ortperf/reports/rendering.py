@@ -52,6 +52,8 @@ def _seen(value: object) -> object:
 
 def visible(text: str) -> str:
     """Return a text in which every character can be seen: a hidden one becomes its escape, a colour is dropped."""
+    if text.isprintable():
+        return text
     return _HIDDEN.sub(_escape, _COLOURS.sub("", text.replace("\r\n", "\n")))
 
 

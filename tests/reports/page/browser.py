@@ -21,8 +21,8 @@ class Browser:
 
     def __init__(self, folder: Path) -> None:
         self._log = folder / "chromedriver.log"
-        command = [str(DRIVER), "--port=0"]
-        self._process = subprocess.Popen(command, stdout=self._log.open("w"), stderr=subprocess.STDOUT)
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen([str(DRIVER), "--port=0"], stdout=log, stderr=subprocess.STDOUT)
         self._port = self._wait_for_port()
         options = {
             "binary": CHROMIUM,

@@ -31,6 +31,8 @@ function showDetail(data) {
     ...row.cases.flatMap(caseParts),
   );
   if (!panel.contains(document.activeElement)) panel.focus({ preventScroll: true });
+  const part = row.cases.findIndex((found) => found.id === state.case || found.case === state.case);
+  if (part > 0) panel.scrollTop = panel.querySelectorAll("h3")[part].offsetTop - 64;
   return row;
 }
 
@@ -81,7 +83,7 @@ function tableParts(block) {
       row.map((cell, column) => el("td", { class: isNumber[column] ? "number" : null }, el("bdi", {}, cell))))));
   add(block.rows.slice(0, MOST), 0);
   const head = el("thead", {}, el("tr", {}, block.head.map((title, place) => el("th", { scope: "col", class: isNumber[place] ? "number" : null }, title))));
-  const box = el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": block.title }, el("table", {}, head, body));
+  const box = el("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": block.title }, el("table", {}, head, body));
   if (block.rows.length <= MOST) return box;
   const rest = el("button", { type: "button", onclick: () => {
     add(block.rows.slice(MOST), MOST);

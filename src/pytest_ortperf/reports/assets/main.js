@@ -7,11 +7,17 @@ async function start() {
   const data = await readData(byId("data").textContent.trim());
   byId("data").remove();
   prepareRows(data);
-  for (const found of document.querySelectorAll("[data-needs-script]")) found.hidden = false;
+  const useful = {
+    models: data.variants.length > 1,
+    latency: data.rows.some((row) => row.latency),
+    cases: data.rows.length > 0,
+  };
+  for (const found of document.querySelectorAll("[data-needs-script]")) found.hidden = !useful[found.dataset.needsScript];
   const table = startTable(data);
   const matrix = startMatrix(data);
   const chart = startChart(data);
   startControls(data);
+  startJumps();
   let before = null;
   apply = () => {
     state = readAddress();
@@ -35,6 +41,16 @@ async function start() {
   window.addEventListener("hashchange", () => apply());
   apply();
   document.documentElement.dataset.ready = "yes";
+}
+
+/* Links to sections keep what is shown, which is in the address too. */
+function startJumps() {
+  for (const found of document.querySelectorAll("[data-jump]")) {
+    found.addEventListener("click", (event) => {
+      event.preventDefault();
+      byId(found.getAttribute("href").slice(1)).scrollIntoView();
+    });
+  }
 }
 
 function startControls(data) {

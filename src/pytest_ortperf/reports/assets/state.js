@@ -29,8 +29,8 @@ function decoded(text) {
 
 function address(changes) {
   const wanted = { ...state, ...changes };
-  const parts = Object.entries(wanted).filter(([, value]) => value);
-  return `#${parts.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&")}`;
+  const parts = Object.keys(FRESH).filter((name) => wanted[name]);
+  return `#${parts.map((name) => `${name}=${encodeURIComponent(wanted[name])}`).join("&")}`;
 }
 
 /* Change what is shown; the address follows. */
@@ -47,7 +47,7 @@ function prepareRows(data) {
     row.variantName = data.variants[row.variant];
     row.name = [row.model, row.dims].filter(Boolean).join(", ");
     row.group = groupOf(row.outcome);
-    row.label = row.cases.at(-1).id;
+    row.label = row.cases[0].id;
     const texts = row.cases.map((found) => `${found.id}\n${found.text || ""}`);
     const notes = (row.notes || []).map((note) => note[0]);
     row.search = [row.name, row.variantName, row.word, row.group, ...(row.tags || []), ...notes, ...texts].join("\n").toLowerCase();

@@ -19,21 +19,15 @@ function startTable(data) {
       const view = views.includes(state.view) ? state.view : views[0];
       columns = columnsOf(view);
       for (const button of tabs.children) button.setAttribute("aria-pressed", button.dataset.view === view);
-      const extra = view === "Overview" || !view;
+      const extra = view === "Overview" || !view ? further.filter((it) => data.rows.some((row) => row[it.key])) : [];
       window_.extra = extra;
-      const widths = [300, 120, 150, ...columns.map(() => 104), ...(extra ? [124, 150, 190] : [])];
+      const widths = [innerWidth < 600 ? 150 : 260, 120, 150, ...columns.map(() => 100), ...extra.map((it) => it.width)];
       const heads = [
         sortHead("name", "model", "", "Model and its dimensions"),
         sortHead("variant", "variant", "", "Provider and precision"),
         sortHead("result", "result", "", "Validation and benchmark together"),
         ...columns.map((column) => sortHead(column.key, column.title, column.unit, column.help, true)),
-        ...(extra
-          ? [
-              sortHead("gain", "gain", "", "Against the reference provider, of medians of one timing mode", true),
-              sortHead("nodes", "nodes", "", "Nodes on the provider asked for, of all nodes"),
-              sortHead("notes", "notes", "", "What to know of the numbers"),
-            ]
-          : []),
+        ...extra.map((it) => sortHead(it.key, it.key, "", it.help, it.key === "gain")),
       ];
       heads.forEach((head, place) => (head.style.width = `${widths[place]}px`));
       window_.show(heads, rows, widths.reduce((sum, width) => sum + width, 0));
@@ -48,24 +42,35 @@ function startTable(data) {
       el("td", { title: row.name }, link(row, el("bdi", {}, shortened(row.name, 44)))),
       el("td", { title: row.variantName }, el("bdi", {}, shortened(row.variantName, 18))),
       el("td", { title: row.word }, el("span", { class: `tag ${row.group}` }, shortened(row.word, 21))),
-      ...shown.map((column) => el("td", { class: "number", title: exact(row.values[column.key], column.unit) }, digits(row.values[column.key]))),
+      ...shown.map((column) => el("td", { class: "number", title: exact(row.values[column.key], column.unit) }, shownValue(column, row.values[column.key]))),
     ];
-    if (window_.extra) {
-      const gain = row.gain;
-      const range = gain && gain[1] !== null ? `, ${digits(gain[1])} to ${digits(gain[2])} %` : "";
-      const title = gain ? `${digits(gain[0])} % less time than ${gain[3]} (${gain[4]})${range}` : "";
-      cells.push(el("td", { class: `number ${gain ? (gain[0] >= 0 ? "good" : "bad") : ""}`, title }, gainText(gain)));
-      cells.push(nodesCell(row));
-      const notes = row.notes || [];
-      const words = notes.map((note) => note[0]).join(", ");
-      cells.push(el("td", { title: notes.map((note) => note[1]).join("\n"), class: "faint" }, words));
-    }
+    cells.push(...window_.extra.map((it) => it.draw(row)));
     const open = row.cases.some((found) => found.id === state.case || found.case === state.case);
     return el("tr", { class: open ? "open" : null, onclick: (event) => openRow(event, row) }, cells);
   }
 }
 
+const further = [
+  { key: "gain", width: 124, help: "Against the reference provider, of medians of one timing mode", draw: gainCell },
+  { key: "nodes", width: 150, help: "Nodes on the provider asked for, of all nodes", draw: nodesCell },
+  { key: "notes", width: 240, help: "What to know of the numbers", draw: notesCell },
+];
+
+function gainCell({ gain }) {
+  if (!gain) return el("td");
+  const range = gain[1] !== null ? `, ${digits(gain[1])} to ${digits(gain[2])} %` : "";
+  const title = `${digits(gain[0])} % less time than ${gain[3]} (${gain[4]})${range}`;
+  return el("td", { class: `number ${gain[0] >= 0 ? "good" : "bad"}`, title }, gainText(gain));
+}
+
+function notesCell({ notes = [] }) {
+  return el("td", { title: notes.map((note) => note[1]).join("\n"), class: "faint" }, [...new Set(notes.map((note) => note[0]))].join(", "));
+}
+
 const exact = (value, unit) => (value === undefined ? "" : `${value} ${unit}`.trim());
+
+/* Errors span many powers of ten: they read best all in one form. */
+const shownValue = (column, value) => (column.unit === "" && value && !Number.isInteger(value) && column.key.includes("error") ? value.toExponential(1) : digits(value));
 
 function openRow(event, row) {
   if (event.target.closest("a") || getSelection().toString()) return;
@@ -102,7 +107,7 @@ function sortHead(key, title, unit, help, isNumber) {
 const CELLS = {
   latency: ["p50, ms", (row) => digits(row.latency?.[0])],
   gain: ["gain", (row) => gainText(row.gain)],
-  error: ["largest error", (row) => digits(row.values.max_abs_error)],
+  error: ["largest error", (row) => shownValue({ unit: "", key: "error" }, row.values.max_abs_error)],
   nodes: ["nodes on provider", (row) => (row.nodes ? `${row.nodes[0]}/${row.nodes[1]}` : "")],
   result: ["result", (row) => row.word],
 };
@@ -136,13 +141,14 @@ function startMatrix(data) {
         el("th", { scope: "col" }, "model"),
         ...data.variants.map((name) => el("th", { scope: "col", class: "number", title: name }, shortened(name, 18))),
       ];
-      heads.forEach((head, place) => (head.style.width = place ? "128px" : "240px"));
-      window_.show(heads, [...lines.values()], 240 + 128 * data.variants.length);
+      const first = innerWidth < 600 ? 150 : 240;
+      heads.forEach((head, place) => (head.style.width = `${place ? 128 : first}px`));
+      window_.show(heads, [...lines.values()], first + 128 * data.variants.length);
     },
   };
 }
 
-const STEP = 25;
+const STEP = 20;
 
 function startChart(data) {
   const box = byId("chart");
@@ -197,17 +203,18 @@ function startChart(data) {
     const left = beside ? 230 : 8;
     const low = Math.log10(least) - 0.06;
     const high = Math.max(Math.log10(largest) + 0.06, low + 0.3);
-    const x = (value) => left + 8 + ((Math.log10(value) - low) / (high - low)) * (inside - left - 24);
+    const x = (value) => left + 8 + ((Math.log10(value) - low) / (high - low)) * (inside - left - 40);
     const parts = [];
     let y = 22;
     const names = [];
     listed.forEach((rows, place) => {
-      const height = (beside ? 10 : 26) + 12 * rows.length;
+      const gap = rows.length > 3 ? 9 : 12;
+      const height = (beside ? 10 : 26) + gap * rows.length;
       if (place % 2 === 0) parts.push(svg("rect", { class: "band", x: 0, y, width: inside, height }));
       names.push(svg("text", { class: "ink", x: beside ? left - 8 : 4, y: beside ? y + height / 2 + 4 : y + 15, "text-anchor": beside ? "end" : "start" },
         svg("title", {}, rows[0].name), shortened(rows[0].name, beside ? 32 : 40)));
       rows.forEach((row, number) => {
-        const middle = y + (beside ? 11 : 26) + 12 * number;
+        const middle = y + (beside ? 11 : 26) + gap * number;
         const [p50, from, to, p10, p90] = row.latency;
         const look = looks[row.variant];
         if (p10 > 0 && p90) parts.push(svg("line", { class: `thin ${look.colour}`, x1: x(p10), x2: x(p90), y1: middle, y2: middle }));
@@ -230,11 +237,11 @@ function startChart(data) {
   const axisText = (value) => (value >= 1000 ? `${value / 1000} s` : value >= 1 ? `${value} ms` : `${Number((value * 1000).toPrecision(3))} µs`);
 
   function ticks(low, high, most_) {
-    for (const steps of [[1, 2, 5], [1, 3], [1]]) {
+    for (const steps of [[1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 4, 5, 6, 7, 8, 9], [1, 1.5, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]]) {
       const found = [];
       for (let power = Math.floor(low); power <= high; power++) {
         for (const step of steps) {
-          const value = Number((step * 10 ** power).toPrecision(1));
+          const value = Number((step * 10 ** power).toPrecision(2));
           if (Math.log10(value) >= low && Math.log10(value) <= high) found.push(value);
         }
       }

@@ -80,6 +80,9 @@ def ratios_svg(pairs: Sequence[LatencyPair]) -> Markup:
     return picture((_WIDE, height), "Ratio current / base of each case, with its 90 % interval", parts)
 
 
+_LABEL = 40
+"""Width of a label of the axis."""
+
 _FARTHEST = 20.0
 """Ratio at which the axis ends."""
 
@@ -114,7 +117,8 @@ def _ratio_axis(reach: float, height: int) -> Iterator[Markup]:
     last = -math.inf
     for ratio in candidates:
         x = _at(ratio, reach)
-        if abs(math.log(ratio)) > reach or (x - last < 40 and ratio != 1):  # noqa: PLR2004 - width of a label
+        crowded = ratio != 1 and (x - last < _LABEL or abs(x - _at(1, reach)) < _LABEL)
+        if abs(math.log(ratio)) > reach or crowded:
             continue
         last = x
         yield element("path", d=f"M{x:.1f} 24V{height - 8}", class_="curve" if ratio == 1 else "axis")

@@ -79,7 +79,8 @@ def first_line(text: str) -> str:
 def cause_key(record: Record) -> tuple[str, str]:
     """Return what failures of one cause have in common: the class, and the message without what varies."""
     text = first_line(record.failure.message) if record.failure else ""
-    text = text.replace(record.model, "MODEL")
+    if record.model:
+        text = re.sub(rf"(?<!\w){re.escape(record.model)}(?!\w)", "MODEL", text)
     for pattern, stand_in in _VARYING:
         text = pattern.sub(stand_in, text)
     return failure_kind(record), text

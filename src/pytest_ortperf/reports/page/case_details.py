@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_ortperf.quantities import ENERGY, ENGINES, GPU_MEMORY, HOST_MEMORY, QUANTITIES, SESSION, Group
+from pytest_ortperf.quantities import ENERGY, ENGINES, GPU_MEMORY, HOST_MEMORY, QUANTITIES, SESSION, Group, Quantity
 from pytest_ortperf.records.latency import Latency, Summary
 from pytest_ortperf.records.record import Placement, Record
 from pytest_ortperf.records.statistics import percentile, summarize
@@ -216,6 +217,8 @@ _ACCURACY_LEFT_OUT = {"model", "dims", "provider", "precision", "mode"}
 
 def _accuracy(record: Record) -> Iterator[Block]:
     rows = list(compared_rows([record]))
+    if not rows:
+        return
     columns = [column for column in ACCURACY if column.name not in _ACCURACY_LEFT_OUT]
     wrong = [
         number
@@ -226,16 +229,20 @@ def _accuracy(record: Record) -> Iterator[Block]:
     yield from table("Accuracy", head, ([column.get(row) for column in columns] for row in rows), wrong)
 
 
+@functools.cache
+def _group(group: Group) -> tuple[tuple[str, Quantity], ...]:
+    named = [it for it in QUANTITIES if it.group == group]
+    return tuple((f"{it.meaning}, {it.unit}" if it.unit else it.meaning, it) for it in named)
+
+
 def _of(group: Group, record: Record) -> list[tuple[str, object]]:
     """Return the quantities of a group with their units."""
-    return [
-        (f"{it.meaning}, {it.unit}" if it.unit else it.meaning, it.value(record))
-        for it in QUANTITIES
-        if it.group == group
-    ]
+    return [(name, quantity.value(record)) for name, quantity in _group(group)]
 
 
 def _memory(record: Record) -> Iterator[Block]:
+    if record.resources is None and record.operators is None:
+        return
     yield from facts("Memory", [*_of(HOST_MEMORY, record), *_of(GPU_MEMORY, record)])
     yield from facts("Energy", _of(ENERGY, record))
     clocks = record.resources.clocks if record.resources else None
@@ -250,6 +257,8 @@ def _memory(record: Record) -> Iterator[Block]:
 
 def _session(record: Record) -> Iterator[Block]:
     session, program = record.session, record.program
+    if session is None and program is None:
+        return
     pairs: list[tuple[str, object]] = [*_of(SESSION, record), *_of(ENGINES, record)]
     if session is not None:
         options = {name: dict(values) for name, values in session.provider_options.items() if values}

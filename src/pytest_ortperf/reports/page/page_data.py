@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_ortperf.quantities import QUANTITIES, Quantity, nodes_on_provider
+from pytest_ortperf.quantities import OUTPUT, QUANTITIES, Quantity, nodes_on_provider
 from pytest_ortperf.records.environment.machine_checks import LEVELS
 from pytest_ortperf.records.latency import UNSTABLE, Latency, Summary
 from pytest_ortperf.records.record import OTHERWISE_VALIDATED, Record
 from pytest_ortperf.records.statistics import summarize
 from pytest_ortperf.reports.page.answers import Cause, Fastest, failure_kind, first_line, variant_name
 from pytest_ortperf.reports.page.case_details import details_of
+from pytest_ortperf.reports.page.packing import packed
 from pytest_ortperf.reports.tables.columns import dims_text, value_of
 from pytest_ortperf.reports.tables.gains import Gains, counts, list_of
 from pytest_ortperf.reports.tables.machine_text import off_text
@@ -36,9 +37,9 @@ class PageColumn:
 COLUMNS: tuple[PageColumn, ...] = (
     PageColumn("Overview", "p50", "latency_p50_ms"),
     PageColumn("Overview", "± p50", "latency_p50_half_width_percent"),
-    PageColumn("Overview", "largest error", "max_abs_error"),
-    PageColumn("Overview", "host peak", "host_peak_memory_mib"),
-    PageColumn("Overview", "GPU peak", "gpu_peak_memory_mib"),
+    PageColumn("Overview", "max error", "max_abs_error"),
+    PageColumn("Overview", "host", "host_peak_memory_mib"),
+    PageColumn("Overview", "GPU", "gpu_peak_memory_mib"),
     PageColumn("Latency", "p50", "latency_p50_ms"),
     PageColumn("Latency", "from", "latency_p50_low_ms"),
     PageColumn("Latency", "to", "latency_p50_high_ms"),
@@ -48,7 +49,7 @@ COLUMNS: tuple[PageColumn, ...] = (
     PageColumn("Latency", "p99", "latency_p99_ms"),
     PageColumn("Latency", "max", "latency_max_ms"),
     PageColumn("Latency", "throughput", "throughput_per_s"),
-    PageColumn("Accuracy", "largest error", "max_abs_error"),
+    PageColumn("Accuracy", "max error", "max_abs_error"),
     PageColumn("Accuracy", "relative error", "max_rel_error"),
     PageColumn("Accuracy", "outside", "percent_mismatch"),
     PageColumn("Accuracy", "own error", "own_error"),
@@ -76,10 +77,10 @@ _BY_NAME: Mapping[str, Quantity] = {quantity.name: quantity for quantity in QUAN
 _SHOWN = tuple(_BY_NAME[name] for name in dict.fromkeys(column.quantity for column in COLUMNS))
 
 
-def page_data(
+def packed_data(
     rows: Rows, failures: Sequence[Cause], fastest: Mapping[Subject, Fastest], pictures: Mapping[str, str]
-) -> Data:
-    """Return everything that the script needs.
+) -> str:
+    """Return everything that the script needs, packed.
 
     Args:
         rows: The run.
@@ -87,36 +88,48 @@ def page_data(
         fastest: Its fastest variants by model.
         pictures: Node id -> id of the template that holds the error pictures of a case.
     """
-    variants = list(dict.fromkeys(variant_name(group_of(record)) for record in rows.records))
-    order = [variant_name(group) for group in rows.groups]
-    variants.sort(key=lambda name: order.index(name) if name in order else len(order))
+    seen = {variant_name(group_of(record)) for record in rows.records}
+    variants = [name for group in rows.groups if (name := variant_name(group)) in seen]
     lists = list(dict.fromkeys(list_of(record) for record in rows.records))
-    numbers = {record.nodeid: number for number, cause in enumerate(failures) for record in cause.records}
-    best = {id(each.record) for each in fastest.values()}
-    gains = Gains(rows.run.header, rows.records)
-    cases = [
-        {
-            **_row(records, gains, is_fastest=any(id(record) in best for record in records)),
-            "list": lists.index(list_of(records[0])),
-            "variant": variants.index(variant_name(group_of(records[0]))),
-            "cause": next((numbers[it.nodeid] for it in records if it.nodeid in numbers), None),
-            "cases": [_case(record, gains, pictures) for record in records],
-        }
-        for records in grouped(rows.records)
-    ]
-    known = {name for case in cases for name in case["values"]}
-    return {
+    facts = {
         "run": rows.run.header.run,
         "variants": variants,
         "lists": lists,
         "causes": [f"{cause.kind}: {cause.message}" if cause.message else cause.kind for cause in failures],
-        "columns": [_column(column) for column in COLUMNS if column.quantity in known],
-        "rows": cases,
+        "columns": [_column(column) for column in COLUMNS if _is_known(column, rows.records)],
     }
+    return packed(facts, _page_rows(rows, failures, fastest, pictures, facts))
+
+
+def _page_rows(
+    rows: Rows,
+    failures: Sequence[Cause],
+    fastest: Mapping[Subject, Fastest],
+    pictures: Mapping[str, str],
+    facts: Mapping[str, Any],
+) -> Iterator[Data]:
+    numbers = {record.nodeid: number for number, cause in enumerate(failures) for record in cause.records}
+    lists, variants = ({name: place for place, name in enumerate(facts[key])} for key in ("lists", "variants"))
+    best = {id(each.record) for each in fastest.values()}
+    gains = Gains(rows.run.header, rows.records)
+    for records in grouped(rows.records):
+        yield {
+            **_row(records, gains, is_fastest=any(id(record) in best for record in records)),
+            "list": lists[list_of(records[0])],
+            "variant": variants[variant_name(group_of(records[0]))],
+            "cause": next((numbers[it.nodeid] for it in records if it.nodeid in numbers), None),
+            "cases": [_case(record, gains, pictures) for record in records],
+        }
+
+
+def _is_known(column: PageColumn, records: Iterable[Record]) -> bool:
+    """Whether any record has a value for a column."""
+    quantity = _BY_NAME[column.quantity]
+    return any(_can_have(quantity, record) and value_of(quantity, record) is not None for record in records)
 
 
 def grouped(records: Iterable[Record]) -> list[list[Record]]:
-    """Return the records of each case: its validation and its benchmark; a second one of a mode stands alone."""
+    """Return the records of each case: what failed, its benchmark, its validation; a second of a mode stands alone."""
     groups: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
         key: tuple[object, ...] = (subject_of(record), group_of(record))
@@ -124,7 +137,7 @@ def grouped(records: Iterable[Record]) -> list[list[Record]]:
         while any(known.mode == record.mode for known in groups.get((*key, number), ())):
             number += 1
         groups.setdefault((*key, number), []).append(record)
-    return [sorted(found, key=lambda record: record.mode, reverse=True) for found in groups.values()]
+    return [sorted(found, key=lambda record: (record.outcome not in FAILED, record.mode)) for found in groups.values()]
 
 
 def _column(column: PageColumn) -> Data:
@@ -142,7 +155,7 @@ def _row(records: Sequence[Record], gains: Gains, *, is_fastest: bool) -> Data:
     first = records[0]
     measured = next((record for record in records if counts(record) and record.latencies), None)
     worst = min(records, key=lambda record: WORST_FIRST.index(record.outcome))
-    placed = next((record for record in reversed(records) if record.placement), None)
+    placed = next((record for record in records if record.placement), None)
     return {
         "model": first.model,
         "dims": dims_text(first.dims),
@@ -155,7 +168,7 @@ def _row(records: Sequence[Record], gains: Gains, *, is_fastest: bool) -> Data:
         "latency": _interval(summarize(measured.latencies[0])) if measured else None,
         "timing": measured.latencies[0].label if measured else None,
         "nodes": _nodes(placed) if placed else None,
-        "notes": [note for record in records for note in notes_of(record)] or None,
+        "notes": list(dict.fromkeys(note for record in records for note in notes_of(record))) or None,
     }
 
 
@@ -166,16 +179,24 @@ def _word(record: Record) -> str:
 
 
 def _values(records: Sequence[Record]) -> Data:
-    """Return the quantities of a case by name, the benchmark's before the validation's."""
+    """Return the quantities of a case by name; those of the record that stands first."""
     found: Data = {}
     for record in records:
         for quantity in _SHOWN:
-            if quantity.of_latency and not counts(record):
+            if not _can_have(quantity, record):
                 continue
             value = value_of(quantity, record)
             if value is not None:
-                found[quantity.name] = value
+                found.setdefault(quantity.name, value)
     return found
+
+
+def _can_have(quantity: Quantity, record: Record) -> bool:
+    if quantity.group.of == OUTPUT:
+        return bool(record.accuracy)
+    if quantity.of_latency:
+        return bool(record.latencies) and counts(record)
+    return record.session is not None or record.program is not None
 
 
 def _gain(gains: Gains, record: Record | None) -> list[Any] | None:
@@ -212,10 +233,10 @@ def notes_of(record: Record) -> list[tuple[str, str]]:
     if LEVELS.index(level) >= LEVELS.index("warning"):
         found.append(("machine", f"Seen while it was measured: {off_text(record.machine)}"))
     if record.reason:
-        found.append(("reason", first_line(record.reason)))
+        found.append(("reason" if record.outcome == "skipped" else "note", first_line(record.reason)))
     note = record.model_fact.note if record.model_fact else None
     if note:
-        found.append(("model", note))
+        found.append(("precision", note))
     return found
 
 

@@ -28,7 +28,7 @@ MOST_CHARACTERS = 65_000
 
 _MOST_CAUSES = 20
 _MOST_LENGTH = 300
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~@!&$])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]#|~@!$])")
 
 
 def run_markdown(run: StoredRun, comparison: Comparison | None = None) -> str:
@@ -53,7 +53,7 @@ def escaped(text: str) -> str:
     line = " ".join(visible(text).split())
     if len(line) > _MOST_LENGTH:
         line = f"{line[: _MOST_LENGTH // 2]}…{line[-_MOST_LENGTH // 2 :]}"
-    return _SPECIAL.sub(r"\\\1", line)
+    return _SPECIAL.sub(r"\\\1", line).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _failures(rows: Rows) -> Iterator[str]:

@@ -31,8 +31,7 @@ from pytest_ortperf.reports.page.answers import (
     variant_name,
     variant_totals,
 )
-from pytest_ortperf.reports.page.packing import packed
-from pytest_ortperf.reports.page.page_data import page_data
+from pytest_ortperf.reports.page.page_data import packed_data
 from pytest_ortperf.reports.pictures.picture_page import error_section
 from pytest_ortperf.reports.rendering import render
 from pytest_ortperf.reports.tables.columns import runtime_version
@@ -71,7 +70,7 @@ def run_page(run: StoredRun, comparison: Comparison | None = None) -> str:
         pictures=[
             (names[record.nodeid], Markup("").join(map(error_section, record.error_pictures))) for record in pictured
         ],
-        data=Markup(packed(page_data(rows, failures, fastest, names))),  # noqa: S704 - base64
+        data=Markup(packed_data(rows, failures, fastest, names)),  # noqa: S704 - base64
     )
 
 
