@@ -17,6 +17,7 @@ SCRIPTS = (
     "item_overhead",
     "collection",
     "timing_overhead",
+    "report_page",
     "interval_coverage",
     "time_to_precision",
 )

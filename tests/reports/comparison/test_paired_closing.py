@@ -120,7 +120,7 @@ def test_markdown_and_page_have_closing_reasons_and_the_name_of_the_ratio_too() 
     assert " | UNSURE | the noise hides changes of up to " in text
     page = section(comparison)
     assert "<p>The budget of 60 s ran out before 1 of 2 cases had all their pairs; --resume goes on.</p>" in page
-    assert "<th>paired ratio</th>" in page
+    assert '<th scope="col" class="number">paired ratio</th>' in page
     for each in (text, page):
         assert (
             "base ms and current ms are typical times of each side alone, so they do not divide to it exactly" in each

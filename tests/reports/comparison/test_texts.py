@@ -132,9 +132,11 @@ def test_html_is_well_formed_and_escapes_what_others_wrote() -> None:
     assert "&lt;b&gt; = 1" in text
     assert "<script" not in text
     body = section(comparison, [explain(comparison, "m0")])
-    root = ET.fromstring(body.replace("<br>", "<br/>"))  # noqa: S314 - our own
-    assert root.attrib["class"] == "ortperf-comparison"
-    assert len(root.findall(".//{http://www.w3.org/2000/svg}path")) == 2
+    root = ET.fromstring(body)  # noqa: S314 - our own
+    ratios, samples = root.findall(".//{http://www.w3.org/2000/svg}svg")
+    assert [path.attrib["class"] for path in samples.iter("{http://www.w3.org/2000/svg}path")] == ["base", "current"]
+    marks = ratios.findall("{http://www.w3.org/2000/svg}circle")
+    assert [mark.attrib["class"] for mark in marks] == [pair.decision.verdict.lower() for pair in comparison.pairs]
 
 
 def test_distributions_lie_over_each_other() -> None:
