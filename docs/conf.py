@@ -174,7 +174,7 @@ def reports_page() -> str:
     """Return a list of the reports that a run writes."""
     from pytest_ortperf.reports.writers import WRITERS
 
-    return "\n".join(f"- {writer.name}: `{writer.files}`" for writer in WRITERS) + "\n"
+    return "\n".join(f"- {writer.name}: `{writer.files}`" for writer in WRITERS if writer.files) + "\n"
 
 
 def column_lists() -> dict[str, str]:

@@ -3,7 +3,9 @@
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
+import zipfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -134,3 +136,18 @@ def test_make_lists_every_target() -> None:
     lines = [line.split() for line in shown.stdout.splitlines()]
     assert [line[1] for line in lines] == targets
     assert [line for line in lines if line[0] != "make" or len(line) < 4] == []
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_what_pages_are_made_of(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name.partition("/")[2] for name in archive.namelist()}
+    reports = ROOT / "src" / "pytest_ortperf" / "reports"
+    needed = {
+        str(path.relative_to(reports.parent)) for kind in ("assets", "templates") for path in (reports / kind).iterdir()
+    }
+    assert len(needed) > 20
+    assert needed <= held

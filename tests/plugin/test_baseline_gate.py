@@ -105,6 +105,8 @@ def test_a_slower_case_fails_after_the_loop_and_is_in_junit(steady: Project, arg
     assert line.startswith(f"FAILED {name} - SLOWER: host: ")
     assert "ortperf: compared with the baseline" in result.out
     assert "latency: 1 SLOWER, 0 FASTER, 0 UNSURE, 9 SAME" in result.out
+    page = max((steady.path / "result").glob("report_*.html")).read_text("utf-8")
+    assert "<h2>Slower than the baseline: 1</h2>" in page
 
 
 @pytest.mark.slow

@@ -72,6 +72,7 @@ const keyOf = {
   result: (row) => Object.keys(GROUPS).indexOf(row.group),
   gain: (row) => row.gain?.[0],
   nodes: (row) => (row.nodes ? row.nodes[0] / Math.max(1, row.nodes[1]) : undefined),
+  elsewhere: (row) => elsewhere(row) || undefined,
   notes: (row) => row.notes?.length,
 };
 

@@ -19,7 +19,7 @@ function startTable(data) {
       const view = views.includes(state.view) ? state.view : views[0];
       columns = columnsOf(view);
       for (const button of tabs.children) button.setAttribute("aria-pressed", button.dataset.view === view);
-      const extra = view === "Overview" || !view ? further.filter((it) => data.rows.some((row) => row[it.key])) : [];
+      const extra = further.filter((it) => it.views.includes(view || "Overview") && data.rows.some(it.has));
       window_.extra = extra;
       const widths = [innerWidth < 600 ? 150 : 260, 120, 150, ...columns.map(() => 100), ...extra.map((it) => it.width)];
       const heads = [
@@ -51,9 +51,10 @@ function startTable(data) {
 }
 
 const further = [
-  { key: "gain", width: 124, help: "Against the reference provider, of medians of one timing mode", draw: gainCell },
-  { key: "nodes", width: 150, help: "Nodes on the provider asked for, of all nodes", draw: nodesCell },
-  { key: "notes", width: 240, help: "What to know of the numbers", draw: notesCell },
+  { key: "gain", views: ["Overview"], width: 124, has: (row) => row.gain, help: "Against the reference provider, of medians of one timing mode", draw: gainCell },
+  { key: "nodes", views: ["Overview", "Placement"], width: 150, has: (row) => row.nodes, help: "Nodes on the provider asked for, of all nodes", draw: nodesCell },
+  { key: "elsewhere", views: ["Placement"], width: 380, has: (row) => elsewhere(row), help: "Providers that got the other nodes", draw: (row) => el("td", { title: elsewhere(row) }, elsewhere(row)) },
+  { key: "notes", views: ["Overview"], width: 240, has: (row) => row.notes, help: "What to know of the numbers", draw: notesCell },
 ];
 
 function gainCell({ gain }) {
@@ -77,14 +78,16 @@ function openRow(event, row) {
   go({ case: row.label });
 }
 
+const elsewhere = (row) => Object.entries(row.nodes?.[2] || {}).map(([name, count]) => `${name} ${count}`).join(", ");
+
 function nodesCell(row) {
   if (!row.nodes) return el("td");
-  const [own, all, others] = row.nodes;
-  const where = Object.entries(others).map(([name, count]) => `${name} ${count}`);
+  const [own, all] = row.nodes;
+  const where = elsewhere(row);
   const share = all ? own / all : 1;
   return el(
     "td",
-    { title: where.length ? `elsewhere: ${where.join(", ")}` : "every node on the provider asked for" },
+    { title: where ? `elsewhere: ${where}` : "every node on the provider asked for" },
     svg("svg", { class: "share", viewBox: "0 0 56 8", "aria-hidden": "true" },
       svg("rect", { class: "all", width: 56, height: 8 }),
       svg("rect", { class: "own", width: 56 * share, height: 8 })),
@@ -122,8 +125,8 @@ function startMatrix(data) {
       const row = line.cells[variant];
       if (!row) return el("td");
       const text = row.group === "failed" ? row.word : CELLS[select.value][1](row) || row.word;
-      const kind = [row.group === "passed" ? null : row.group, row.fastest && "fastest"].filter(Boolean).join(" ");
-      const title = `${row.name} ${name}: ${row.word}${row.fastest ? ", the fastest" : ""}`;
+      const kind = [row.group === "passed" ? null : row.group, row.fastest && `fastest ${row.fastest}`].filter(Boolean).join(" ");
+      const title = `${row.name} ${name}: ${row.word}${{ clear: ", the fastest", close: ", the fastest, within the intervals of the next" }[row.fastest] || ""}`;
       return el("td", { class: kind || null }, link(row, text, { title }));
     });
     return el("tr", {}, el("td", { title: line.name }, el("bdi", {}, shortened(line.name, 40))), cells);

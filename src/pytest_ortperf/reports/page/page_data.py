@@ -110,11 +110,12 @@ def _page_rows(
 ) -> Iterator[Data]:
     numbers = {record.nodeid: number for number, cause in enumerate(failures) for record in cause.records}
     lists, variants = ({name: place for place, name in enumerate(facts[key])} for key in ("lists", "variants"))
-    best = {id(each.record) for each in fastest.values()}
+    best = {id(each.record): "clear" if each.is_clear else "close" for each in fastest.values()}
     gains = Gains(rows.run.header, rows.records)
     for records in grouped(rows.records):
         yield {
-            **_row(records, gains, is_fastest=any(id(record) in best for record in records)),
+            **_row(records, gains),
+            "fastest": next((best[id(record)] for record in records if id(record) in best), None),
             "list": lists[list_of(records[0])],
             "variant": variants[variant_name(group_of(records[0]))],
             "cause": next((numbers[it.nodeid] for it in records if it.nodeid in numbers), None),
@@ -151,7 +152,7 @@ def _column(column: PageColumn) -> Data:
     }
 
 
-def _row(records: Sequence[Record], gains: Gains, *, is_fastest: bool) -> Data:
+def _row(records: Sequence[Record], gains: Gains) -> Data:
     first = records[0]
     measured = next((record for record in records if counts(record) and record.latencies), None)
     worst = min(records, key=lambda record: WORST_FIRST.index(record.outcome))
@@ -162,7 +163,6 @@ def _row(records: Sequence[Record], gains: Gains, *, is_fastest: bool) -> Data:
         "tags": list(first.tags) or None,
         "outcome": worst.outcome,
         "word": _word(worst),
-        "fastest": is_fastest or None,
         "values": _values(records),
         "gain": _gain(gains, measured),
         "latency": _interval(summarize(measured.latencies[0])) if measured else None,

@@ -20,7 +20,7 @@ from pytest_ortperf.records.store import StoredRun
 from pytest_ortperf.reports.comparison.change import WORSE
 from pytest_ortperf.reports.comparison.comparison_page import section
 from pytest_ortperf.reports.comparison.run_comparison import Comparison, verdict_text
-from pytest_ortperf.reports.comparison.verdicts import SLOWER
+from pytest_ortperf.reports.comparison.verdicts import SLOWER, UNSURE
 from pytest_ortperf.reports.frame import RUN_SCRIPTS, RUN_STYLES, frame
 from pytest_ortperf.reports.page.answers import (
     Cause,
@@ -177,6 +177,7 @@ def _compared(comparison: Comparison | None) -> dict[str, Any]:
     return {
         "comparison": comparison,
         "comparison_section": section(comparison),
+        "unsure": comparison.counts[UNSURE],
         "slower": sorted(slower, key=lambda pair: -pair.evidence.ratio),
         "verdicts": verdict_text(comparison),
         "worse": [f"{count} {kind}" for kind, count in worse.items()],
