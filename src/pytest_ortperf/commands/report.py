@@ -75,7 +75,7 @@ def _comparison(stored: StoredRun, baseline: str | None) -> Comparison | None:
         return None
     from pytest_ortperf.reports.comparison.compared_side import side_of
     from pytest_ortperf.reports.comparison.run_comparison import compare
-    from pytest_ortperf.reports.comparison.side_sources import read_side
+    from pytest_ortperf.reports.comparison.sources.side_sources import read_side
 
     base = read_side(baseline, stored.path.parent, Path.cwd())
     return compare(base, side_of(stored.header.run, [stored]))
