@@ -15,7 +15,7 @@ import numpy as np
 from interval_traces import Trace, load_traces, noise, record_traces
 from measuring import Report, Target, parser, table
 
-from pytest_ortperf.execution.case_settings import ExecutionSettings
+from pytest_ortperf.execution.case_settings import ExecutionSettings, sampling_times_s
 from pytest_ortperf.execution.timing.sampling import Goal, StopRule, block_runs
 from pytest_ortperf.records.intervals import median_interval
 from pytest_ortperf.records.statistics import compute
@@ -23,8 +23,10 @@ from pytest_ortperf.records.statistics import compute
 LEAST_COVERAGE = 0.90
 NOISES = ((0.0, 1e6, 0.10), (0.3, 1e6, 0.10), (0.6, 1e6, 0.10), (0.0, 5e6, 0.05), (0.3, 5e6, 0.05), (0.6, 5e6, 0.05))
 WINDOW_S = 2.0
-SETTINGS = ExecutionSettings()
-GOAL = Goal(half_width=SETTINGS.precision_target, min_ns=SETTINGS.min_time_s * 1e9, max_ns=SETTINGS.max_time_s * 1e9)
+TARGET = 0.01
+LEAST_S, MOST_S = sampling_times_s(TARGET)
+SETTINGS = ExecutionSettings(precision_target=TARGET, min_time_s=LEAST_S, max_time_s=MOST_S)
+GOAL = Goal(half_width=TARGET, min_ns=LEAST_S * 1e9, max_ns=MOST_S * 1e9)
 STATIONARY = (
     "Data without drift: times drawn from the recorded ones at random, and AR(1) noise of 10 % around 1 ms and of 5 % "
     "around 5 ms. {repeat} sub-runs each, with the product's defaults. `raw` is the interval of the same samples taken "

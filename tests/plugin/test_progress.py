@@ -12,7 +12,7 @@ from plugin.terminal import Terminal
 QUICK = ("--ortperf-env=off", "--ortperf-operators=off", "--ortperf-track-memory=off")
 ARGS = (*PLAIN, *QUICK, "--ortperf-ep=cpu", "--ortperf-warmup=1", "--ortperf-min-time=1", "--ortperf-max-time=1")
 MEASURED = re.compile(
-    r"^(?P<worker>gw\d )?(?P<case>\S+) host: n=\d+, half-width \d+\.\d % -> 1\.0 %(, \d+ s left)?( \| .*)?$"
+    r"^(?P<worker>gw\d )?(?P<case>\S+) host: n=\d+, half-width \d+\.\d % -> 3\.0 %(, \d+ s left)?( \| .*)?$"
 )
 
 

@@ -235,7 +235,7 @@ def test_a_case_that_is_to_be_measured_in_host_alone_fails(run: Run) -> None:
 
 @pytest.mark.slow
 def test_a_second_longer_run_where_the_first_was_not_precise(run: Run, tmp_path: Path) -> None:
-    (latency,) = run("noise").latencies
+    (latency,) = run("noise", precision_target=0.01, max_time_s=30.0).latencies
     assert (latency.status, latency.stop_reason) == ("stable", "target")
     durations = [int(options["duration"]) for options in told(tmp_path) if "duration" in options]
     assert len(durations) == 2
@@ -243,7 +243,7 @@ def test_a_second_longer_run_where_the_first_was_not_precise(run: Run, tmp_path:
 
 
 def test_no_second_run_where_there_is_no_more_time(run: Run, tmp_path: Path) -> None:
-    (latency,) = run("noise", max_time_s=1.0).latencies
+    (latency,) = run("noise", precision_target=0.01, max_time_s=1.0).latencies
     assert (latency.status, latency.stop_reason) == ("unstable", "max time")
     assert len([options for options in told(tmp_path) if "duration" in options]) == 1
 
