@@ -123,10 +123,9 @@ def chosen(models: int, place: int, with_model: str | None = None) -> list[str]:
 def planted_verdicts(runs: Sequence[Run]) -> dict[Planted, Counter[str]]:
     """Return the verdicts on the slowed model of each kind of comparison."""
     found: dict[Planted, Counter[str]] = {}
-    for load in (False, True):
-        of_load = [run for run in runs if run["load"] == load]
+    for alike in _alike(runs):
         for count in (1, SEVERAL):
-            for place, (base, current) in enumerate(neighbours(of_load, count)):
+            for place, (base, current) in enumerate(neighbours(alike, count)):
                 for models in SIZES:
                     for name in (name for name in SLOWED if slowed_name(name, FACTORS[0]) in _common(current)):
                         names = chosen(models, place, name)
@@ -134,7 +133,7 @@ def planted_verdicts(runs: Sequence[Run]) -> dict[Planted, Counter[str]]:
                         for factor in FACTORS:
                             pairs = judged(base, current, names, {name: slowed_name(name, factor)})
                             verdict = _of(name, pairs).decision.verdict
-                            key = Planted(load, count, models, is_slow, factor)
+                            key = Planted(alike[0]["load"], count, models, is_slow, factor)
                             found.setdefault(key, Counter())[verdict] += 1
     return found
 
@@ -151,14 +150,13 @@ def _of(name: str, pairs: Iterable[LatencyPair]) -> LatencyPair:
 def same_verdicts(runs: Sequence[Run]) -> dict[tuple[bool, int, int], Counter[str]]:
     """Return the verdicts on models that are the same: (load, runs on each side, models) -> counts."""
     found: dict[tuple[bool, int, int], Counter[str]] = {}
-    for load in (False, True):
-        of_load = [run for run in runs if run["load"] == load]
+    for alike in _alike(runs):
         for count in (1, SEVERAL):
-            for place, (base, current) in enumerate(neighbours(of_load, count)):
+            for place, (base, current) in enumerate(neighbours(alike, count)):
                 for models in SIZES:
                     for start in range(0, len(MODELS), models):
                         names = chosen(models, place + start)
-                        counts = found.setdefault((load, count, models), Counter())
+                        counts = found.setdefault((alike[0]["load"], count, models), Counter())
                         counts.update(pair.decision.verdict for pair in judged(base, current, names, {}))
     return found
 
@@ -167,16 +165,14 @@ def derive(runs: Sequence[Run]) -> str:
     """Return a table of what runs of the same thing differ by, for each class of cases."""
     singles: dict[tuple[bool, bool, bool], list[tuple[float, float]]] = {}
     closest: dict[tuple[bool, bool, bool], list[float]] = {}
-    for threads in sorted({run["threads"] or 0 for run in runs}):
-        for load in (False, True):
-            alike = [run for run in runs if (run["threads"] or 0, run["load"]) == (threads, load)]
-            for first, base in enumerate(alike):
-                for current in alike[first + 1 :]:
-                    for key, raw, less in _ratios(base, current):
-                        singles.setdefault(key, []).append((raw, less))
-            for base_runs, current_runs in neighbours(alike, SEVERAL):
-                for key, value in _closest(base_runs, current_runs):
-                    closest.setdefault(key, []).append(value)
+    for alike in _alike(runs):
+        for first, base in enumerate(alike):
+            for current in alike[first + 1 :]:
+                for key, raw, less in _ratios(base, current):
+                    singles.setdefault(key, []).append((raw, less))
+        for base_runs, current_runs in neighbours(alike, SEVERAL):
+            for key, value in _closest(base_runs, current_runs):
+                closest.setdefault(key, []).append(value)
     rows = [
         (
             "1 ms or more" if key[0] else "below 1 ms",
@@ -194,10 +190,19 @@ def derive(runs: Sequence[Run]) -> str:
     return f"{table(names, rows)}\n\n{_floor(runs)}"
 
 
+def _alike(runs: Sequence[Run]) -> list[list[Run]]:
+    """Return the runs of each machine with the same threads and load, in order."""
+    found: dict[tuple[str, int | None, bool], list[Run]] = {}
+    for run in runs:
+        found.setdefault((run["machine"], run["threads"], run["load"]), []).append(run)
+    return list(found.values())
+
+
 def _floor(runs: Sequence[Run]) -> str:
     """Return by how much short medians differ as a time."""
     found = []
-    for base, current in neighbours([run for run in runs if not run["load"] and run["threads"] == 1], 1):
+    series = [alike for alike in _alike(runs) if not alike[0]["load"] and alike[0]["threads"] == 1]
+    for base, current in (pair for alike in series for pair in neighbours(alike, 1)):
         medians = [[side[0]["cases"][name]["median_ns"] for name in MODELS] for side in (base, current)]
         found += [abs(a - b) for a, b in zip(*medians, strict=True) if a < SHORT_NS]
     ordered = sorted(found)
