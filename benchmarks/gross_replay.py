@@ -98,6 +98,8 @@ def _case(name: str, found: Mapping[str, Any], threads: int | None) -> CaseResul
         ),
     )
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
+    # the first recordings had the texts alone
+    values.setdefault("disturbed", any("machine: others" in doubt for doubt in values.get("doubts", ())))
     return CaseResult(record=record, observations={"host": (Observation(**values),)})
 
 

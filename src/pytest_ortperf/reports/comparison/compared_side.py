@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pytest_ortperf.cases.case_id import CaseId
-from pytest_ortperf.records.environment.machine_checks import HANDOFF
+from pytest_ortperf.records.environment.machine_checks import HANDOFF, Finding
 from pytest_ortperf.records.environment.run_header import Environment, RunEnd, RunHeader
 from pytest_ortperf.records.latency import UNSTABLE, Latency
 from pytest_ortperf.records.record import Concurrent, Record
@@ -17,6 +17,9 @@ from pytest_ortperf.records.store import StoredRun
 from pytest_ortperf.reports.tables.gains import counts, shape_difference
 
 _DOUBTFUL = ("warning", "reject")
+_MOMENTARY = "runnable"
+"""Check of one moment: a thread that happened to be ready to run disturbs nothing for long."""
+
 _OF_95_PERCENT = 1.96
 _CUT_SHORT = (2, 3)
 """Exit statuses of pytest: interrupted, and an internal error."""
@@ -41,6 +44,9 @@ class Observation:
 
     not_seen: tuple[str, ...] = ()
     """What nobody looked at."""
+
+    disturbed: bool = False
+    """Whether something else worked on the machine, or held it back, while it was measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +268,7 @@ def _observation(record: Record, latency: Latency) -> Observation:
         sm_clock_mhz=clocks.mean_sm_mhz if clocks and of_this else None,
         doubts=tuple(_doubts(record, latency)),
         not_seen=tuple(_not_seen(record, half)),
+        disturbed=any(found.level in _DOUBTFUL and found.check != _MOMENTARY for found in _findings(record)),
     )
 
 
@@ -270,9 +277,13 @@ def _doubts(record: Record, latency: Latency) -> Iterator[str]:
         yield "its median is not precise (unstable)"
     if latency.steady is False:
         yield "its warm-up did not become steady"
-    for found in record.machine.findings if record.machine else ():
+    for found in _findings(record):
         if found.level in _DOUBTFUL:
             yield f"the machine: {found.seen}"
+
+
+def _findings(record: Record) -> tuple[Finding, ...]:
+    return record.machine.findings if record.machine else ()
 
 
 def _not_seen(record: Record, half_width: float | None) -> Iterator[str]:

@@ -88,7 +88,7 @@ _TAIL_TO_SIGMA = 1 / 1.2816
 
 _QUIET_CANARY = 0.02
 _SAME_HANDOFF = 0.10
-_STEADY_CANARY = 0.05
+_STEADY_CANARY = 0.10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

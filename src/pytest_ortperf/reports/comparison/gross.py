@@ -20,7 +20,6 @@ MANY_RUNS = 3
 """Runs on each side from which on the bound of several runs holds."""
 
 SLOW_NS = 1_000_000
-_MACHINE_DOUBT = "the machine:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +63,7 @@ def class_of(record: Record, observations: Sequence[Observation], canary: Canary
     """
     on_host = {row.name for row in PROVIDERS if row.device == "cpu"}
     is_alone = record.session is not None and record.session.intra_op_threads == 1
-    seen = any(doubt.startswith(_MACHINE_DOUBT) for one in observations for doubt in one.doubts)
+    seen = any(one.disturbed for one in observations)
     typical = min(one.mean_ns if one.median_ns is None else one.median_ns for one in observations)
     return CaseClass(
         is_slow=typical >= SLOW_NS,
@@ -77,11 +76,11 @@ def class_of(record: Record, observations: Sequence[Observation], canary: Canary
 _BOUNDS: Mapping[tuple[bool, bool, bool], Bounds] = {
     # slow, alone, quiet
     (True, True, True): Bounds(spread=0.06, single=1.6, several=1.3),
-    (True, True, False): Bounds(spread=0.3, single=3.0, several=2.0),
+    (True, True, False): Bounds(spread=0.3, single=4.5, several=2.0),
     (True, False, True): Bounds(spread=0.06, single=1.6, several=1.3),
     (True, False, False): Bounds(spread=0.45, single=6.0, several=3.0),
     (False, True, True): Bounds(spread=0.04, single=1.6, several=1.3),
-    (False, True, False): Bounds(spread=0.35, single=3.0, several=2.0),
+    (False, True, False): Bounds(spread=0.35, single=2.5, several=1.8),
     (False, False, True): Bounds(spread=0.06, single=1.6, several=1.3),
     (False, False, False): Bounds(spread=0.35, single=3.0, several=2.5),
 }
