@@ -59,7 +59,7 @@ def test_a_run_is_an_answer_and_a_matrix() -> None:
         "| `bert` | 4.000 | 1.000 `v` | cuda |",
         "| `gpt` | skipped | failed |  |",
         "",
-        "- `v` never validated: --ortperf-mode=both validates too",
+        "- `v` never validated: nothing has compared its outputs",
         "",
         "#### Skipped, and other remarks",
         "",

@@ -12,7 +12,6 @@ from pytest_ortperf.reports.tables.gains import list_of
 from pytest_ortperf.reports.tables.rows import Rows
 
 OUTCOME_WORDS = {"timed_out": "timed out"}
-_SKIPPED_BY_VALIDATION = re.compile(r"validation (?:failed|crashed|timed out|xfailed): ")
 _NUMBER = re.compile(r"\b0x[0-9a-fA-F]+|(?<!\w)[-+]?\d[\d.,]*(?:e[-+]?\d+)?")
 _QUOTED = re.compile(r"'[^']*'")
 
@@ -97,7 +96,7 @@ def _consequences(rows: Rows) -> dict[str, list[Record]]:
     failed = {record.nodeid for record in rows.failed}
     found: dict[str, list[Record]] = {}
     for record in rows.records:
-        if record.outcome == "skipped" and _SKIPPED_BY_VALIDATION.match(record.reason or ""):
+        if record.outcome == "skipped" and (record.reason or "").startswith(BECAUSE_OF_VALIDATION):
             validation = validation_nodeid(record.nodeid)
             if validation in failed:
                 found.setdefault(validation, []).append(record)

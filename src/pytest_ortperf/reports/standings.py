@@ -167,7 +167,7 @@ def _fastest(model: str, measured: Sequence[Measured]) -> Fastest | None:
     counts = Counter(row.latency.timing for row in measured)
     timing = max(counts, key=lambda name: counts[name])
     rows = sorted((row for row in measured if row.latency.timing == timing), key=lambda row: row.summary.p50_ns)
-    if len(rows) < 2 or any(shape_difference(rows[0].record, row.record) for row in rows):  # noqa: PLR2004 - a race
+    if len(rows) < 2 or shape_difference(*(row.record for row in rows)):  # noqa: PLR2004 - a race
         return None
     end_ns = rows[0].summary.p50_high_ns or rows[0].summary.p50_ns
     near = [row for row in rows[1:] if (row.summary.p50_low_ns or row.summary.p50_ns) <= end_ns]

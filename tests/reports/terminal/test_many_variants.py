@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from _pytest._io import TerminalWriter
 
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.store import StoredRun
@@ -118,6 +121,20 @@ def test_columns_that_do_not_fit_go_on_below() -> None:
     heads = [line.split()[1:] for line in found if line.startswith("model   ")]
     assert heads == [providers[:2], providers[2:4], providers[4:], ["fastest"]]
     assert max(map(len, found)) <= 80
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_colours_change_no_character(width: int) -> None:
+    written = {}
+    for colours in (True, False):
+        writer = TerminalWriter(file := io.StringIO())
+        writer.hasmarkup = colours
+        for text, markup in summary_lines(many(), width=width, files=(), results=Path("result")):
+            writer.line(text, **markup)
+        written[colours] = file.getvalue()
+    assert written[False].splitlines() == texts(many(), width)
+    assert written[True] != written[False]
+    assert re.sub(r"\x1b\[\d+m", "", written[True]) == written[False]
 
 
 def test_markup_is_beside_the_text_and_not_in_it() -> None:

@@ -138,7 +138,7 @@ def test_each_letter_has_its_text_and_means_the_same_in_every_run() -> None:
     assert [line.rsplit(maxsplit=1)[-1] for line in found[2:4]] == ["vwp", "fwap"]
     assert found[4:11] == [
         "f  the outputs are wrong: validation failed in this run",
-        "v  never validated: --ortperf-mode=both validates too",
+        "v  never validated: nothing has compared its outputs",
         "w  not steady: the warm-up ended early; times may still fall or rise",
         "a  sizes were assumed: nothing gives them",
         "p  fp16 storage, fp32 compute: a cpu",
@@ -310,6 +310,31 @@ def test_reasons_that_differ_in_numbers_and_names_stand_together(outcome: str, r
     assert texts(make_run(records), 160)[:2] == [
         f"2 {outcome}: {reason.format(0.1)} (or alike)",
         "  validate[cpu-fp16]: a, b",
+    ]
+
+
+def test_a_reason_takes_the_lines_it_needs_up_to_four() -> None:
+    empty = (
+        "not validated: nothing compared, because output 'y' has no finite reference value among 8; other generated "
+    )
+    way = (
+        'inputs were tried too. Give real inputs with "test_data", or ranges and shapes with "inputs" in the model list'
+    )
+    records = [
+        make_record("a", mode="validate", outcome="skipped", reason=empty + way),
+        make_record("b", mode="validate", outcome="skipped", reason="x " * 200),
+    ]
+    assert texts(make_run(records), 80)[:10] == [
+        "1 skipped: not validated: nothing compared, because output 'y' has no finite",
+        "    reference value among 8; other generated inputs were tried too. Give real",
+        '    inputs with "test_data", or ranges and shapes with "inputs" in the model',
+        "    list",
+        "  validate[cpu]: a",
+        "1 skipped: " + "x " * 34 + "x",
+        "    " + "x " * 37 + "x",
+        "    " + "x " * 37 + "x",
+        "    " + "x " * 35 + "x ...",
+        "  validate[cpu]: b",
     ]
 
 

@@ -49,7 +49,7 @@ def _steps(rows: Rows, notes: frozenset[str]) -> Iterator[str]:
         yield f"report a bug with what it needs: ortperf repro {shlex.quote(found.nodeid)}"
     if notes & {"u", "e"}:
         yield "narrow the intervals marked u and e: a quieter machine, or a longer --ortperf-max-time"
-    if "v" in notes:
+    if "v" in notes and all(record.mode != "validate" for record in rows.records):
         yield "find out whether the outputs are right: --ortperf-mode=both"
     if not causes and any(record.latencies for record in rows.records):
         yield f"compare a later run with this one: --ortperf-baseline={rows.run.header.run}"

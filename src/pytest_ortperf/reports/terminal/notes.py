@@ -25,7 +25,7 @@ SEVERAL_MODES = "several modes: samples gather around more than one value"
 LETTERS: Mapping[str, str] = {
     "f": "the outputs are wrong: validation failed in this run",
     "l": "a limit of the model list was not kept",
-    "v": "never validated: --ortperf-mode=both validates too",
+    "v": "never validated: nothing has compared its outputs",
     "o": "validated with another model file than the one that was measured",
     "u": NOT_PRECISE,
     "e": NOT_LASTING,

@@ -50,7 +50,7 @@ MOST_REMARKS = 10
 MOST_CASES = 8
 """Models that are named for each thing that was done with them."""
 
-MOST_MESSAGE_LINES = 3
+MOST_MESSAGE_LINES = 4
 MOST_PICTURES = 3
 MOST_SIZES = 10
 _NARROWEST = 60
