@@ -61,9 +61,9 @@ def remark_causes(rows: Rows) -> list[Cause]:
     found = []
     for record in rows.records:
         if record.outcome in {"passed", "failed"} and record.reason:
-            found.append((record, record.reason))
+            found.append((record, _unnamed(record, record.reason)))
         elif record.outcome in {"skipped", "xfailed", "xpassed"} and id(record) not in with_failure:
-            found.append((record, record.reason or "no reason given"))
+            found.append((record, _unnamed(record, record.reason or "no reason given")))
     return [_cause(group) for group in _groups(found)]
 
 
@@ -106,10 +106,15 @@ def _consequences(rows: Rows) -> dict[str, list[Record]]:
 def _failure_text(record: Record) -> str:
     if record.failure is None:
         return ""
-    line = record.failure.message.strip().partition("\n")[0].rstrip()
-    line = line.removeprefix(f"{record.case_id}: ").removeprefix(f"{record.model}: ")
+    line = _unnamed(record, record.failure.message)
     kind = "" if record.failure.kind in (record.outcome, "crash", "timeout") else f"{record.failure.kind}: "
     return f"{kind}{line}"
+
+
+def _unnamed(record: Record, text: str) -> str:
+    """Return the first line of a text without the name of its case: that stands below."""
+    line = text.strip().partition("\n")[0].rstrip()
+    return line.removeprefix(f"{record.case_id}: ").removeprefix(f"{record.model}: ")
 
 
 Told = tuple[Record, str]

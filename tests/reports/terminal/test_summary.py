@@ -304,8 +304,8 @@ def test_failures_of_one_cause_are_said_once_with_what_they_prevented() -> None:
 )
 def test_reasons_that_differ_in_numbers_and_names_stand_together(outcome: str, reason: str) -> None:
     records = [
-        make_record(name, mode="validate", precision="fp16", outcome=outcome, reason=reason.format(number))
-        for name, number in (("a", 0.1), ("b", 0.2))
+        make_record(name, mode="validate", precision="fp16", outcome=outcome, reason=text + reason.format(number))
+        for name, number, text in (("a", 0.1, "a::validate[cpu-fp16]: "), ("b", 0.2, ""))
     ]
     assert texts(make_run(records), 160)[:2] == [
         f"2 {outcome}: {reason.format(0.1)} (or alike)",
