@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pytest_ortperf.cases.case_id import CaseId, validation_nodeid
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.tables.gains import list_of
-from pytest_ortperf.reports.tables.rows import Rows
+from pytest_ortperf.reports.tables.rows import BECAUSE_OF_VALIDATION, Rows
 
 OUTCOME_WORDS = {"timed_out": "timed out"}
 _NUMBER = re.compile(r"\b0x[0-9a-fA-F]+|(?<!\w)[-+]?\d[\d.,]*(?:e[-+]?\d+)?")
