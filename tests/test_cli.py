@@ -76,7 +76,7 @@ def test_a_report_goes_into_the_file_named(tmp_path: Path, capsys: pytest.Captur
     assert main(["report", str(path), *(part for output in outputs for part in ("-o", str(output)))]) == 0
     html, markdown, data = (output.read_text("utf-8") for output in outputs)
     assert html.startswith("<!DOCTYPE html>\n")
-    assert markdown.startswith("## 1 case of 1 model, none failed\n")
+    assert markdown.startswith("### ortperf: 1 passed of 1 case\n")
     assert json.loads(data)["tables"]["success"][0]["latency_p50_ms"] == 2.0
     assert all(str(output) in capsys.readouterr().out for output in outputs[:1])
     assert list(path.parent.iterdir()) == [path]
