@@ -177,6 +177,14 @@ def reports_page() -> str:
     return "\n".join(f"- {writer.name}: `{writer.files}`" for writer in WRITERS if writer.files) + "\n"
 
 
+def notes_page() -> str:
+    """Return a table of the letters that stand beside latencies."""
+    from pytest_ortperf.reports.terminal.notes import LETTERS
+
+    rows = [f"| `{letter}` | {text} |" for letter, text in LETTERS.items()]
+    return "\n".join(["| letter | meaning |", "|---|---|", *rows, ""])
+
+
 def column_lists() -> dict[str, str]:
     """Return the column names of each table as a sentence, by the table's name."""
     from pytest_ortperf.reports.tables import columns
@@ -205,6 +213,7 @@ def write_generated(_app: Sphinx) -> None:
         "machine_checks": machine_checks_page(),
         "quantities": quantities_page(),
         "reports": reports_page(),
+        "notes": notes_page(),
     }
     pages |= {f"model_list_{name}": text for name, text in model_list_tables().items()}
     pages |= {f"columns_{name}": text + "\n" for name, text in column_lists().items()}

@@ -14,6 +14,15 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_ci() -> Iterator[None]:
+    """Keep the runs inside of tests from writing annotations and summaries of the CI job that runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "TF_BUILD"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def kept_bytecode() -> Iterator[None]:
     """Let child processes keep bytecode: hundreds of them would compile the whole package anew otherwise."""
     with pytest.MonkeyPatch.context() as patch:

@@ -35,18 +35,21 @@ def test_report_writes_the_tables_and_prints_the_summary(
     assert err == ""
     assert out.splitlines() == [
         "latency in ms, host (arrays in, arrays out)",
-        "model  variant   p50  mean   min  iterations  per s",
-        "bert   cpu      2.00  2.00  1.00           2  500.0",
+        "model  variant   p50  mean   min  iterations  inferences/s",
+        "bert   cpu      2.00  2.00  1.00           2         500.0",
         "",
         "1 model, 1 case: 1 passed in 14.2 s",
         f"run {RUN}, ONNX Runtime 1.31.1, AMD EPYC 9654, NVIDIA H100",
         "results in result:",
         f"  records_{RUN}.jsonl",
         f"  report_{RUN}.html",
+        f"  report_{RUN}.md",
         "  benchmark_{fail, success, latency, metrics, op_metrics, status, session, accuracy,",
         f"  system_info}}_{RUN}.csv",
+        "",
+        f"next: compare a later run with this one: --ortperf-baseline={RUN}",
     ]
-    assert len(list((tmp_path / "result").iterdir())) == 11
+    assert len(list((tmp_path / "result").iterdir())) == 12
 
 
 def test_report_takes_a_run_and_another_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,7 +58,7 @@ def test_report_takes_a_run_and_another_folder(tmp_path: Path, capsys: pytest.Ca
     output = tmp_path / "new" / "folder"
     assert main(["report", str(old.parent), "--run", "20260101-000000", "--output", str(output)]) == 0
     assert "old" in capsys.readouterr().out
-    assert len(list(output.iterdir())) == 10
+    assert len(list(output.iterdir())) == 11
     assert len(list(old.parent.iterdir())) == 2
 
 
@@ -73,7 +76,7 @@ def test_a_report_goes_into_the_file_named(tmp_path: Path, capsys: pytest.Captur
     assert main(["report", str(path), *(part for output in outputs for part in ("-o", str(output)))]) == 0
     html, markdown, data = (output.read_text("utf-8") for output in outputs)
     assert html.startswith("<!DOCTYPE html>\n")
-    assert markdown.startswith("## 1 case of 1 model, none failed\n")
+    assert markdown.startswith("### ortperf: 1 passed of 1 case\n")
     assert json.loads(data)["tables"]["success"][0]["latency_p50_ms"] == 2.0
     assert all(str(output) in capsys.readouterr().out for output in outputs[:1])
     assert list(path.parent.iterdir()) == [path]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from pytest_ortperf.commands import ab, bisect_repro, compare, init, inspect, list_runs, ort, report, schema
 from pytest_ortperf.errors import OrtPerfError
+from pytest_ortperf.plain_text import PlainOutput
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -61,8 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     arguments.more = more
     try:
-        status = int(arguments.call(arguments))
-        sys.stdout.flush()
+        with contextlib.redirect_stdout(PlainOutput(sys.stdout)), contextlib.redirect_stderr(PlainOutput(sys.stderr)):
+            status = int(arguments.call(arguments))
+            sys.stdout.flush()
     except OrtPerfError as error:
         print(f"ortperf: {error}", file=sys.stderr)
         return USAGE_ERROR

@@ -1,8 +1,13 @@
 """The errors this package raises on purpose; each says what happened and the way out."""
 
+from pytest_ortperf.plain_text import plain
+
 
 class OrtPerfError(Exception):
-    """Something the user can act on; its text needs no traceback."""
+    """Something the user can act on; its text needs no traceback, and holds no escape sequence of others."""
+
+    def __str__(self) -> str:
+        return plain(super().__str__())
 
 
 class ModelListError(OrtPerfError):

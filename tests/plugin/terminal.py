@@ -45,6 +45,9 @@ class Screen:
     def _obey(self, letter: str, number: int) -> None:
         if letter == "K":
             del self._rows[self._row][self._column :]
+        elif letter == "J":
+            del self._rows[self._row][self._column :]
+            del self._rows[self._row + 1 :]
         elif letter == "A":
             self._row -= number or 1
         elif letter == "G":

@@ -93,11 +93,12 @@ def test_outputs_that_are_never_numbers_are_not_validated_and_the_latency_says_s
     assert reasons["benchmark"].startswith("latency of empty work: all outputs are empty or not finite")
     (run,) = next(record["accuracy"] for record in result.records if record["mode"] == "validate")
     assert [output["nonfinite_references"] for output in run["outputs"]] == [8]
-    assert "\nnever validated: net::benchmark[cpu]\n" in result.out
+    assert "v  never validated: nothing has compared its outputs" in result.out.splitlines()
     assert (
-        "\nskipped 1: not validated: nothing compared, because output 'y' has no finite\n"
-        "  reference value among 8; other generated inputs were tried too. Give real\n"
-        '  inputs with "test_data", or ranges and shapes with "inputs" in the model list\n'
+        "\n1 skipped: not validated: nothing compared, because output 'y' has no finite\n"
+        "    reference value among 8; other generated inputs were tried too. Give real\n"
+        '    inputs with "test_data", or ranges and shapes with "inputs" in the model\n'
+        "    list\n  validate[cpu]: net\n"
     ) in result.out
 
 

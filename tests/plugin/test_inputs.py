@@ -55,7 +55,7 @@ def test_a_benchmark_names_the_data_set_it_times(two_sets: Project) -> None:
     assert [latency["data_set"] for latency in record["latencies"]] == ["test_data_set_0"]
     note = "timed on test_data_set_0, the first of 2 data sets; --ortperf-data-sets=each times each"
     assert record["reason"] == note
-    assert f"passed 1: {note[:50]}" in result.out
+    assert f"1 passed: {note[:50]}" in result.out
     assert [(row["data_set"], row["batch"]) for row in rows_of(two_sets)] == [("test_data_set_0", "1")]
 
 

@@ -92,6 +92,7 @@ READ_ELSEWHERE = {
     "fail-on": "failures",
     "min-change": "5us",
     "paired": True,
+    "ci": "off",
 }
 """By the part of the plugin that they are for."""
 

@@ -25,7 +25,7 @@ def shown(terminal: Terminal) -> set[str]:
 def without_numbers(lines: list[str]) -> list[str]:
     """Return the lines up to the summary, with numbers made the same."""
     head = next(number for number, line in enumerate(lines) if re.match(r"=+ ortperf =+", line))
-    return [re.sub(r"\d+", "0", line) for line in lines[:head]]
+    return [re.sub(r"\d+", "0", re.sub(r"PASSED .* \[", "PASSED [", line)) for line in lines[:head]]
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,14 @@ def test_an_interrupt_leaves_a_clean_terminal(project: Project) -> None:
     assert terminal.exit_code == 2
     assert any("KeyboardInterrupt" in line for line in terminal.screen.lines)
     assert not any("host: n=" in line for line in terminal.screen.lines)
+
+
+def test_results_stand_above_the_line_while_the_next_case_runs(project: Project) -> None:
+    project.models("a", "b")
+    terminal = Terminal(project.path, *ARGS, "--ortperf-mode=benchmark")
+    row = re.compile(r"a cpu  \d+\.\d+ us \+-<?\d+\.\d %( [a-z]+)?")
+    assert any(row.fullmatch(line) for line in terminal.seen)
+    assert not any(row.fullmatch(line) for line in terminal.screen.lines)
 
 
 @pytest.mark.slow

@@ -58,7 +58,7 @@ def test_graph_folded_to_constants_is_an_outcome_of_its_own(project: Project, pr
     record = result.by_model["m"]
     assert (record["outcome"], record["reason"], record["failure"]) == ("passed", FOLDED, None)
     assert record["placement"]["nodes_by_provider"] == {}
-    assert f"passed 1: {FOLDED}" in result.out.splitlines()
+    assert f"1 passed: {FOLDED}" in result.out.splitlines()
     properties = {it.attrib["name"]: it.attrib["value"] for it in project.junit().iter("property")}
     assert properties["ortperf.reason"] == FOLDED
     assert properties["ortperf.nodes"] == "0"
@@ -81,7 +81,7 @@ def test_graph_folded_to_constants_is_not_timed(project: Project, provider: str,
     record = next(it for it in result.records if it["mode"] == "benchmark")
     assert (record["outcome"], record["reason"], record["failure"]) == ("skipped", FOLDED, None)
     assert (record["placement"]["nodes_by_provider"], record["latencies"]) == ({}, [])
-    assert f"skipped 1: {FOLDED}" in result.out.splitlines()
+    assert f"1 skipped: {FOLDED}" in result.out.splitlines()
     traces = latency_traces(project, result, provider)
     assert [it for it in traces if "creation" not in it] == []
 

@@ -13,6 +13,7 @@ import pytest
 
 from pytest_ortperf.cases.case_id import CaseId
 from pytest_ortperf.errors import OrtPerfError
+from pytest_ortperf.plain_text import plain_line
 from pytest_ortperf.settings import options
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class BaselineGate:
         width = self._config.get_terminal_writer().fullwidth
         everything = terminalreporter.verbosity > 0
         for text, markup in comparison_lines(self._comparison, width=width, everything=everything):
-            terminalreporter.line(text, **markup)
+            terminalreporter.line(plain_line(text), **markup)
 
     def _compare(self, baseline: Side, run: StoredRun, deselected: Sequence[str], session: pytest.Session) -> None:
         from pytest_ortperf.recording.recorder import comparison_key

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ortperf.errors import OrtPerfError
+from pytest_ortperf.plain_text import plain_line
 from pytest_ortperf.records.pairs import Pair
 from pytest_ortperf.records.pairs_file import PairsFile, pairs_path
 from pytest_ortperf.reports.tables.gains import Gains
@@ -80,7 +81,7 @@ class PairedGains:
         for contest, pairs in self._pairs.items():
             terminalreporter.section(f"ortperf: {contest.provider} and {contest.reference} in turns")
             for line in paired_lines(pairs, contest.reference, width):
-                terminalreporter.line(line)
+                terminalreporter.line(plain_line(line))
         for note in self._notes:
             terminalreporter.line(note, yellow=True)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pytest_ortperf.plain_text import plain_log
 from pytest_ortperf.running.test_reports import FailureText
 
 
@@ -53,7 +54,7 @@ def _log(failure: RunFailure, config: pytest.Config) -> None:
             location=location,
             keywords={},
             outcome=outcome,  # type: ignore[arg-type]
-            longrepr=FailureText(failure.text) if outcome == "failed" else None,
+            longrepr=FailureText(plain_log(failure.text)) if outcome == "failed" else None,
             when=when,  # type: ignore[arg-type]
             user_properties=list(failure.properties),
         )

@@ -73,6 +73,10 @@ class RecordCarrier:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
+        if records_key in item.stash:
+            from pytest_ortperf.running.test_reports import make_plain
+
+            make_plain(report)
         if report.when == "teardown" and records_key in item.stash:
             setattr(report, RECORDS, item.stash[records_key])
             del item.stash[records_key]

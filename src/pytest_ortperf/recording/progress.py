@@ -1,4 +1,6 @@
-"""Live progress: one line below pytest's own output while a case runs, in the controller's terminal.
+"""Live progress: lines below pytest's own output while a case runs, in the controller's terminal.
+
+The last one is about the case that runs, those above it about the latest results.
 
 A thread of the parent looks at the journal four times a second; the process that is measured writes there between
 blocks of iterations anyway, and does nothing else for it. What is shown is erased before pytest writes.
@@ -15,14 +17,17 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_ortperf.plain_text import plain_line
 from pytest_ortperf.running.outcome import is_case_id
 from pytest_ortperf.running.run import NOTES_FOLDER
+from pytest_ortperf.running.test_reports import ROW
 from pytest_ortperf.settings import options
 
 _HEAD_BYTE = 1024
@@ -114,43 +119,52 @@ QUIET_S = 0.5
 
 _LEAST_VERBOSITY = -1
 _NARROWEST = 20
+_LOW = 10
+"""Lines of a terminal that has no room for results."""
+
 _USUAL = 80
 """Columns of a terminal that does not say."""
 
-_ABOVE = "\x1b[A"
+MOST_RESULTS = 8
+"""Rows of results above the line of the case that runs."""
+
 _ERASE = "\x1b[K"
+_ERASE_BELOW = "\x1b[J"
 
 
 class Screen:
-    """The line below the cursor of a terminal. pytest's own line, and where it goes on in it, stay as they are."""
+    """The lines below the cursor of a terminal. pytest's own line, and where it goes on in it, stay as they are."""
 
     def __init__(self, descriptor: int, config: pytest.Config) -> None:
         self._descriptor = descriptor
         self._writer = config.get_terminal_writer()
         self._shown = False
 
-    def show(self, text: str) -> None:
-        columns = self._columns
+    def show(self, text: str, results: Sequence[str] = ()) -> None:
+        """Show a line, and above it as many of the latest results as there is room for."""
+        columns, height = os.get_terminal_size(self._descriptor)
+        columns = columns or _USUAL
         if columns < _NARROWEST:
             return
-        text = text if len(text) < columns else f"{text[: columns - 4]}..."
-        faint = f"\x1b[2m{text}\x1b[0m" if self._writer.hasmarkup else text
-        self._write(f"\n\r{faint}{_ERASE}")
+        rows = list(results)[-min(MOST_RESULTS, max(height - 3, 0)) :] if height > _LOW else []
+        lines = [plain_line(line) for line in (*rows, text)]
+        lines = [line if len(line) < columns else f"{line[: columns - 4]}..." for line in lines]
+        if self._writer.hasmarkup:
+            lines[-1] = f"\x1b[2m{lines[-1]}\x1b[0m"
+        self._write("".join(f"\n\r{line}{_ERASE}" for line in lines) + _ERASE_BELOW, len(lines))
         self._shown = True
 
     def erase(self) -> None:
+        """Erase all lines that are shown."""
         if self._shown:
-            self._write(f"\n\r{_ERASE}")
+            self._write(f"\n\r{_ERASE_BELOW}", 1)
             self._shown = False
 
-    @property
-    def _columns(self) -> int:
-        return os.get_terminal_size(self._descriptor).columns or _USUAL
-
-    def _write(self, text: str) -> None:
+    def _write(self, text: str, lines: int) -> None:
         # not to the writer: that would count our text as part of pytest's line
-        column = self._writer.width_of_current_line % self._columns + 1
-        os.write(self._descriptor, f"{text}{_ABOVE}\x1b[{column}G".encode())
+        columns = os.get_terminal_size(self._descriptor).columns or _USUAL
+        column = self._writer.width_of_current_line % columns + 1
+        os.write(self._descriptor, f"{text}\x1b[{lines}A\x1b[{column}G".encode())
 
 
 class Sources:
@@ -205,6 +219,7 @@ class ProgressLine:
         self._over = False
         self._folder: Path | None = None
         self._thread: threading.Thread | None = None
+        self._results: deque[str] = deque(maxlen=MOST_RESULTS)
 
     def open(self) -> None:
         """Look for the terminal; without one nothing is ever shown."""
@@ -247,9 +262,12 @@ class ProgressLine:
             self._sources.finished.discard(nodeid)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logreport(self) -> Generator[None, None, None]:
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
         if self._folder is None:
             self.pause()
+        row = getattr(report, ROW, "")
+        if row and self._config.option.verbose <= 0:  # else pytest's own lines tell the results
+            self._results.append(row)
         with self._writing():
             return (yield)
 
@@ -327,7 +345,7 @@ class ProgressLine:
             self._sources.watch_folder(self._folder)
         text = self._sources.text(time.monotonic())
         if text:
-            self._screen.show(text)
+            self._screen.show(text, tuple(self._results))
         else:
             self._screen.erase()
 

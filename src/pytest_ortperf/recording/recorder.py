@@ -28,7 +28,7 @@ from pytest_ortperf.reports.junit import properties
 from pytest_ortperf.running.case_item import CaseItem
 from pytest_ortperf.running.outcome import is_case_id, record_of_lost_item
 from pytest_ortperf.running.run import Run
-from pytest_ortperf.running.test_reports import RECORD, tell_first_line
+from pytest_ortperf.running.test_reports import MEASURED, RECORD, tell_first_line
 from pytest_ortperf.settings import options
 from pytest_ortperf.settings.provider_choice import left_out_key
 
@@ -94,6 +94,16 @@ class Recorder:
         yield
         if record is not None:
             self._take(record, getattr(report, RECORD, None))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport, config: pytest.Config
+    ) -> tuple[str, str, tuple[str, Mapping[str, bool]]] | None:
+        """With `-v`, let pytest's own line of a benchmark tell its latency."""
+        text = getattr(report, MEASURED, "")
+        if not text or not report.passed or hasattr(report, "wasxfail") or config.option.verbose <= 0:
+            return None
+        return "passed", ".", (f"PASSED {text}", {"green": True})
 
     def take_all(self, found: Iterable[Mapping[str, Any]]) -> None:
         """Keep the records of a user's own test, as builtins."""
@@ -208,6 +218,7 @@ class Recorder:
             stopped=_reason_to_stop(session),
             deselected=self.deselected,
         )
+        from pytest_ortperf.reports.ci_output import append_step_summary
         from pytest_ortperf.reports.writers import write_reports
 
         try:
@@ -216,6 +227,8 @@ class Recorder:
             comparison = self._run.config.stash.get(comparison_key, None)
             stored, folder = self._stored(self._header), self._run.settings.results
             self._written = [self._file.path, *write_reports(stored, folder, comparison)]
+            if self._shows_in_ci:
+                append_step_summary(stored, environ, comparison)
         except (ResultsFileError, OSError) as error:
             self._problem = self._problem or str(error)
         if self._problem:
@@ -224,6 +237,7 @@ class Recorder:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._header is None:
             return
+        from pytest_ortperf.reports.ci_output import ci_lines
         from pytest_ortperf.reports.terminal.summary import summary_lines
 
         lines = summary_lines(
@@ -238,6 +252,13 @@ class Recorder:
             terminalreporter.line(text, **markup)
         if self._problem:
             terminalreporter.line(self._problem, red=True)
+        if self._shows_in_ci:
+            for line in ci_lines(self._stored(self._header), tuple(self._written), environ):
+                terminalreporter.line(line)
+
+    @property
+    def _shows_in_ci(self) -> bool:
+        return bool(options.given(self._run.config, "ci") != "off")
 
     @property
     def deselected(self) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ def _page(run: StoredRun, comparison: Comparison | None) -> str:
 
 
 def _markdown(run: StoredRun, comparison: Comparison | None) -> str:
-    from pytest_ortperf.reports.page.run_markdown import run_markdown
+    from pytest_ortperf.reports.markdown import run_markdown
 
     return run_markdown(run, comparison)
 
@@ -57,7 +57,7 @@ def _json(run: StoredRun, _: Comparison | None) -> str:
 WRITERS: tuple[ReportWriter, ...] = (
     ReportWriter(name="CSV tables", files="benchmark_TABLE_RUN.csv", write=write_tables),
     ReportWriter(name="Page", files="report_RUN.html", text=_page, ending=".html"),
-    ReportWriter(name="Markdown", files="", text=_markdown, ending=".md"),
+    ReportWriter(name="Markdown, for a comment", files="report_RUN.md", text=_markdown, ending=".md"),
     ReportWriter(name="JSON", files="", text=_json, ending=".json"),
 )
 

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import pytest
 
+from pytest_ortperf.plain_text import plain_log
 from pytest_ortperf.records.codec import as_dict
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.junit import properties
+from pytest_ortperf.reports.terminal.result_row import measured_text, result_row
 from pytest_ortperf.running.case_item import CaseItem
 
 RECORD = "ortperf_record"
 """Attribute of the last report of an item that carries its record, as builtins."""
+
+MEASURED = "ortperf_measured"
+"""Attribute of the report of a benchmark's call: its latency in words, for `-v`."""
+
+ROW = "ortperf_row"
+"""Attribute of the same report as `RECORD`: the case in one line, for the terminal; nothing where none is needed."""
 
 Phase = Literal["setup", "call", "teardown"]
 PhaseOutcome = Literal["passed", "failed", "skipped"]
@@ -45,15 +53,43 @@ def tell_first_line(report: pytest.TestReport) -> None:
         report.longrepr = FailureText(report.longrepr)
 
 
+def make_plain(report: pytest.TestReport) -> None:
+    """Take escape sequences of models and of ONNX Runtime out of what pytest writes of a report."""
+    report.sections = [(name, plain_log(content)) for name, content in report.sections]
+    if type(report.longrepr) is str:
+        report.longrepr = plain_log(report.longrepr)
+    elif isinstance(report.longrepr, tuple):
+        path, line, reason = report.longrepr
+        report.longrepr = (path, line, plain_log(reason))
+    else:
+        _make_traceback_plain(report.longrepr)
+
+
+def _make_traceback_plain(longrepr: Any) -> None:
+    """Do the same to pytest's form of a traceback, in place; forms of other plugins stay as they are."""
+    for traceback, crash, _ in getattr(longrepr, "chain", ()):
+        for entry in traceback.reprentries:
+            for part in (entry, getattr(entry, "reprlocals", None)):
+                if part is not None and getattr(part, "lines", None):
+                    part.lines = list(map(plain_log, part.lines))
+        if crash is not None:
+            crash.message = plain_log(crash.message)
+
+
 def attach(item: CaseItem, report: pytest.TestReport) -> None:
     """Put the record on the last report; on a failed one the log, and on each its JUnit properties."""
     record = item.record
     if record is None:
+        make_plain(report)
         return
     if report.failed and record.failure and record.failure.log_tail:
         report.sections.append((LOG_SECTION, "\n".join(record.failure.log_tail)))
+    make_plain(report)
+    if report.when == "call" and record.latencies:
+        setattr(report, MEASURED, measured_text(record))
     if report.when == "teardown":
         setattr(report, RECORD, as_dict(record))
+        setattr(report, ROW, result_row(record))
         report.user_properties = [*report.user_properties, *properties(record)]
 
 

@@ -387,6 +387,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("progress", one_of("auto", "off"), "results", scope="run", default="auto",
            help="a line about the case that runs, below pytest's own: 'auto' shows it where pytest writes to a "
                 "terminal"),
+    Option("ci", one_of("auto", "off"), "results", scope="report", default="auto",
+           help="what CI systems show beside the log: 'auto' writes annotations and the step summary in GitHub "
+                "Actions, issues and a summary in Azure Pipelines"),
     Option("results", path("DIR"), "results", scope="report", default="result, where pytest was started",
            help="folder of the results"),
     Option("baseline", OptionValue("RUN"), "results", scope="report",

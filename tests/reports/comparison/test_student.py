@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from pytest_ortperf.reports.comparison.evidence import critical_value, two_sided_p
+from pytest_ortperf.records.intervals import critical_value, two_sided_p
 from pytest_ortperf.reports.comparison.verdicts import adjusted, needed_by_a_lone_change, rank_floor, sign_floor
 
 # Two-sided critical values as printed tables give them, to three decimals: degrees of freedom, then

@@ -16,7 +16,6 @@ import pytest
 
 from pytest_ortperf.quantities import QUANTITIES
 from pytest_ortperf.reports.page.page_data import COLUMNS
-from pytest_ortperf.reports.page.run_markdown import MOST_CHARACTERS, escaped, run_markdown
 from pytest_ortperf.reports.page.run_page import run_page
 from pytest_ortperf.reports.rendering import visible
 from record_examples import make_failure, make_record, make_run, whole_record
@@ -164,29 +163,6 @@ def test_100_models_on_6_variants_take_less_than_one_and_a_half_megabytes() -> N
 @pytest.mark.slow
 def test_whole_100_models_on_6_variants_take_less_than_one_and_a_half_megabytes() -> None:
     assert len(run_page(many(100)).encode()) < 1_500_000
-
-
-def test_markdown_has_causes_and_the_fastest() -> None:
-    text = run_markdown(many(10, 2))
-    assert text.startswith("## ")
-    assert re.search(r"^\| 3 \| \*\*result accuracy issue\*\*: outputs differ", text, re.MULTILINE)
-    assert "| model, p50 in ms | cpu | cuda |\n| --- | ---: | ---: |\n" in text
-    assert re.search(r"^\| yolo\\_002 \| [\d.]+ \| \*\*[\d.]+\*\* \|$", text, re.MULTILINE)
-
-
-def test_markdown_fits_a_comment_and_says_what_is_left_out() -> None:
-    records = [make_record("x" * 250 + str(number)) for number in range(400)]
-    text = run_markdown(make_run(records))
-    assert len(text) <= MOST_CHARACTERS
-    assert re.search(r"\d+ more models are in the page and the CSV files of the run\.\n$", text)
-
-
-def test_markdown_shows_names_as_they_are() -> None:
-    assert escaped("<script>|a*b\n[x](y)") == r"&lt;script&gt;\|a\*b \[x\](y)"
-    assert len(escaped("n" * 1000)) == 301
-    text = run_markdown(hostile())
-    assert "<script" not in text
-    assert "\x1b" not in text
 
 
 def test_the_assets_are_in_the_package() -> None:

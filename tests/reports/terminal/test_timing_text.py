@@ -45,14 +45,5 @@ def test_refusals_notes_and_threads_are_told_by_case() -> None:
 def test_what_holds_for_many_cases_is_said_once() -> None:
     records = [make_record(name, refused_timings={"graph": NO_GRAPH}) for name in ("a", "b", "c")]
     assert lines(*records, make_record("d", outcome="failed", refused_timings={"graph": "?"})) == [
-        f"a cpu and 2 more: graph not measured: {NO_GRAPH}"
-    ]
-
-
-def test_waits_for_other_benchmarks_are_summed_up() -> None:
-    records = [make_record(name, stage_ns={"lease": 1_500_000_000}) for name in ("a", "b")]
-    assert lines(*records) == ["2 cases waited until other benchmarks had left the CPU or GPU: 3.0 s in all"]
-    assert lines(records[0], width=60) == [
-        "1 case waited until other benchmarks had left the CPU or",
-        "  GPU: 1.5 s in all",
+        f"a cpu, b cpu, c cpu: graph not measured: {NO_GRAPH}"
     ]

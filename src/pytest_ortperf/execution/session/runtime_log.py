@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+from pytest_ortperf.plain_text import plain
+
 _PLACE = re.compile(r"^(?:\d{4}-\d\d-\d\d [\d:.]+ )?\[[VIWEF]:onnxruntime:[^\]]*\]\s*(?P<text>.*)$")
 _STATUS = re.compile(r"^.*?\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
 _SOURCE = re.compile(r"^(?:EP Error )?\S+\.cc:\d+ .*?\)\s+")
@@ -29,8 +30,8 @@ _REASONS = (
 
 
 def clean(lines: Iterable[str]) -> list[str]:
-    """Return the lines without colours and empty ones."""
-    stripped = (_ANSI.sub("", line).rstrip() for line in lines)
+    """Return the lines without escape sequences and empty ones."""
+    stripped = (plain(line).rstrip() for line in lines)
     return [line for line in stripped if line]
 
 

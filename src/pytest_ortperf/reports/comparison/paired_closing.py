@@ -7,8 +7,9 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pytest_ortperf.records.intervals import critical_value
 from pytest_ortperf.records.pairs import BUDGET, DONE, RunEnd
-from pytest_ortperf.reports.comparison.evidence import Evidence, critical_value
+from pytest_ortperf.reports.comparison.evidence import Evidence
 from pytest_ortperf.reports.comparison.latency_changes import LatencyPair
 from pytest_ortperf.reports.comparison.verdicts import FASTER, SAME, SLOWER, UNSURE, same_limit
 

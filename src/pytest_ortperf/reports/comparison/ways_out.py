@@ -18,7 +18,20 @@ from pytest_ortperf.reports.tables.columns import runtime_version
 
 OF_NO_MEASUREMENT = frozenset(
     [
-        *("baseline", "cache", "cache-size", "ep", "fail-on", "fp16", "isolation", "keep", "label", "mode", "models"),
+        *(
+            "baseline",
+            "cache",
+            "cache-size",
+            "ci",
+            "ep",
+            "fail-on",
+            "fp16",
+            "isolation",
+            "keep",
+            "label",
+            "mode",
+            "models",
+        ),
         *(
             "min-change",
             "operators",

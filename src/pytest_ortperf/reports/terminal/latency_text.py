@@ -1,51 +1,29 @@
-"""The latency table of the terminal summary.
+"""The latency table of the terminal summary: one row per measured variant.
 
-How far a latency can be trusted, in words.
-
-What the terminal says of timing modes beside their table: refusals, notes, threads on one session, waits.
+What the terminal says of timing modes beside their table: refusals, notes, threads on one session.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
 from pytest_ortperf.quantities import COPIES, nodes_on_provider
-from pytest_ortperf.records.latency import FIXED, UNSTABLE, Latency, Summary
+from pytest_ortperf.records.latency import Summary
 from pytest_ortperf.records.record import Concurrent, Record
+from pytest_ortperf.reports.standings import gain_ratio, gain_text, variant_name
 from pytest_ortperf.reports.tables.columns import Measured, dims_text
 from pytest_ortperf.reports.tables.gains import PASSED, list_of
 from pytest_ortperf.reports.tables.rows import Group, Rows, Subject, group_of, subject_of
-from pytest_ortperf.reports.terminal.text_table import TextColumn, table_lines
-
-NOT_PRECISE = "unstable: the 95 % interval of the median stayed wider than asked for; +- is what was reached"
-NOT_LASTING = "unstable: sampling ended before the 95 % interval of the median had stayed as narrow as asked for"
-WIDE = (
-    "wide: the 95 % interval of the median is wider than --ortperf-precision-target; more iterations narrow it, and "
-    "without --ortperf-iterations sampling goes on until it is that narrow"
-)
-NOT_STEADY = "not steady: the warm-up ended before two windows of it agreed; samples may still become faster or slower"
-SEVERAL_MODES = "several modes: samples gather around more than one value, and p50 may be any of them"
+from pytest_ortperf.reports.terminal.notes import MOST_NAMES, Notes, dims_legend, row_name
+from pytest_ortperf.reports.terminal.text_table import TextColumn, short_names, table_lines
 
 _LEAST_SHOWN = 0.0005
-
-
-def latency_notes(latency: Latency, summary: Summary) -> list[str]:
-    """Return what a reader of the median must know."""
-    half_width, target = summary.half_width, latency.precision_target
-    # `None` where nothing is known of the precision
-    narrow = None if half_width is None or target is None else half_width <= target
-    notes = {
-        NOT_LASTING if narrow else NOT_PRECISE: latency.status == UNSTABLE,
-        WIDE: latency.status == FIXED and narrow is False,
-        NOT_STEADY: latency.steady is False,
-        SEVERAL_MODES: (summary.modes or 1) > 1,
-    }
-    return [note for note, holds in notes.items() if holds]
+LONGEST_DIMS = 24
+"""Characters of dimensions that stand in the column of variants; longer ones move to the legend."""
 
 
 def half_width_text(summary: Summary) -> str:
@@ -56,9 +34,6 @@ def half_width_text(summary: Summary) -> str:
     return f"{100 * half_width:.1f} %" if half_width >= _LEAST_SHOWN else "<0.1 %"
 
 
-_WAIT_WORTH_TELLING_NS = 1_000_000_000
-
-
 def timing_lines(rows: Rows, width: int) -> list[str]:
     """Return the lines; nothing where there is nothing to say."""
     texts = [text for record in rows.records for text in _of_record(record)]
@@ -66,15 +41,14 @@ def timing_lines(rows: Rows, width: int) -> list[str]:
     said: dict[str, list[str]] = {}
     for name, text in texts:
         said.setdefault(text, []).append(name)
-    lines = [f"{_names(names)}: {text}" for text, names in said.items()]
-    return [line for text in (*lines, *_waits(rows)) for line in wrap(text, width, subsequent_indent="  ")]
+    lines = [f"{short_names(names, MOST_NAMES)}: {text}" for text, names in said.items()]
+    return [line for text in lines for line in wrap(text, width, subsequent_indent="  ")]
 
 
 def _of_record(record: Record) -> Iterator[tuple[str, str]]:
     if record.outcome not in PASSED:
         return
-    variant = "-".join(part for part in (record.provider, record.precision, dims_text(record.dims)) if part)
-    name = f"{record.model} {variant}"
+    name = row_name(record)
     for timing, reason in record.refused_timings.items():
         yield name, f"{timing} not measured: {reason}"
     for timing, note in record.timing_notes.items():
@@ -95,21 +69,9 @@ def _concurrent(found: Concurrent) -> str:
     )
 
 
-def _waits(rows: Rows) -> Iterator[str]:
-    waits = [ns for record in rows.records if (ns := record.stage_ns.get("lease", 0)) >= _WAIT_WORTH_TELLING_NS]
-    if waits:
-        cases = f"{len(waits)} case{'' if len(waits) == 1 else 's'}"
-        yield f"{cases} waited until other benchmarks had left the CPU or GPU: {sum(waits) / 1e9:.1f} s in all"
-
-
-def _names(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
-
-
 UNITS: Sequence[tuple[str, float]] = (("s", 1e9), ("ms", 1e6), ("us", 1e3))
 _MOST_DECIMALS = 6
 _SIGNIFICANT = 3
-_NARROWEST = 40
 
 TIMINGS = {
     "host": "host (arrays in, arrays out)",
@@ -144,17 +106,19 @@ class TimeFormat:
         return "" if ns is None else f"{ns / self.ns:.{self.decimals}f}"
 
 
-def latency_lines(rows: Rows, width: int) -> list[str]:
-    """Return the table with its title and the notes its rows point to; nothing without a measurement."""
-    measured = rows.measured
+def latency_lines(rows: Rows, measured: Sequence[Measured], notes: Notes, width: int) -> list[str]:
+    """Return the table with its title; nothing without a measurement.
+
+    Columns go in the order of their `keep` where the terminal is too narrow: docs/reference/terminal.md names it.
+    """
     if not measured:
         return []
     time = TimeFormat.of([row.summary.p50_ns for row in measured])
     timings = list(dict.fromkeys(row.latency.timing for row in measured))
-    notes = _notes(measured)
+    long_dims = dims_legend((row.record for row in measured), LONGEST_DIMS)
     columns = [
-        TextColumn(title="model", cells=_models(measured)),
-        TextColumn(title="variant", cells=[_variant(row, notes) for row in measured], to_left=True),
+        TextColumn(title="model", cells=model_names([row.record for row in measured])),
+        TextColumn(title="variant", cells=[_variant(row.record, long_dims) for row in measured], to_left=True),
         *([_timing_column(measured)] if len(timings) > 1 else []),
         *([_data_set_column(measured)] if any(row.latency.is_further for row in measured) else []),
         _column("p50", measured, lambda row: time.text(row.summary.p50_ns)),
@@ -163,17 +127,23 @@ def latency_lines(rows: Rows, width: int) -> list[str]:
         _column("p90", measured, lambda row: time.text(row.summary.p90_ns), keep=5),
         _column("min", measured, lambda row: time.text(row.summary.min_ns), keep=1),
         _column("iterations", measured, lambda row: str(row.summary.count), keep=2),
-        _column("per s", measured, lambda row: _per_s(row.summary.throughput_per_s), keep=3),
+        _column("inferences/s", measured, lambda row: _per_s(row.summary.throughput_per_s), keep=3),
         _column("nodes", measured, lambda row: _nodes(row.record), keep=8),
         _column("copies in/out", measured, _copies, keep=6),
-        _column("gain vs", measured, _gain, keep=7),
+        _gain_column(measured),
         *_error_columns(measured, rows.records),
+        TextColumn(title="notes", cells=[notes.letters(row) for row in measured], to_left=True),
     ]
-    covered = TIMINGS.get(timings[0], timings[0]) if len(timings) == 1 else "as timing says"
     placed = "; nodes on the provider asked for / all nodes" if any(row.record.placement for row in measured) else ""
-    title = f"latency in {time.unit}, {covered}{placed}"
+    title = f"latency in {time.unit}, {covered_text(timings)}{placed}"
     filled = [column for column in columns if any(column.cells)]
-    return [title, *table_lines(filled, width), *_note_lines(notes, width)]
+    legend = [f"{name}  {text}" for text, name in long_dims.items()]
+    return [title, *table_lines(filled, width), *legend]
+
+
+def covered_text(timings: Sequence[str]) -> str:
+    """Return what latencies of these timing modes cover."""
+    return TIMINGS.get(timings[0], timings[0]) if len(timings) == 1 else "as timing says"
 
 
 def _timing_column(rows: Sequence[Measured]) -> TextColumn:
@@ -196,37 +166,17 @@ def _column(title: str, rows: Sequence[Measured], get: Callable[[Measured], str]
     return TextColumn(title=title, cells=[get(row) for row in rows], keep=keep)
 
 
-def _models(rows: Sequence[Measured]) -> list[str]:
+def model_names(records: Sequence[Record]) -> list[str]:
     """Return model names, with their list where two lists have a model of that name."""
     lists: dict[str, set[str]] = {}
-    for row in rows:
-        lists.setdefault(row.record.model, set()).add(list_of(row.record))
-    return [
-        f"{list_of(row.record)}::{row.record.model}" if len(lists[row.record.model]) > 1 else row.record.model
-        for row in rows
-    ]
+    for record in records:
+        lists.setdefault(record.model, set()).add(list_of(record))
+    return [f"{list_of(it)}::{it.model}" if len(lists[it.model]) > 1 else it.model for it in records]
 
 
-def _notes(rows: Sequence[Measured]) -> dict[str, str]:
-    """Return note -> mark, such as `fp16 storage, fp32 compute` -> `*`."""
-    notes = dict.fromkeys(note for row in rows for note in _notes_of(row))
-    return {note: "*" * number for number, note in enumerate(notes, start=1)}
-
-
-def _note_lines(notes: Mapping[str, str], width: int) -> list[str]:
-    wrapper = textwrap.TextWrapper(max(width, _NARROWEST), break_on_hyphens=False)
-    return [line for note, mark in notes.items() for line in wrapper.wrap(f"{mark} {note}")]
-
-
-def _notes_of(row: Measured) -> list[str]:
-    note = row.record.model_fact.note if row.record.model_fact else None
-    return [*([note] if note else []), *latency_notes(row.latency, row.summary)]
-
-
-def _variant(row: Measured, notes: Mapping[str, str]) -> str:
-    record = row.record
-    variant = "-".join(part for part in (record.provider, record.precision, dims_text(record.dims)) if part)
-    return " ".join([variant, *sorted(notes[note] for note in _notes_of(row))])
+def _variant(record: Record, long_dims: Mapping[str, str]) -> str:
+    dims = dims_text(record.dims) or ""
+    return "-".join(part for part in (variant_name(group_of(record)), long_dims.get(dims, dims)) if part)
 
 
 def _per_s(value: float | None) -> str:
@@ -242,9 +192,16 @@ def _nodes(record: Record) -> str:
     return f"{on_provider}/{record.placement.total_nodes}"
 
 
-def _gain(row: Measured) -> str:
-    found = [gain for gain in (row.gain, row.standalone_gain) if gain]
-    return ", ".join(f"{gain.percent:+.1f} % {gain.reference}" for gain in found)
+def _gain_column(rows: Sequence[Measured]) -> TextColumn:
+    """Return the column of gains; it names the reference itself where all have the same."""
+    gains = [[gain for gain in (row.gain, row.standalone_gain) if gain] for row in rows]
+    references = {gain.reference for found in gains for gain in found}
+    texts = [[(gain_text(gain_ratio(gain.percent)), gain.reference) for gain in found] for found in gains]
+    if len(references) == 1 and all(len(found) < 2 for found in gains):  # noqa: PLR2004 - two need their names
+        cells = ["".join(text for text, _ in found) for found in texts]
+        return TextColumn(title=f"gain vs {next(iter(references))}", cells=cells, keep=7)
+    cells = [", ".join(f"{text} vs {reference}" for text, reference in found) for found in texts]
+    return TextColumn(title="gain", cells=cells, keep=7)
 
 
 def _error_columns(measured: Sequence[Measured], records: Sequence[Record]) -> list[TextColumn]:

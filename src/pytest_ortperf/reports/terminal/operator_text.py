@@ -7,9 +7,9 @@ from textwrap import wrap
 from pytest_ortperf.cases.providers import short_name
 from pytest_ortperf.records.operators import OperatorProfile, OperatorTime
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.reports.tables.columns import dims_text
 from pytest_ortperf.reports.tables.gains import PASSED
 from pytest_ortperf.reports.tables.rows import Rows
+from pytest_ortperf.reports.terminal.notes import row_name
 
 MOST_TYPES = 5
 _FIRM = "\N{NO-BREAK SPACE}"
@@ -26,17 +26,12 @@ def operator_lines(rows: Rows, width: int, *, verbose: bool) -> list[str]:
         return []
     lines = [_TITLE]
     for record, profile in profiled:
-        text = f"{_name(record)}: {', '.join(map(_unbroken, _operators(record, profile)))}"
+        text = f"{row_name(record)}: {', '.join(map(_unbroken, _operators(record, profile)))}"
         wrapped = wrap(text, width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
         lines += [line.replace(_FIRM, " ") for line in wrapped]
         for note in (_between(profile), *profile.notes):
             lines += wrap(note, width, initial_indent="    ", subsequent_indent="    ")
     return lines
-
-
-def _name(record: Record) -> str:
-    variant = "-".join(part for part in (record.provider, record.precision, dims_text(record.dims)) if part)
-    return f"{record.model} {variant}"
 
 
 def _unbroken(text: str) -> str:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from pytest_ortperf.records.record import NEVER_VALIDATED, OTHERWISE_VALIDATED, OUTCOMES, VALIDATED, Record
+from pytest_ortperf.plain_text import plain, plain_line
+from pytest_ortperf.records.record import OUTCOMES, Record
 from pytest_ortperf.records.store import StoredRun
-from pytest_ortperf.reports.tables.columns import runtime_version
-from pytest_ortperf.reports.tables.gains import Gains, list_of
+from pytest_ortperf.reports.causes import (
+    OUTCOME_WORDS,
+    failure_causes,
+    models_by_label,
+    remark_causes,
+    shared_case_ids,
+)
+from pytest_ortperf.reports.standings import Fastest, Standing, fastest, standings
+from pytest_ortperf.reports.tables.columns import Measured, runtime_version
+from pytest_ortperf.reports.tables.gains import Gains
 from pytest_ortperf.reports.tables.limit_text import long_limit
 from pytest_ortperf.reports.tables.machine_text import machine_lines
-from pytest_ortperf.reports.tables.rows import BECAUSE_OF_VALIDATION, Rows, sorted_rows
+from pytest_ortperf.reports.tables.rows import Rows, Subject, sorted_rows
 from pytest_ortperf.reports.terminal.latency_text import latency_lines, timing_lines
+from pytest_ortperf.reports.terminal.matrix_text import MOST_ROWS, fastest_text, matrix_lines, matrix_of, standing_lines
+from pytest_ortperf.reports.terminal.next_steps import next_lines
+from pytest_ortperf.reports.terminal.notes import Notes
 from pytest_ortperf.reports.terminal.operator_text import operator_lines
-from pytest_ortperf.reports.terminal.text_table import cut
+from pytest_ortperf.reports.terminal.text_table import short_names
 
 _CSV_NAME = re.compile(r"benchmark_(?P<kind>[a-z_]+)_(?P<run>[0-9-]+)\.csv")
 
@@ -31,21 +45,22 @@ RED: Markup = {"red": True}
 GREEN: Markup = {"green": True}
 YELLOW: Markup = {"yellow": True}
 
-MOST_FAILURES = 20
-MOST_REASONS = 10
-_LINES_OF_A_REASON = 3
+MOST_CAUSES = 20
+MOST_REMARKS = 10
+MOST_CASES = 8
+"""Models that are named for each thing that was done with them."""
+
+MOST_MESSAGE_LINES = 4
+MOST_PICTURES = 3
+MOST_SIZES = 10
 _NARROWEST = 60
-
-_WORDS = {"timed_out": "timed out"}
-
-
-_OF_ONE_CASE = ("pass-relative", "float16 cannot hold")
+_WAIT_WORTH_TELLING_S = 1
 
 
 def summary_lines(
     run: StoredRun, *, width: int, files: Sequence[Path], results: Path, verbose: bool = False
 ) -> list[Line]:
-    """Return the summary of a run.
+    """Return the summary of a run; no escape sequence of a name or message is left in it.
 
     Args:
         run: The run; it may hold no record, and may not have come to its end.
@@ -55,30 +70,58 @@ def summary_lines(
         verbose: Whether the operators of each case are listed in a run of several models too.
     """
     width = max(width, _NARROWEST)
-    rows = sorted_rows(run)
+    rows = sorted_rows(plain_run(run))
+    measured = rows.measured
+    notes = Notes(rows, measured)
+    best = fastest(rows, measured)
+    stood = standings(rows, measured)
     blocks = (
-        _table(rows, width),
+        _table(rows, measured, notes, best, width),
         _assumed(rows, width),
         [(line, PLAIN) for line in timing_lines(rows, width)],
         [(line, PLAIN) for line in operator_lines(rows, width, verbose=verbose)],
-        _failures(rows, width),
-        _unsure_limits(rows, width),
-        _reasons(rows, width),
-        _unvalidated(rows, width),
+        _remarks(rows, width),
         _not_comparable(rows, width),
         _machine(run, width),
-        [(f"note: {note}", YELLOW) for note in run.notes],
+        [(line, YELLOW) for note in run.notes for line in _wrapped([f"note: {note}"], width, indent="  ")],
+        _unsure_limits(rows, width),
+        _failures(rows, width),
+        _standings(stood, width),
         [*_totals(run, width), *_files(files, results, width)],
+        [(line, PLAIN) for line in next_lines(rows, notes.used, width)],
     )
     lines: list[Line] = []
     for block in (block for block in blocks if block):
         lines += [("", PLAIN), *block] if lines else block
-    return lines
+    return [(plain_line(text), markup) for text, markup in lines]
 
 
-def _table(rows: Rows, width: int) -> list[Line]:
-    lines = latency_lines(rows, width)
-    return [(line, BOLD if number == 0 else PLAIN) for number, line in enumerate(lines)]
+def plain_run(run: StoredRun) -> StoredRun:
+    """Return the run with names and messages that may be written anywhere, so that columns keep their widths."""
+    return dataclasses.replace(run, records=tuple(map(_plain_record, run.records)))
+
+
+def _plain_record(record: Record) -> Record:
+    texts = {name: getattr(record, name) for name in ("case_id", "nodeid", "model", "provider", "reason")}
+    message = record.failure.message if record.failure else ""
+    changes: dict[str, Any] = {name: plain_line(text) for name, text in texts.items() if text}
+    changes = {name: text for name, text in changes.items() if text != texts[name]}
+    if record.failure is not None and plain(message) != message:
+        changes["failure"] = dataclasses.replace(record.failure, message=plain(message))
+    return dataclasses.replace(record, **changes) if changes else record
+
+
+def _table(
+    rows: Rows, measured: Sequence[Measured], notes: Notes, best: Mapping[Subject, Fastest], width: int
+) -> list[Line]:
+    if len(measured) > MOST_ROWS:
+        lines = matrix_lines(matrix_of(rows, measured, notes, best), width)
+    else:
+        lines = latency_lines(rows, measured, notes, width)
+    table: list[Line] = [(line, BOLD if number == 0 else PLAIN) for number, line in enumerate(lines)]
+    table += [(line, PLAIN) for line in _wrapped(notes.legend(), width, indent="   ")]
+    winners = fastest_text(best) if len(measured) <= MOST_ROWS else ""
+    return [*table, *((line, GREEN) for line in _wrapped([winners], width, indent="  "))]
 
 
 def _assumed(rows: Rows, width: int) -> list[Line]:
@@ -96,35 +139,33 @@ def _assumed(rows: Rows, width: int) -> list[Line]:
     named = [size.split("=") for sizes in models for size in sizes.split(", ")]
     name = next((name for name, size in named if size not in "01"), named[0][0])
     head = f"sizes assumed, because nothing gives them (--ortperf-dim={name}=N does):"
-    lines = [head, *(f"  {sizes}: {', '.join(names)}" for sizes, names in models.items())]
+    listed = [f"  {sizes}: {short_names(names, MOST_CASES)}" for sizes, names in list(models.items())[:MOST_SIZES]]
+    more = len(models) - MOST_SIZES
+    lines = [head, *listed, *([f"  and {more} more, in {rows.run.path.name}"] if more > 0 else [])]
     return [(line, YELLOW) for line in _wrapped(lines, width, indent="    ")]
 
 
 def _failures(rows: Rows, width: int) -> list[Line]:
-    failed = rows.failed
-    shown = failed[:MOST_FAILURES]
+    """Return each cause of failure once, then the cases that it hit."""
+    causes = failure_causes(rows)
+    if not causes:
+        return []
+    owners = shared_case_ids(rows)
     lines: list[Line] = []
-    owners: dict[str, set[str]] = {}
-    for record in rows.records:
-        owners.setdefault(record.case_id, set()).add(list_of(record))
-    for record in shown:
-        # of two lists, or of users' own tests
-        owner = f"{list_of(record)}::" if len(owners[record.case_id]) > 1 else ""
-        lines.append((cut(_failure(record, owner), width), RED))
+    for cause in causes[:MOST_CAUSES]:
+        lines += [(line, RED) for line in _cut_message(cause.title, width)]
+        lines += [(line, PLAIN) for line in _cases(cause.records, owners, width)]
+        if cause.skipped:
+            count = _count(len(cause.skipped), "benchmark")
+            lines.append((f"  {count} not run because of it", PLAIN))
+        pictures = [record.kept["picture"] for record in cause.records if "picture" in record.kept]
         # whole, so that a terminal makes it a link
-        lines += [(f"  pictures: {record.kept['picture']}", PLAIN)] if "picture" in record.kept else []
-    more = len(failed) - len(shown)
-    if more > 0:
-        lines.append((f"and {more} more, in benchmark_fail_{rows.run.header.run}.csv", RED))
+        lines += [(f"  pictures: {path}", PLAIN) for path in pictures[:MOST_PICTURES]]
+    more = causes[MOST_CAUSES:]
+    if more:
+        cases = _count(sum(len(cause.records) for cause in more), "case")
+        lines.append((f"and {len(more)} more causes of {cases}, in benchmark_fail_{rows.run.header.run}.csv", RED))
     return lines
-
-
-def _failure(record: Record, owner: str) -> str:
-    case = f"{_WORDS.get(record.outcome, record.outcome).upper()} {owner}{record.case_id}"
-    if record.failure is None:
-        return case
-    kind = "" if record.failure.kind in (record.outcome, "crash", "timeout") else f"{record.failure.kind}: "
-    return f"{case}: {kind}{record.failure.message}"
 
 
 def _unsure_limits(rows: Rows, width: int) -> list[Line]:
@@ -135,65 +176,42 @@ def _unsure_limits(rows: Rows, width: int) -> list[Line]:
         for fact in record.limits
         if fact.is_unsure and fact.is_kept
     ]
-    more = len(texts) - MOST_REASONS
-    shown = [*texts[:MOST_REASONS], *([f"and {more} more limits are unsure"] if more > 0 else [])]
+    more = len(texts) - MOST_REMARKS
+    shown = [*texts[:MOST_REMARKS], *([f"and {more} more limits are unsure"] if more > 0 else [])]
     return [(line, YELLOW) for line in _wrapped(shown, width, indent="  ")]
 
 
-def _reasons(rows: Rows, width: int) -> list[Line]:
-    told = [(it.outcome, _reason(it)) for it in rows.records if it.outcome in {"passed", "failed"} and it.reason]
-    skipped = [(it.outcome, _reason(it)) for it in rows.records if it.outcome == "skipped"]
-    counts = Counter([*skipped, *told])
-    listed = counts.most_common(MOST_REASONS)
-    lines = [
-        (line, YELLOW)
-        for (outcome, reason), count in listed
-        for line in _reason_lines(f"{outcome} {count}: {reason}", width)
-    ]
-    more = len(counts) - len(listed)
+def _remarks(rows: Rows, width: int) -> list[Line]:
+    """Return why cases were skipped, and what is to be known of others that passed."""
+    causes = remark_causes(rows)
+    owners = shared_case_ids(rows)
+    lines: list[Line] = []
+    for cause in causes[:MOST_REMARKS]:
+        lines += [(line, YELLOW) for line in _cut_message(cause.title, width)]
+        lines += [(line, PLAIN) for line in _cases(cause.records, owners, width)]
+    more = len(causes) - MOST_REMARKS
     if more > 0:
         lines.append((f"and for {more} more reasons, in {rows.run.path.name}", YELLOW))
     return lines
 
 
-def _reason_lines(text: str, width: int) -> list[str]:
-    """Return a reason in some lines, since the way out stands at its end; a failure told above already in one."""
-    if any(f": {reason}" in text for reason in BECAUSE_OF_VALIDATION):
-        return [cut(text, width)]
+def _cases(records: Sequence[Record], owners: frozenset[str], width: int) -> list[str]:
+    labels = models_by_label(records, owners)
+    texts = [f"{label}: {short_names(models, MOST_CASES)}" for label, models in labels.items()]
+    return [f"  {line}" for line in _wrapped(texts, width - 2, indent="  ")]
+
+
+def _cut_message(text: str, width: int) -> list[str]:
+    """Return a message as a few lines that fit; where it is longer, it ends in `...`."""
     return textwrap.wrap(
-        text,
-        width,
-        subsequent_indent="  ",
-        break_on_hyphens=False,
-        max_lines=_LINES_OF_A_REASON,
-        placeholder="...",
+        text, width, subsequent_indent="    ", break_on_hyphens=False, max_lines=MOST_MESSAGE_LINES, placeholder=" ..."
     )
 
 
-def _reason(record: Record) -> str:
-    """Return why a case passed or was skipped, with its name if that is about its own numbers."""
-    reason = record.reason or "no reason given"
-    return f"{record.case_id}: {reason}" if any(words in reason for words in _OF_ONE_CASE) else reason
-
-
-def _unvalidated(rows: Rows, width: int) -> list[Line]:
-    """Return which latencies are of a model that nobody has compared, or another than was compared."""
-    found: dict[str, list[str]] = {}
-    for record in rows.records:
-        label = record.validation or VALIDATED
-        if record.outcome == "passed" and (label == NEVER_VALIDATED or label.startswith(OTHERWISE_VALIDATED)):
-            found.setdefault(label, []).append(record.case_id)
-    # without one of this run: a validation that compared nothing would do so again
-    way = "" if any(it.mode == "validate" for it in rows.records) else "; --ortperf-mode=both validates too"
-    texts = (
-        (f"{label}: {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "") + way, label)
-        for label, names in found.items()
-    )
-    return [
-        (line, PLAIN if label == NEVER_VALIDATED else YELLOW)
-        for text, label in texts
-        for line in _wrapped([text], width, indent="  ")
-    ]
+def _standings(found: Sequence[Standing], width: int) -> list[Line]:
+    lines = standing_lines(found, width)
+    markup = [BOLD, *(RED if it.failed else PLAIN for it in found)]
+    return list(zip(lines, markup, strict=False))
 
 
 def _not_comparable(rows: Rows, width: int) -> list[Line]:
@@ -203,6 +221,8 @@ def _not_comparable(rows: Rows, width: int) -> list[Line]:
         f'--ortperf-dim, or "inputs" in the model list'
         for record, base, difference in Gains(rows.run.header, rows.records).not_comparable()
     ]
+    more = len(texts) - MOST_REMARKS
+    texts = [*texts[:MOST_REMARKS], *([f"not comparable: {more} more, with the note s"] if more > 0 else [])]
     return [(line, YELLOW) for line in _wrapped(texts, width, indent="  ")]
 
 
@@ -216,12 +236,13 @@ def _machine(run: StoredRun, width: int) -> list[Line]:
 
 def _totals(run: StoredRun, width: int) -> list[Line]:
     counts = Counter(record.outcome for record in run.records)
-    outcomes = ", ".join(f"{counts[name]} {_WORDS.get(name, name)}" for name in OUTCOMES if counts[name])
+    outcomes = ", ".join(f"{counts[name]} {OUTCOME_WORDS.get(name, name)}" for name in OUTCOMES if counts[name])
     models = len({record.model for record in run.records})
     text = f"{_count(models, 'model')}, {_count(len(run.records), 'case')}" + (f": {outcomes}" if outcomes else "")
     bad = any(counts[name] for name in ("failed", "crashed", "timed_out"))
+    markup = RED if bad else GREEN if counts["passed"] else YELLOW
     return [
-        (text + _not_run(run) + _duration(run), RED if bad else GREEN if counts["passed"] else YELLOW),
+        *((line, markup) for line in _wrapped([text + _not_run(run) + _duration(run)], width, indent="  ")),
         *((line, PLAIN) for line in _wrapped([_where(run)], width)),
     ]
 
@@ -233,7 +254,11 @@ def _not_run(run: StoredRun) -> str:
 
 
 def _duration(run: StoredRun) -> str:
-    return f" in {run.end.duration_ns / 1e9:.1f} s" if run.end else "; the run did not come to its end"
+    if run.end is None:
+        return "; the run did not come to its end"
+    waited_s = sum(record.stage_ns.get("lease", 0) for record in run.records) / 1e9
+    waits = f"; benchmarks waited {waited_s:.1f} s for others" if waited_s >= _WAIT_WORTH_TELLING_S else ""
+    return f" in {run.end.duration_ns / 1e9:.1f} s{waits}"
 
 
 def _where(run: StoredRun) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 GAP = "  "
 _SHORTEST = 16
+_LONGEST_NAME = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,44 +30,76 @@ def table_lines(columns: Sequence[TextColumn], width: int) -> list[str]:
     """Return title line and rows.
 
     Columns with `keep` go, lowest first, until the first column has the room it needs, or 16 characters; then
-    its cells are shortened in the middle, but never so that two become the same. A line is longer than `width` only if
-    even that is not enough.
+    its cells are shortened in the middle, and stay different. A line is longer than `width` only if even that is not
+    enough.
     """
     left = list(columns)
-    need = _least(left[0])
+    need = min(left[0].width, _SHORTEST)
     while _room(left, width) < need and any(column.keep for column in left):
         left.remove(min((column for column in left if column.keep), key=lambda column: column.keep))
     size = min(left[0].width, max(need, _room(left, width)))
-    first = TextColumn(title=left[0].title, cells=_shortened(left[0].cells, size) or left[0].cells, to_left=True)
+    first = TextColumn(title=left[0].title, cells=shortened(left[0].cells, size), to_left=True)
     rows = zip(*(_aligned(column) for column in (first, *left[1:])), strict=True)
     return [GAP.join(row).rstrip() for row in rows]
 
 
-def shorten(text: str, width: int, later: int = 0) -> str:
-    """Return the text, with `...` in its middle if it is longer than `width`; `later` moves them to the right."""
+def shorten(text: str, width: int) -> str:
+    """Return the text, with `...` in its middle if it is longer than `width`."""
     if len(text) <= width:
         return text
-    head = (width - 3 + 1) // 2 + later
+    head = (width - 3 + 1) // 2
     tail = width - 3 - head
     return f"{text[:head]}...{text[len(text) - tail :]}"
 
 
-def _least(column: TextColumn) -> int:
-    """Return the least width at which cells that differ still do."""
-    return next(
-        (size for size in range(min(column.width, _SHORTEST), column.width) if _shortened(column.cells, size)),
-        column.width,
-    )
+def shortened(texts: Sequence[str], width: int) -> list[str]:
+    """Return the texts, those longer than `width` with `...` in them; different texts stay different.
+
+    Where the middle is what tells some of them apart, they are cut at another place, all at the same one. Where no
+    place will do, they get a number: `resnet50-opset...~2`.
+    """
+    groups: dict[str, list[str]] = {}
+    for text in dict.fromkeys(texts):
+        groups.setdefault(shorten(text, width), []).append(text)
+    found = {group[0]: short for short, group in groups.items() if len(group) == 1}
+    for group in groups.values():
+        if len(group) > 1:
+            taken = set(found.values())
+            found |= next(found for found in _told_apart(group, width) if not taken.intersection(found.values()))
+    return [found[text] for text in texts]
 
 
-def _shortened(cells: Sequence[str], width: int) -> list[str] | None:
-    """Return the cells, shortened where that keeps them apart, as near to their middle as possible; else `None`."""
-    most = (width - 3) // 2
-    for later in sorted(range(-most, most + 1), key=abs):
-        short = [shorten(cell, width, later) for cell in cells]
-        if len(set(short)) == len(set(cells)):
-            return short
-    return None
+def short_names(names: Sequence[str], most: int) -> str:
+    """Return `a, b and 7 more`, long names shortened; all of them if that is only one more than `most`."""
+    short = shortened(names, _LONGEST_NAME)
+    if len(short) <= most + 1:
+        return ", ".join(short)
+    return f"{', '.join(short[:most])} and {len(short) - most} more"
+
+
+def _told_apart(texts: Sequence[str], width: int) -> Iterator[dict[str, str]]:
+    """Yield ways to shorten texts that all differ, the one most like `shorten` first."""
+    middle = width // 2 - 1
+    first, last = min(texts), max(texts)
+    common = next((place for place, letter in enumerate(first) if letter != last[place]), len(first))
+    for head in sorted(range(width // 4, width - width // 4), key=lambda head: abs(head - middle)):
+        tail = width - 3 - head
+        yield from _if_different({text: f"{text[:head]}...{text[len(text) - tail :]}" for text in texts})
+    start = max(common - 1, 0)
+    for head in sorted(range(1, width - 7), key=lambda head: abs(head - middle)):
+        size = width - 6 - head
+        parts = {text: f"{text[:head]}...{text[start : start + size]}..." for text in texts}
+        yield from _if_different(parts)
+    number = 0
+    while True:
+        number += 1
+        marks = {text: f"...~{place}" for place, text in enumerate(texts, start=number)}
+        yield {text: f"{text[: max(width - len(mark), 1)]}{mark}" for text, mark in marks.items()}
+
+
+def _if_different(found: dict[str, str]) -> Iterator[dict[str, str]]:
+    if len(set(found.values())) == len(found):
+        yield found
 
 
 def cut(text: str, width: int) -> str:

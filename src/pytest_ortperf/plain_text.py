@@ -1,0 +1,71 @@
+"""Text of others made harmless for terminals and logs: names in models, output of ONNX Runtime, error messages.
+
+A terminal obeys escape sequences, a CI system obeys lines that begin with `::` or hold `##vso[`, and bidirectional
+controls show a text in another order than it has.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any, TextIO
+
+_SEQUENCES = re.compile(
+    r"(?:\x1b\]|\x9d)[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)"  # operating system commands: titles, links, clipboard
+    r"|(?:\x1b[PX^_]|[\x90\x98\x9e\x9f])[^\x1b\x9c\n]*(?:\x1b\\|\x9c)"  # strings for devices and applications
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # colours, cursor, erasing
+    r"|\x1b[ -/]*[0-~]"  # everything else that begins with an escape
+)
+
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
+    "\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"  # they hide, or turn round, what follows
+    "\u2028\u2029"  # line ends that only some programs know
+    "\ud800-\udfff]"  # halves of characters, of file names that are not UTF-8: they cannot be written
+)
+
+_COMMANDS = re.compile(r"##(?=\[|vso\[)|^(?P<before>[^\S\n]*):(?=:\S)", re.MULTILINE)
+
+
+def plain(text: str) -> str:
+    """Return the text without escape sequences; other control characters become visible, as in JSON.
+
+    A carriage return ends a line. Tabs and line ends stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    text = _SEQUENCES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def plain_line(text: str) -> str:
+    """Return the same as one line: each line end or tab becomes a space."""
+    return plain(text).replace("\n", " ").replace("\t", " ")
+
+
+def plain_log(text: str) -> str:
+    """Return output of others that CI systems take for no commands: `##[error]` becomes `# #[error]`."""
+    return _COMMANDS.sub(lambda found: "# #" if found[0] == "##" else f"{found['before']}: ", plain(text))
+
+
+class PlainOutput(io.TextIOBase):
+    """A text stream that passes on what is written to it as plain text."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(plain(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
