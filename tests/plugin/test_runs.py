@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from original_script import check_own_target, read_files
 from plugin.project import PLAIN, Project, tensor
 
 QUICK = (
@@ -391,3 +392,11 @@ def test_results_go_where_pytest_was_started(project: Project, monkeypatch: pyte
     result = project.run()
     assert result.outcomes == {"a::validate[cpu]": "passed"}
     assert [path.parent for path in project.path.rglob("records_*")] == [Path(project.path / "sub" / "result")]
+
+
+def test_original_csv_has_the_scripts_files_in_place_of_ours(project: Project) -> None:
+    project.models("a")
+    result = project.run(*QUICK, "--ortperf-csv=original", mode="both")
+    assert result.exit_code == 0, result.out
+    check_own_target(read_files(project.path / "result"), "ORT-CPUFp32", result.records)
+    assert "  op_metrics.csv" in result.out

@@ -214,8 +214,9 @@ class Recorder:
             if self._problem is None:
                 self._file.end(self._end)
             comparison = self._run.config.stash.get(comparison_key, None)
-            stored, folder = self._stored(self._header), self._run.settings.results
-            self._written = [self._file.path, *write_reports(stored, folder, comparison)]
+            stored, settings = self._stored(self._header), self._run.settings
+            written = write_reports(stored, settings.results, comparison, csv=settings.csv)
+            self._written = [self._file.path, *written]
         except (ResultsFileError, OSError) as error:
             self._problem = self._problem or str(error)
         if self._problem:

@@ -564,7 +564,7 @@ def test_a_table_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, limits[1]))
     try:
-        with pytest.raises(ResultsFileError, match="benchmark_fail_20261123-210146.csv: not written: File too large"):
+        with pytest.raises(ResultsFileError, match=r"benchmark_fail_20261123-210146\.csv: not written: File too large"):
             write_tables(run, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -1,9 +1,9 @@
-"""The nine CSV files of a run.
+r"""The nine CSV files of a run.
 
 Absent is an empty cell. Text that a spreadsheet would run as a formula (starts with `=`, `+`, `-`, `@`, tab
 or line end) gets an apostrophe in front, since model names and error messages come from files of others;
 numbers stay numbers, those in texts too. Line ends within text are line feeds. Characters that control a terminal or
-turn the direction of text stand as `\\x1b`. The records file holds every text as it was.
+turn the direction of text stand as `\x1b`. The records file holds every text as it was.
 """
 
 from __future__ import annotations
