@@ -47,7 +47,7 @@ def test_both_validates_first_and_skips_the_benchmark_of_what_is_wrong(project: 
     assert skipped["reason"] == f"validation failed: {failed['failure']['message']}"
     suite = project.junit()
     assert [suite.get(key) for key in ("tests", "failures", "skipped")] == ["4", "1", "1"]
-    assert len({case.get("name") for case in suite}) == 4
+    assert len({case.get("name") for case in suite.iter("testcase")}) == 4
     (latency,) = result.records[1]["latencies"]
     assert (len(latency["samples_ns"]), latency["warmup_iterations"]) == (3, 1)
 
@@ -245,7 +245,7 @@ def test_a_worker_that_dies_with_its_item_leaves_a_record(project: Project) -> N
         "z": "passed",
     }
     suite = project.junit()
-    assert sorted(case.get("name", "") for case in suite) == [
+    assert sorted(case.get("name", "") for case in suite.iter("testcase")) == [
         f"models.json::{m}::validate[cpu]" for m in ("a", "dies", "z")
     ]
 
