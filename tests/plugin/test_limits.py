@@ -106,10 +106,7 @@ def test_a_limit_inside_the_interval_passes_with_a_note_unless_it_is_strict(proj
     message = result.by_model["strict"]["failure"]["message"]
     assert re.fullmatch(r"limits not kept: p50_ms [\d.]+ unsure at 20", message.splitlines()[0])
     assert "measure longer: --ortperf-iterations=" in message
-    states = [
-        {each.attrib["name"]: each.attrib["value"] for each in case.iter("property")}["ortperf.limits"]
-        for case in project.junit()
-    ]
+    states = [junit_values(case)["ortperf.limits"] for case in project.junit().iter("testcase")]
     assert states == ["unsure", "broken"]
     (success,) = (project.path / "result").glob("benchmark_success_*.csv")
     with success.open(newline="") as file:

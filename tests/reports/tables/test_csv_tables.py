@@ -18,7 +18,9 @@ from pytest_ortperf.records.program import ProgramFact
 from pytest_ortperf.records.record import Concurrent, Copies, Placement
 from pytest_ortperf.records.resources import Clocks, DeviceMemory, Energy, HostMemory, Resources
 from pytest_ortperf.records.store import RecordsFile, StoredRun
+from pytest_ortperf.reports.tables.columns import LATENCY_GROUP
 from pytest_ortperf.reports.tables.csv_tables import write_tables
+from pytest_ortperf.reports.tables.meanings import meaning_of
 from record_examples import (
     make_accuracy,
     make_environment,
@@ -654,3 +656,13 @@ def test_tensorrt_alone_stands_beside_the_provider_with_the_gain_over_it(tmp_pat
         "program": "/opt/trtexec 10.16.1",
         "advice": "enqueue-bound; unstable",
     }
+
+
+def test_every_column_has_a_meaning(tmp_path: Path) -> None:
+    found = tables(make_run(), tmp_path, origin=True)
+    found["latency"] = [[*ORIGIN, "model", "dims", "timing", "data_set", *(column.name for column in LATENCY_GROUP)]]
+    found["status"] = [[*ORIGIN, "model", "dims"]]
+    names = {name for header, *_ in found.values() for name in header}
+    assert {name for name in names if not meaning_of(name)} == set()
+    with pytest.raises(KeyError):
+        meaning_of("nobody_knows")
