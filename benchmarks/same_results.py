@@ -68,7 +68,9 @@ VOLATILE = (
     Volatile("csv/system_info/spec", "facts about the machine", "tree"),
     Volatile("csv/system_info/value", "facts about the machine", "tree"),
     Volatile("csv/success/version", "version of ONNX Runtime"),
-    Volatile("csv/success/device", "name of the CPU"),
+    Volatile("csv/*/device", "name of the CPU", "any"),
+    Volatile("csv/*/host", "name of the machine", "any"),
+    Volatile("junit/suite property/ortperf.*", "depends on the machine and the versions", "any"),
     # the machine during a benchmark
     Volatile("record/machine/findings/#/*", "findings about the machine", "any"),
     Volatile("record/machine/spans/#/*/gpu*", "readings of the GPU; null without one", "tree"),

@@ -162,6 +162,11 @@ class Document:
         for found in case.iter():
             if found.tag == "property":
                 self.add(f"{path}/property/{found.get('name')}", item, found.get("value"))
+            elif found.tag == "system-out":
+                # under pytest's default family these lines are the properties
+                for line in (found.text or "").splitlines():
+                    name, _, value = line.partition("=")
+                    self.add(f"{path}/property/{name}", item, value)
             elif found.tag != "properties":
                 self._add_attributes(f"{path}/{found.tag}", item, found)
                 self.add(f"{path}/{found.tag}/text", item, (found.text or "").strip())

@@ -185,12 +185,14 @@ def notes_page() -> str:
     return "\n".join(["| letter | meaning |", "|---|---|", *rows, ""])
 
 
-def column_lists() -> dict[str, str]:
-    """Return the column names of each table as a sentence, by the table's name."""
+def column_tables() -> dict[str, str]:
+    """Return a table of the columns of each CSV file with what they mean, by the file's name."""
     from pytest_ortperf.reports.tables import columns
     from pytest_ortperf.reports.tables.accuracy_columns import ACCURACY
+    from pytest_ortperf.reports.tables.meanings import meaning_of
 
     tables = {
+        "origin": columns.ORIGIN,
         "fail": columns.FAIL,
         "success": columns.SUCCESS,
         "latency_group": columns.LATENCY_GROUP,
@@ -199,7 +201,11 @@ def column_lists() -> dict[str, str]:
         "session": columns.SESSION,
         "accuracy": ACCURACY,
     }
-    return {name: ", ".join(f"`{it.name}`" for it in table) for name, table in tables.items()}
+    pages = {}
+    for name, table in tables.items():
+        rows = [f"| `{column.name}` | {meaning_of(column.name)} |" for column in table]
+        pages[name] = "\n".join(["| column | meaning |", "|---|---|", *rows, ""])
+    return pages
 
 
 def write_generated(_app: Sphinx) -> None:
@@ -216,7 +222,7 @@ def write_generated(_app: Sphinx) -> None:
         "notes": notes_page(),
     }
     pages |= {f"model_list_{name}": text for name, text in model_list_tables().items()}
-    pages |= {f"columns_{name}": text + "\n" for name, text in column_lists().items()}
+    pages |= {f"columns_{name}": text for name, text in column_tables().items()}
     for name, text in pages.items():
         (GENERATED / f"{name}.md").write_text(text, encoding="utf-8")
 

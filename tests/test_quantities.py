@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from plugin.project import Project
+from plugin.project import Project, junit_values
 from pytest_ortperf.quantities import CASE, OPERATOR, OUTPUT, QUANTITIES, TIMING, Quantity
 from pytest_ortperf.records.record import OutputAccuracy, Record
 from pytest_ortperf.records.resources import HostMemory, Resources
@@ -123,7 +123,7 @@ def test_one_more_row_is_a_column_a_property_and_a_limit(more: Project) -> None:
     names, row = (line.split(",") for line in table.read_text().splitlines())
     assert names.index("extra_s") == names.index("wait_for_hardware_s") + 1
     assert float(row[names.index("extra_s")]) == seconds
-    properties = {each.attrib["name"]: each.attrib["value"] for each in more.junit().iter("property")}
+    properties = junit_values(more.junit())
     assert properties["ortperf.extra"] == f"{seconds:.6g}"
 
 

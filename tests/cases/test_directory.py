@@ -62,6 +62,7 @@ def test_folder_with_one_file_is_a_model_named_by_its_path(zoo: Path) -> None:
             name="vision/resnet50",
             path=zoo / "vision/resnet50/model.onnx",
             test_data=zoo / "vision/resnet50",
+            group="zoo",
             origin="zoo/vision/resnet50/model.onnx",
         ),
     )

@@ -54,6 +54,7 @@ def test_original_list_reads_unchanged(read: Read, tmp_path: Path) -> None:
             name="before",
             path=tmp_path / "sub/a.onnx",
             test_data=tmp_path / "sub",
+            group="models",
             origin="models.json: models[0] 'before'",
         ),
         Model(
@@ -62,18 +63,21 @@ def test_original_list_reads_unchanged(read: Read, tmp_path: Path) -> None:
             test_data=Path("/perf/bert_squad/opset10"),
             fp16_path=Path("/perf/bert_squad/opset10/fp16.onnx"),
             test_data_fp16=Path("/perf/bert_squad/opset10/fp16"),
+            group="models",
             origin="models.json: models[2] 'bert_squad'",
         ),
         Model(
             name="absolute",
             path=Path("/zoo/a.onnx"),
             test_data=Path("/zoo"),
+            group="models",
             origin="models.json: models[4] 'absolute'",
         ),
         Model(
             name="relative",
             path=tmp_path / "rel/x/a.onnx",
             test_data=tmp_path / "rel/x",
+            group="models",
             origin="models.json: models[5] 'relative'",
         ),
     )
@@ -123,6 +127,7 @@ def test_entry_reads_every_key(read: Read, tmp_path: Path) -> None:
         "symbolic_shapes": True,
         "fp16": {"io": "cast", "op_block_list": ["Softmax", "Exp"], "node_block_list": ["/head/Gemm"]},
         "tags": ["nlp", "gpu"],
+        "group": "onnx-zoo",
         "tolerance": [
             {"rtol": 0.01, "precision": "fp16", "provider": "CUDAExecutionProvider", "output": "log*"},
             {"atol": 0, "percent_mismatch": 1},
@@ -153,6 +158,7 @@ def test_entry_reads_every_key(read: Read, tmp_path: Path) -> None:
 
     assert model == Model(
         name="bert",
+        group="onnx-zoo",
         origin="models.json: models[0] 'bert'",
         path=tmp_path / "bert/model.onnx",
         test_data=tmp_path / "bert/data",
@@ -220,6 +226,7 @@ def test_defaults_fill_what_an_entry_leaves_out(read: Read) -> None:
     assert plain == Model(
         name="a",
         path=Path.cwd() / "a.onnx",
+        group="models",
         origin="models.json: models[0] 'a'",
         tolerances=(rule,),
         dims={"batch": (1,), "seq": (2,)},
@@ -233,6 +240,7 @@ def test_defaults_fill_what_an_entry_leaves_out(read: Read) -> None:
     assert over == Model(
         name="own",
         path=Path.cwd() / "own.onnx",
+        group="models",
         origin="models.json: models[1] 'own'",
         tolerances=(ToleranceRule(tolerance=Tolerance(rtol=0.2)), rule),
         dims={"batch": (8,)},

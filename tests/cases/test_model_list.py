@@ -66,7 +66,7 @@ def test_missing_models_are_not_looked_for(read: Read) -> None:
         (b'{"models": [{"source": "onnx-light:vgg19"}], "default": {}}', "unknown key 'default'; did you mean 'defaults'? Known keys are $schema, defaults, models"),
         (b'{"models": [{"source": "onnx-light:vgg19"}], "defaults": []}', "defaults: is []; it must be an object"),
         (b'{"models": [{"source": "onnx-light:vgg19"}], "$schema": 1}', '"$schema": is 1; it must be a text, the address of the schema'),
-        (b'{"models": [{"source": "onnx-light:vgg19"}], "defaults": {"name": "a"}}', "defaults: unknown key 'name'; known keys are tolerance, dims, fix_dims, symbolic_shapes, batch_dim, fp16, tags, ep_options, timeout, inputs, session, expect, skip, xfail"),
+        (b'{"models": [{"source": "onnx-light:vgg19"}], "defaults": {"name": "a"}}', "defaults: unknown key 'name'; known keys are tolerance, dims, fix_dims, symbolic_shapes, batch_dim, fp16, tags, group, ep_options, timeout, inputs, session, expect, skip, xfail"),
         (b'{"models": [{"source": "onnx-light:vgg19"}], "defaults": {"dims": {"b": -1}}}', "defaults.dims.b: is -1; it must be an integer of 0 or more, a list of different ones, or a range with min, opt and max"),
         (b'[\n  {"name" "a"}\n]', "line 2, column 11: not JSON (Expecting ':' delimiter); JSON has no comments and no comma before a closing bracket"),
         (b'[{"name": "a", "path": "a", "name": "b"}]', "repeated key 'name' in {\"name\": \"b\", \"path\": \"a\"}; remove all but one"),
@@ -159,3 +159,25 @@ def test_reading_imports_nothing_heavy(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
 
     assert done.stdout == "[]\n"
+
+
+def test_group_and_line_of_each_entry(tmp_path: Path) -> None:
+    written = tmp_path / "onnx-zoo.json"
+    written.write_text(
+        """{"$schema": "x", "defaults": {"dims": {"a":
+2}}, "models": [
+  {"name": "a", "path": "a.onnx"}, {"name": "b",
+   "path": "b.onnx", "group": "partner"},
+
+  {"name": "c", "path": "c.onnx"}]}"""
+    )
+    models = read_models(written, workspace=None)
+    assert [(model.name, model.group, model.line) for model in models] == [
+        ("a", "onnx-zoo", 3),
+        ("b", "partner", 3),
+        ("c", "onnx-zoo", 6),
+    ]
+    written.write_text('\n[{"name": "a", "path": "a.onnx"},\n\n{"name": "b", "path": "b.onnx"}]')
+    assert [model.line for model in read_models(written, workspace=None)] == [2, 4]
+    written.write_text('{"defaults": {"group": "all"}, "models": [{"name": "a", "path": "a.onnx"}]}')
+    assert [model.group for model in read_models(written, workspace=None)] == ["all"]

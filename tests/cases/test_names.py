@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pytest_ortperf.cases.model import Model
-from pytest_ortperf.cases.names import NAME_CHARACTERS, RESERVED_TAGS, name_issue, tag_issue
+from pytest_ortperf.cases.names import NAME_CHARACTERS, RESERVED_TAGS, group_marker, name_issue, tag_issue
 
 ENTRY = {"name": "a", "path": "a.onnx"}
 
@@ -54,3 +54,26 @@ def test_reserved_tag_is_an_issue(issues_of_entry: IssuesOfEntry, tag: str) -> N
 @pytest.mark.parametrize("tag", ["a-b", "1a", "a b", "_a", "a.b"])
 def test_tag_must_be_a_marker_name(tag: str) -> None:
     assert tag_issue(tag) == "is no marker name: only letters, digits and _, beginning with a letter"
+
+
+@pytest.mark.parametrize(
+    ("group", "marker"),
+    [
+        ("vision", "vision"),
+        ("onnx-zoo models", "onnx_zoo_models"),
+        ("2021", "group_2021"),
+        ("_own", "group__own"),
+        ("skip", "group_skip"),
+        ("<script>", "group__script_"),
+        ("רשת", "רשת"),
+    ],
+)
+def test_marker_of_a_group_is_a_name_that_pytest_takes(group: str, marker: str) -> None:
+    assert group_marker(group) == marker
+    assert tag_issue(marker) is None
+
+
+def test_group_is_a_text_of_one_line(issues_of_entry: IssuesOfEntry) -> None:
+    allowed = "a text of 1 to 200 characters, without control characters"
+    assert issues_of_entry(group="a\nb") == [f'group: is "a\\nb"; it must be {allowed}']
+    assert issues_of_entry(group="") == [f'group: is ""; it must be {allowed}']

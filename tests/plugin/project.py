@@ -122,6 +122,12 @@ class Project:
         return sorted(self.path.rglob("records_*.jsonl"))
 
 
+def junit_values(*cases: ET.Element) -> dict[str, str]:
+    """Return what JUnit XML says of cases by name: the lines `ortperf.NAME=VALUE` of their output."""
+    lines = [line for case in cases for each in case.iter("system-out") for line in (each.text or "").splitlines()]
+    return dict(line.split("=", maxsplit=1) for line in lines if line.startswith("ortperf."))
+
+
 def read_records(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """Return the records and the end of a records file; every line must be whole JSON."""
     text = path.read_text(encoding="ascii")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin.project import Project, tensor
+from plugin.project import Project, junit_values, tensor
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.store import RecordsFile, read_run
 
@@ -82,7 +82,7 @@ def same(record: Record) -> Record:
 
 def failed_names(project: Project) -> list[str]:
     suite = project.junit()
-    return [case.attrib["name"] for case in suite if case.find("failure") is not None]
+    return [case.attrib["name"] for case in suite.iter("testcase") if case.find("failure") is not None]
 
 
 @pytest.mark.parametrize("args", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)])
@@ -96,8 +96,8 @@ def test_a_slower_case_fails_after_the_loop_and_is_in_junit(steady: Project, arg
     assert set(result.outcomes.values()) == {"passed"}
     name = "models.json::m3::benchmark-latency[cpu]"
     assert failed_names(steady) == [name]
-    (case,) = [case for case in steady.junit() if case.attrib["name"] == name]
-    properties = {each.attrib["name"]: each.attrib["value"] for each in case.iter("property")}
+    (case,) = [case for case in steady.junit().iter("testcase") if case.attrib["name"] == name]
+    properties = junit_values(case)
     assert properties == {"ortperf.topic": "latency", "ortperf.verdict": "SLOWER"}
     (failure,) = case.findall("failure")
     assert re.match(r"SLOWER: host: median \S+ -> \S+ ms, ratio 1\.\d{3} \(.+\), delta 1", failure.attrib["message"])

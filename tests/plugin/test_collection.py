@@ -67,6 +67,14 @@ def test_tags_are_markers_that_strict_markers_takes(two: Project) -> None:
     assert two.collect("-m", "vision", "--strict-markers", "-W", "error") == ["models.json::resnet::validate[cpu]"]
 
 
+def test_groups_are_markers_too(project: Project) -> None:
+    project.models("a", {"name": "b", "group": "partner models"}, {"name": "c", "group": "skip"}, name="onnx-zoo.json")
+    strict = ("--ortperf-models=onnx-zoo.json", "--strict-markers", "-W", "error")
+    ids = {name: f"onnx-zoo.json::{name}::validate[cpu]" for name in "abc"}
+    assert project.collect(*strict, "-m", "onnx_zoo") == [ids["a"]]
+    assert project.collect(*strict, "-m", "partner_models or group_skip") == [ids["b"], ids["c"]]
+
+
 def test_an_item_can_be_asked_for_by_its_id(two: Project) -> None:
     assert two.collect("models.json::bert::benchmark[cpu]", mode="both") == ["models.json::bert::benchmark[cpu]"]
 

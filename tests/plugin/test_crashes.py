@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plugin.project import Project, Result
+from plugin.project import Project, Result, junit_values
 
 CONFTEST = """
 import ctypes, os, signal, sys, time
@@ -151,11 +151,11 @@ def check_junit(project: Project) -> None:
         "errors": "0",
         "skipped": "0",
     }
-    assert sorted(case.get("name", "") for case in suite) == sorted(
+    assert sorted(case.get("name", "") for case in suite.iter("testcase")) == sorted(
         f"models.json::{m}::validate[cpu]" for m in EXPECTED
     )
-    for case in suite:
-        properties = {each.get("name"): each.get("value") for each in case.iter("property")}
+    for case in suite.iter("testcase"):
+        properties = junit_values(case)
         outcome, kind, signal, _, message = EXPECTED[str(properties["ortperf.model"])]
         assert properties["ortperf.status"] == outcome
         assert properties.get("ortperf.error_type") == kind

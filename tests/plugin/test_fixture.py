@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from plugin.project import Project, Result
+from plugin.project import Project, Result, junit_values
 from pytest_ortperf.cases import expectations
 from pytest_ortperf.fixture.arguments import BenchmarkArguments, ValidateArguments
 from pytest_ortperf.records.record import TIMINGS
@@ -33,7 +33,7 @@ def run(project: Project, body: str, *args: str, mode: str | None = None) -> Res
 
 
 def properties(project: Project) -> dict[str, str]:
-    return {each.attrib["name"]: each.attrib["value"] for each in project.junit().iter("property")}
+    return junit_values(project.junit())
 
 
 CALLS = """

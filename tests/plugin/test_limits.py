@@ -6,7 +6,7 @@ from __future__ import annotations
 import csv
 import re
 
-from plugin.project import Project
+from plugin.project import Project, junit_values
 
 QUICK = (
     "--ortperf-iterations=20",
@@ -33,9 +33,9 @@ def test_a_broken_limit_fails_the_item_and_keeps_its_measurement(project: Projec
     assert len(record["latencies"][0]["samples_ns"]) == 20
     (success,) = (project.path / "result").glob("benchmark_success_*.csv")
     assert {"a", "b"} <= set(success.read_text().replace(",", " ").split())
-    (failed,) = [case for case in project.junit() if case.find("failure") is not None]
+    (failed,) = [case for case in project.junit().iter("testcase") if case.find("failure") is not None]
     assert failed.attrib["name"] == "models.json::a::benchmark[cpu]"
-    properties = {each.attrib["name"]: each.attrib["value"] for each in failed.iter("property")}
+    properties = junit_values(failed)
     assert properties["ortperf.error_type"] == "limit"
     assert float(properties["ortperf.median_ms"]) > 0
 
@@ -106,10 +106,7 @@ def test_a_limit_inside_the_interval_passes_with_a_note_unless_it_is_strict(proj
     message = result.by_model["strict"]["failure"]["message"]
     assert re.fullmatch(r"limits not kept: p50_ms [\d.]+ unsure at 20", message.splitlines()[0])
     assert "measure longer: --ortperf-iterations=" in message
-    states = [
-        {each.attrib["name"]: each.attrib["value"] for each in case.iter("property")}["ortperf.limits"]
-        for case in project.junit()
-    ]
+    states = [junit_values(case)["ortperf.limits"] for case in project.junit().iter("testcase")]
     assert states == ["unsure", "broken"]
     (success,) = (project.path / "result").glob("benchmark_success_*.csv")
     with success.open(newline="") as file:

@@ -72,6 +72,7 @@ ROWS: dict[str, tuple[str, Read, object]] = {
     "inter-op-threads": ("3", execution("inter_op_threads"), 3),
     "execution-mode": ("parallel", execution("execution_mode"), "parallel"),
     "session-config": ("session.dynamic_block_base=4", execution("session_config"), ENTRY),
+    "csv": ("original", lambda settings: settings.csv, "original"),
     "custom-op-library": ("/opt/ops.so", execution("custom_op_libraries"), ("/opt/ops.so",)),
     "trt-cache": ("persistent", execution("trt_cache"), "persistent"),
     "trtexec": ("/opt/trtexec", lambda settings: str(settings.execution.trtexec), "/opt/trtexec"),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from original_script import check_own_target, read_files
 from plugin.project import PLAIN, Project, tensor
 
 QUICK = (
@@ -46,7 +47,7 @@ def test_both_validates_first_and_skips_the_benchmark_of_what_is_wrong(project: 
     assert skipped["reason"] == f"validation failed: {failed['failure']['message']}"
     suite = project.junit()
     assert [suite.get(key) for key in ("tests", "failures", "skipped")] == ["4", "1", "1"]
-    assert len({case.get("name") for case in suite}) == 4
+    assert len({case.get("name") for case in suite.iter("testcase")}) == 4
     (latency,) = result.records[1]["latencies"]
     assert (len(latency["samples_ns"]), latency["warmup_iterations"]) == (3, 1)
 
@@ -244,7 +245,7 @@ def test_a_worker_that_dies_with_its_item_leaves_a_record(project: Project) -> N
         "z": "passed",
     }
     suite = project.junit()
-    assert sorted(case.get("name", "") for case in suite) == [
+    assert sorted(case.get("name", "") for case in suite.iter("testcase")) == [
         f"models.json::{m}::validate[cpu]" for m in ("a", "dies", "z")
     ]
 
@@ -391,3 +392,11 @@ def test_results_go_where_pytest_was_started(project: Project, monkeypatch: pyte
     result = project.run()
     assert result.outcomes == {"a::validate[cpu]": "passed"}
     assert [path.parent for path in project.path.rglob("records_*")] == [Path(project.path / "sub" / "result")]
+
+
+def test_original_csv_has_the_scripts_files_in_place_of_ours(project: Project) -> None:
+    project.models("a")
+    result = project.run(*QUICK, "--ortperf-csv=original", mode="both")
+    assert result.exit_code == 0, result.out
+    check_own_target(read_files(project.path / "result"), "ORT-CPUFp32", result.records)
+    assert "  op_metrics.csv" in result.out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnxruntime
 import pytest
 
-from plugin.project import Project
+from plugin.project import Project, junit_values
 from providers import small_models
 from providers.planted import Planted, check
 from providers.small_models import give_model
@@ -59,7 +59,7 @@ def test_graph_folded_to_constants_is_an_outcome_of_its_own(project: Project, pr
     assert (record["outcome"], record["reason"], record["failure"]) == ("passed", FOLDED, None)
     assert record["placement"]["nodes_by_provider"] == {}
     assert f"1 passed: {FOLDED}" in result.out.splitlines()
-    properties = {it.attrib["name"]: it.attrib["value"] for it in project.junit().iter("property")}
+    properties = junit_values(project.junit())
     assert properties["ortperf.reason"] == FOLDED
     assert properties["ortperf.nodes"] == "0"
 

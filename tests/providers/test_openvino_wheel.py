@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from original_script import check_own_target, read_files
 from plugin.project import Project
 from providers import small_models
 from providers.planted import Planted, check
@@ -158,3 +159,12 @@ def test_a_gain_over_the_reference_provider_is_measured_in_turns(project: Projec
         if line["type"] == "record"
     }
     assert providers == {("base", "CPUExecutionProvider"), ("current", "OpenVINOExecutionProvider")}
+
+
+def test_original_csv_has_columns_for_it_behind_the_scripts(project: Project) -> None:
+    give_model(project, small_models.network())
+
+    result = project.run("--ortperf-ep=openvino", "--ortperf-iterations=3", "--ortperf-csv=original", mode="both")
+
+    found = read_files(project.path / "result", "ORT-OpenVINOFp32")
+    check_own_target(found, "ORT-OpenVINOFp32", result.records)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from plugin.project import Project, Result
+from plugin.project import Project, Result, junit_values
 
 _TIMED = re.compile(r"(?<!wait_for_hardware)(_ms|_s|throughput_per_s|gain_percent)$")
 """A wait until the hardware is free is no time of a provider: a case has it before its session is made."""
@@ -54,6 +54,6 @@ def _in_terminal(out: str, provider: str) -> Iterator[str]:
 def _in_junit(project: Project, provider: str) -> Iterator[str]:
     for case in project.junit().iter("testcase"):
         if f"[{provider}]" in case.attrib["name"]:
-            for name in (it.attrib["name"] for it in case.iter("property")):
+            for name in junit_values(case):
                 if _TIMED.search(name):
                     yield f"junit {case.attrib['name']}: {name}"

@@ -102,7 +102,7 @@ def read_directory(root: Path, tell: Callable[[str], None] = lambda _: None) -> 
     if not found and not issues.lines:
         issues.add(_LAYOUT)
     issues.check()
-    return tuple(_as_model(model, absolute, issues.title) for model in found)
+    return tuple(_as_model(model, absolute, issues.title, absolute.name) for model in found)
 
 
 def _walk(root: str, issues: Issues) -> list[_Folder]:
@@ -250,12 +250,14 @@ def read_model(path: Path) -> Model:
         issues.add(f"the name {shown_value(path.stem)} {issue}; rename the file, or name it in a model list")
     issues.check()
     data = folder.path if folder.has_data else None
-    return _as_model(_Found(path.stem, path.name, data), absolute.parent, shown_path(path.parent))
+    found = _Found(path.stem, path.name, data)
+    return _as_model(found, absolute.parent, shown_path(path.parent), path.stem)
 
 
-def _as_model(model: _Found, root: Path, title: str) -> Model:
+def _as_model(model: _Found, root: Path, title: str, group: str) -> Model:
     return Model(
         name=model.name,
+        group=group,
         path=root / model.file,
         origin=f"{title}/{model.file}",
         test_data=Path(model.test_data) if model.test_data else None,

@@ -96,6 +96,9 @@ class EntryReader:
     base: Path
     """Where relative paths start; absolute."""
 
+    group: str | None = None
+    """Of models for which the list gives none."""
+
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Values of the fields of `ModelDefaults`, read already."""
 
@@ -103,9 +106,17 @@ class EntryReader:
     """Where relative working directories of the original form start, once an element has set it."""
 
     keys: Mapping[str, Key] = field(default_factory=entry_keys)
+    _line: int | None = None
 
-    def read(self, value: Any, place: Place) -> Model | None:
-        """Return the model of one entry; `None` for a wrong entry, or one that only sets the root."""
+    def read(self, value: Any, place: Place, line: int | None = None) -> Model | None:
+        """Return the model of one entry; `None` for a wrong entry, or one that only sets the root.
+
+        Args:
+            value: The entry.
+            place: Where it stands, for messages.
+            line: Where it begins in the file.
+        """
+        self._line = line
         if isinstance(value, dict):
             if ROOT_KEY in value:
                 self._read_root(value, place)
@@ -142,7 +153,7 @@ class EntryReader:
         return self._model(found, place) if "path" in found and "name" in found else None
 
     def _model(self, found: dict[str, Any], place: Place) -> Model:
-        values = {**self.defaults, **found}  # what only the defaults give is shared, not copied
+        values = {"group": self.group, **self.defaults, **found}  # what only the defaults give is shared, not copied
         if self.defaults:
             for key in self.keys.values():
                 if key.merge and key.field in found and key.field in self.defaults:
@@ -150,7 +161,7 @@ class EntryReader:
         values |= _split_ranges(values.get("dims", {}))
         if "session" in values:
             values["session"] = tuple(_located(rule, self.base) for rule in values["session"])
-        return Model(**values, origin=f"{self.title}: {place.entry}")
+        return Model(**values, origin=f"{self.title}: {place.entry}", line=self._line)
 
 
 def entry_label(index: int, value: Any) -> str:

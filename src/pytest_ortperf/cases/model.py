@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pytest_ortperf.cases.expectations import EXPECT, LimitRule
 from pytest_ortperf.cases.json_values import FLAG, PATH, TEXT, TEXTS, as_text, converted, distinct, number
 from pytest_ortperf.cases.keys import EMPTY
-from pytest_ortperf.cases.names import NAME, TAG
+from pytest_ortperf.cases.names import GROUP, NAME, TAG
 from pytest_ortperf.cases.provider_option_rules import EP_OPTIONS
 from pytest_ortperf.cases.rules import (
     DIMS,
@@ -101,6 +101,13 @@ class ModelDefaults:
         "such as `skip`, are errors. An entry's are added to those of the defaults.",
         {"merge": _joined_tags},
     ] = ()
+    group: Annotated[
+        str | None,
+        GROUP,
+        "What the model belongs to: a column of every table. It is a pytest marker of the model's items too, for `-m`, "
+        "with every other character than letters, digits and `_` as `_`. Left out, the list's file name without its "
+        "suffix, or the directory's name.",
+    ] = field(default=None, repr=False)
     ep_options: Annotated[
         Mapping[str, Mapping[str, str]],
         EP_OPTIONS,
@@ -178,6 +185,9 @@ class Model(ModelDefaults):
     outputs: Annotated[tuple[str, ...], TEXTS, "Names of the outputs to compute and compare; left out, all."] = ()
     origin: str
     """Where the entry stands, for messages: `models.json: models[3] 'bert'`."""
+
+    line: int | None = field(default=None, repr=False, compare=False)
+    """Where the entry begins in the list's file, from 1; `None` for a model of a directory."""
 
     stored_outputs: tuple[Path, ...] = ()
     """Reference outputs in graph order, for generated inputs (the light networks have them)."""

@@ -56,15 +56,18 @@ def schema_text() -> str:
 
 def _read_list(path: Path, base: Path) -> tuple[Model, ...]:
     issues = Issues(shown_path(path))
-    document = _parse(_read_text(path, issues), issues)
+    text = _read_text(path, issues)
+    document = _parse(text, issues)
     file_place = Place(issues, "")
     entries, defaults = _parts(document, file_place)
-    reader = EntryReader(issues.title, base, defaults)
+    reader = EntryReader(issues.title, base, path.stem, defaults)
+    # a key that stands twice is an issue already, and the entries may be those of the second
+    lines = _entry_lines(text) if entries and not issues.lines else [None] * len(entries)
     models: dict[str, Model] = {}
     labels: dict[str, str] = {}
     for index, value in enumerate(entries):
         place = Place(issues, entry_label(index, value))
-        model = reader.read(value, place)
+        model = reader.read(value, place, lines[index])
         if model is None:
             continue
         if model.name and model.name in labels:
@@ -124,6 +127,37 @@ def _parse(text: str, issues: Issues) -> Any:
     except (ValueError, RecursionError) as error:  # a number of over 4,300 digits, or very deep nesting
         issues.add(f"is not a model list: {error}")
         raise issues.error() from error
+
+
+def _entry_lines(text: str) -> list[int | None]:
+    """Return the line that each entry of a list begins in, from 1; the text is a model list that has been parsed."""
+    decode = json.JSONDecoder().raw_decode
+    position = _after_spaces(text, 0)
+    if text[position] == "{":
+        key = None
+        while key != "models":
+            key, position = decode(text, _after_spaces(text, position + 1))
+            position = _after_spaces(text, _after_spaces(text, position) + 1)  # the colon
+            if key != "models":
+                position = _after_spaces(text, decode(text, position)[1])  # the comma
+    lines: list[int | None] = []
+    line, counted = 1, 0
+    position = _after_spaces(text, position + 1)
+    while text[position] != "]":
+        line += text.count("\n", counted, position)
+        counted = position
+        lines.append(line)
+        position = _after_spaces(text, decode(text, position)[1])
+        if text[position] == ",":
+            position = _after_spaces(text, position + 1)
+    return lines
+
+
+def _after_spaces(text: str, position: int) -> int:
+    """Return the position of what follows JSON's white space."""
+    while text[position] in " \t\r\n":
+        position += 1
+    return position
 
 
 def _parts(document: Any, place: Place) -> tuple[Sequence[Any], dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pytest_ortperf.cases.issues import Place, shown_value
@@ -59,6 +60,16 @@ def tag_issue(tag: str) -> str | None:
     return None
 
 
+def group_marker(group: str) -> str:
+    """Return the pytest marker of a group, for `-m`: `onnx_zoo` for `onnx-zoo`.
+
+    Every other character than letters, digits and `_` becomes `_`. `group_` stands before what is no name of a marker
+    then, or means something to pytest: `group_2021`, `group_skip`.
+    """
+    marker = re.sub(r"\W", "_", group)
+    return f"group_{marker}" if tag_issue(marker) else marker
+
+
 def _read_name(value: Any, place: Place) -> str:
     if not isinstance(value, str):
         place.wrong(value, "a text")
@@ -102,6 +113,14 @@ TAG = Kind(
     },
     "tag",
 )
+
+GROUP = matching(
+    f"a text of 1 to {NAME_CHARACTERS} characters, without control characters",
+    rf"[^\x00-\x1f\x7f]{{1,{NAME_CHARACTERS}}}",
+    examples=["onnx-zoo-models"],
+    name="group",
+)
+"""What models belong to, such as a zoo or a team."""
 
 PRECISION = matching(
     "a precision in lower case, such as fp32, fp16 or int8",

@@ -12,6 +12,7 @@ import pytest
 from pytest_ortperf.cases.matrix import model_cases
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.model_list import read_models
+from pytest_ortperf.cases.names import group_marker
 from pytest_ortperf.collection.selection import chosen_below, named, source_id
 from pytest_ortperf.errors import ModelListError
 from pytest_ortperf.running.case_item import CaseItem
@@ -19,6 +20,12 @@ from pytest_ortperf.settings import options
 
 if TYPE_CHECKING:
     from pytest_ortperf.running.run import Run
+
+
+def markers_of(model: Model) -> tuple[str, ...]:
+    """Return the names of a model's markers: its tags, and that of its group."""
+    group = (group_marker(model.group),) if model.group else ()
+    return tuple(dict.fromkeys((*model.tags, *group)))
 
 
 class ModelCollector(pytest.Collector):
@@ -30,7 +37,7 @@ class ModelCollector(pytest.Collector):
         self.run = run
         self._chosen = chosen
         self.extra_keyword_matches.add(model.name)
-        for tag in model.tags:
+        for tag in markers_of(model):
             self.add_marker(run.tags[tag])
 
     def collect(self) -> Iterator[pytest.Item]:
@@ -52,6 +59,7 @@ class _ModelSource(pytest.Collector):
         except ModelListError as error:
             raise self.CollectError(str(error)) from error
         self.run.register_tags(tag for model in models for tag in model.tags)
+        self.run.register_tags({group_marker(group) for group in {model.group for model in models} if group}, "group")
         chosen = self._chosen()
         return [
             ModelCollector.from_parent(self, name=name, model=model, run=self.run, chosen=chosen.get(name, ()))

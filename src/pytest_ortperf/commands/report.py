@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 def add_command(commands: Any) -> None:
     """Add the command to the subparsers of `ortperf`."""
+    from pytest_ortperf.reports.writers import CSV_KINDS, formats
+
     parser = commands.add_parser(
         "report",
         help="write the reports of a run again and print its summary",
@@ -35,6 +37,16 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--baseline", metavar="RUN", help="an earlier run, as for `ortperf compare`: the page shows what changed"
     )
+    parser.add_argument(
+        "--csv",
+        choices=CSV_KINDS,
+        help="'original' writes the files of ONNX Runtime's TensorRT performance script instead of the nine tables",
+    )
+    parser.add_argument(
+        "--format",
+        choices=formats(),
+        help="write this alone: a JSON file for readers of pytest-benchmark's results",
+    )
     parser.set_defaults(call=run)
 
 
@@ -52,7 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
         return _report_pairs(arguments.results)
     stored = read_run(find_run(arguments.results, arguments.run))
     comparison = _comparison(stored, arguments.baseline)
-    written = [path for place in arguments.output or [stored.path.parent] for path in _write(stored, place, comparison)]
+    places = arguments.output or [stored.path.parent]
+    kinds = {"csv": arguments.csv, "only_format": arguments.format}
+    written = [path for place in places for path in _write(stored, place, comparison, **kinds)]
     width = shutil.get_terminal_size().columns
     folder = next((place for place in arguments.output if not place.suffix), stored.path.parent)
     for text, _ in summary_lines(stored, width=width, files=[stored.path, *written], results=folder):
@@ -60,12 +74,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _write(stored: StoredRun, place: Path, comparison: Comparison | None) -> list[Path]:
+def _write(stored: StoredRun, place: Path, comparison: Comparison | None, **kinds: str | None) -> list[Path]:
     """Write one report into a file, or all into a folder."""
+    from pytest_ortperf.errors import ResultsFileError
     from pytest_ortperf.reports.writers import write_report, write_reports
 
     if place.is_dir() or not place.suffix:
-        return write_reports(stored, place, comparison)
+        return write_reports(stored, place, comparison, **kinds)
+    if kinds["only_format"]:
+        raise ResultsFileError(f"{place}: is no folder; --format={kinds['only_format']} gives its file a name itself.")
     write_report(stored, place, comparison)
     return [place]
 

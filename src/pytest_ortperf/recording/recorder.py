@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
+import xml.etree.ElementTree as ET
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from pytest_ortperf.records.environment.machine_checks import Canary, Finding
 from pytest_ortperf.records.environment.run_header import RunEnd, RunHeader
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.store import SCHEMA, RecordsFile, StoredRun, check_writable, new_run_id, records_path
-from pytest_ortperf.reports.junit import properties
+from pytest_ortperf.reports.junit import finish_case, properties, run_properties
 from pytest_ortperf.running.case_item import CaseItem
 from pytest_ortperf.running.outcome import is_case_id, record_of_lost_item
 from pytest_ortperf.running.run import Run
@@ -44,6 +45,10 @@ class MachineNotes:
     canary_before: Canary | None = None
     canary_after: Canary | None = None
     run_findings: tuple[Finding, ...] = ()
+
+
+def _as_it_is(case: ET.Element) -> ET.Element:
+    return case
 
 
 machine_key = pytest.StashKey[MachineNotes]()
@@ -94,6 +99,10 @@ class Recorder:
         yield
         if record is not None:
             self._take(record, getattr(report, RECORD, None))
+            if getattr(report, RECORD, None) is None:
+                # nothing more comes of a lost item that would bring its properties
+                for plugin in self._junit_writers:
+                    plugin.finalize(report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(
@@ -136,7 +145,7 @@ class Recorder:
         for plugin in self._junit_writers:
             plugin.node_reporter(report).add_attribute("name", report.nodeid)
 
-    @cached_property
+    @functools.cached_property
     def _junit_writers(self) -> list[Any]:
         # looked for once: every report of a run of thousands of items passes here
         return [plugin for plugin in self._run.config.pluginmanager.get_plugins() if hasattr(plugin, "node_reporter")]
@@ -197,8 +206,24 @@ class Recorder:
             collected=self._collected,
         )
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+    # around pytest's own work, its JUnit file among it, and before its summary
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
+        self._finish_junit()
+        yield
+        self._finish(session, exitstatus)
+
+    def _finish_junit(self) -> None:
+        """Give the test cases in JUnit XML their final form, before pytest writes it."""
+        for plugin in self._junit_writers:
+            for reporter in plugin.node_reporters_ordered:
+                case = reporter.to_xml()
+                finish_case(case, plugin.family, plugin.prefix)
+                reporter.to_xml = functools.partial(_as_it_is, case)
+            for name, value in run_properties(self._header) if self._header else ():
+                plugin.add_global_property(name, value)
+
+    def _finish(self, session: pytest.Session, exitstatus: int) -> None:
         engines = self._run.settings.execution.trt_cache_folder
         if engines is not None and engines.exists():
             from pytest_ortperf.execution.session.engine_cache import remove_run_cache
@@ -225,8 +250,9 @@ class Recorder:
             if self._problem is None:
                 self._file.end(self._end)
             comparison = self._run.config.stash.get(comparison_key, None)
-            stored, folder = self._stored(self._header), self._run.settings.results
-            self._written = [self._file.path, *write_reports(stored, folder, comparison)]
+            stored, settings = self._stored(self._header), self._run.settings
+            written = write_reports(stored, settings.results, comparison, csv=settings.csv)
+            self._written = [self._file.path, *written]
             if self._shows_in_ci:
                 append_step_summary(stored, environ, comparison)
         except (ResultsFileError, OSError) as error:

@@ -66,4 +66,8 @@ class OperatorProfile:
 
     def share_of(self, provider: str) -> float | None:
         """Return the share of the time of all operators that is a provider's, by its full name."""
-        return self.share(sum(operator.time_ns for operator in self.operators if operator.provider == provider))
+        return self.share(self.time_ns_of(provider))
+
+    def time_ns_of(self, provider: str) -> int:
+        """Return the time of a provider's operators, by its full name."""
+        return sum(operator.time_ns for operator in self.operators if operator.provider == provider)

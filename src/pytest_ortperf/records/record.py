@@ -438,6 +438,12 @@ class Record:
 
     dims: Mapping[str, int] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
+    group: str | None = None
+    """What the model belongs to; `None` in records of older versions, and where a case was lost with its worker."""
+
+    line: int | None = None
+    """Where the entry begins in the file of the model list, from 1; `None` for a model of a directory or a test."""
+
     outcome: str
     reason: str | None = None
     """Of a skip or an expected failure; of a passed case why it shows nothing of its provider."""

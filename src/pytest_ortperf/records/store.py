@@ -231,7 +231,25 @@ __all__ = [
     "read_run",
     "records_path",
     "runs_of",
+    "write_whole",
 ]
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: it gets its name only when all of it has been written.
+
+    Raises:
+        OSError: If it could not be; what stood there before still does.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_bytes(data)
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+
 
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
 _CHUNK = 1 << 20

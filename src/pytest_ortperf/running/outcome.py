@@ -161,6 +161,8 @@ def _identity(item: Attempt) -> dict[str, Any]:
         "precision": case.precision,
         "dims": dict(case.dims),
         "tags": case.model.tags,
+        "group": case.model.group,
+        "line": case.model.line,
         "worker": item.run.worker,
         "isolation": item.isolation,
     }

@@ -60,10 +60,10 @@ class Run:
         """Name of this pytest-xdist worker."""
         return self.config.workerinput["workerid"] if is_worker(self.config) else None  # type: ignore[attr-defined]
 
-    def register_tags(self, tags: Iterable[str]) -> None:
-        """Make tags known markers, so that `-m` and `--strict-markers` take them."""
+    def register_tags(self, tags: Iterable[str], what: str = "tag") -> None:
+        """Make tags, or markers of groups, known markers, so that `-m` and `--strict-markers` take them."""
         for tag in set(tags) - self.tags.keys():
-            self.config.addinivalue_line("markers", f"{tag}: tag of the model list")
+            self.config.addinivalue_line("markers", f"{tag}: {what} of the model list")
             self.tags[tag] = getattr(pytest.mark, tag)
 
     @pytest.hookimpl(optionalhook=True)

@@ -392,6 +392,9 @@ OPTIONS: tuple[Option, ...] = (
                 "Actions, issues and a summary in Azure Pipelines"),
     Option("results", path("DIR"), "results", scope="report", default="result, where pytest was started",
            help="folder of the results"),
+    Option("csv", one_of("ortperf", "original"), "results", scope="report", default="ortperf",
+           help="tables that are written: ours, or 'original' for the files of ONNX Runtime's TensorRT performance "
+                "script, with its names, columns and words"),
     Option("baseline", OptionValue("RUN"), "results", scope="report",
            help="an earlier run to compare with when all items have run: a records file, a results folder (all its "
                 "complete runs of the same thing), run ids joined by commas, a pattern, or a git revision whose runs "

@@ -90,6 +90,9 @@ class RunSettings:
     timeout_s: float
     results: Path
     labels: tuple[str, ...]
+    csv: str | None = None
+    """Which tables are written; `None` is the default of `pytest_ortperf.reports.writers`."""
+
     retry_failed: bool = False
     """Whether benchmarks run whose stored validation failed."""
 
@@ -120,6 +123,7 @@ def read_settings(config: pytest.Config) -> RunSettings:
         timeout_s=options.read(config, "timeout") or DEFAULT_TIMEOUT_S,
         results=results_folder(config),
         labels=tuple(options.read(config, "label") or ()),
+        csv=options.read(config, "csv"),
         retry_failed=bool(options.read(config, "retry-failed")),
     )
 

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import os
 import random
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -12,16 +13,21 @@ import pytest
 
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.environment.run_header import GpuFact
+from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.program import ProgramFact
 from pytest_ortperf.records.record import Concurrent, Copies, Placement
 from pytest_ortperf.records.resources import Clocks, DeviceMemory, Energy, HostMemory, Resources
 from pytest_ortperf.records.store import RecordsFile, StoredRun
+from pytest_ortperf.reports.tables.columns import LATENCY_GROUP
 from pytest_ortperf.reports.tables.csv_tables import write_tables
+from pytest_ortperf.reports.tables.meanings import meaning_of
 from record_examples import (
+    make_accuracy,
     make_environment,
     make_failure,
     make_header,
     make_latency,
+    make_output,
     make_placement,
     make_record,
     make_run,
@@ -32,16 +38,24 @@ from record_examples import (
 NAMES = ("fail", "success", "latency", "metrics", "op_metrics", "status", "session", "accuracy", "system_info")
 
 
-def tables(run: StoredRun, folder: Path) -> dict[str, list[list[str]]]:
+ORIGIN = ["run", "list", "group", "commit", "branch", "date", "host", "device"]
+"""The columns that every table starts with."""
+
+
+def tables(run: StoredRun, folder: Path, *, origin: bool = False) -> dict[str, list[list[str]]]:
+    """Return the rows of each table, the header first; without the columns of their origin unless asked for."""
     read = {}
     for name, path in zip(NAMES, write_tables(run, folder), strict=True):
         assert path == folder / f"benchmark_{name}_20261123-210146.csv"
         with path.open(newline="", encoding="utf-8") as file:
-            read[name] = list(csv.reader(file))
+            rows = list(csv.reader(file))
+        assert rows[0][: len(ORIGIN)] == ORIGIN
+        read[name] = rows if origin else [row[len(ORIGIN) :] for row in rows]
     return read
 
 
 MIB = 2**20
+WRONG = make_accuracy(make_output(within_tolerance=False))
 
 
 def table(name: str, run: StoredRun, folder: Path) -> list[list[str]]:
@@ -55,6 +69,8 @@ def test_a_run_without_records_has_all_tables_with_their_columns(tmp_path: Path)
         [
             "model",
             "dims",
+            "timing",
+            "data_set",
             "cpu_p50_ms",
             "cpu_mean_ms",
             "cpu_p90_ms",
@@ -63,7 +79,7 @@ def test_a_run_without_records_has_all_tables_with_their_columns(tmp_path: Path)
             "cuda_mean_ms",
             "cuda_p90_ms",
             "cuda_gpu_peak_memory_mib",
-            "cuda_vs_cpu_gain_percent",
+            "cuda_vs_cpu_p50_gain_percent",
         ]
     ]
 
@@ -131,7 +147,6 @@ def test_success_has_a_row_per_timing_mode(tmp_path: Path) -> None:
             "validation": "",
             "compute_precision": "",
             "note": "",
-            "device": "NVIDIA H100",
             "timing": "host",
             "io_binding": "False",
             "timing_note": "inputs rotate over 5 buffers",
@@ -217,18 +232,47 @@ def test_success_has_a_row_per_timing_mode(tmp_path: Path) -> None:
         },
     ]
     assert rows[0][:9] == ["onnxruntime", "1.31.1", "bert", "batch=8", "cpu", "fp16", "", "", ""]
-    assert rows[0][header.index("device") :][:2] == ["AMD EPYC 9654", "host"]
+
+
+def test_every_table_says_where_its_numbers_come_from(tmp_path: Path) -> None:
+    environment = make_environment(gpus=(GpuFact(index=0, name="NVIDIA H100"),), hostname="perf-1")
+    labels = {"commit": "c0ffee", "branch": "main", "date": "2026-11-23T20:00:00+00:00", "url": "https://x"}
+    full = {
+        "group": "zoo",
+        "session": make_session(),
+        "placement": make_placement(Add=1),
+    }
+    records = [
+        make_record(nodeid="a/zoo.json::bert::benchmark[cpu]", latencies=(make_latency(1.0),), **full),
+        make_record(provider="cuda", nodeid="a/zoo.json::bert::benchmark[cuda]", group="zoo", outcome="failed"),
+        make_record(nodeid="a/zoo.json::bert::validate[cpu]", mode="validate", group="zoo", accuracy=WRONG),
+    ]
+    found = tables(make_run(records, header=make_header(environment=environment, labels=labels)), tmp_path, origin=True)
+    run = ["20261123-210146", "a/zoo.json", "zoo", "c0ffee", "main", "2026-11-23T20:00:00+00:00", "perf-1"]
+    cpu, both = [*run, "AMD EPYC 9654"], [*run, "AMD EPYC 9654; NVIDIA H100"]
+    origins = {name: [row[: len(ORIGIN)] for row in rows[1:]] for name, rows in found.items()}
+    assert {tuple(row) for row in origins.pop("system_info")} == {(run[0], "", "", *run[3:], "")}
+    assert origins == {
+        "fail": [[*run, "NVIDIA H100"]],
+        "success": [cpu],
+        "latency": [both],
+        "metrics": [cpu],
+        "op_metrics": [cpu],
+        "status": [both],
+        "session": [cpu],
+        "accuracy": [cpu],
+    }
 
 
 def test_a_device_is_named_only_where_it_is_certain(tmp_path: Path) -> None:
     gpus = (GpuFact(index=0, name="H100"), GpuFact(index=1, name="T4"))
     header = make_header(environment=make_environment(gpus=gpus, onnxruntime_distribution=None))
     run = make_run([make_record(provider="cuda", latencies=(make_latency(1.0),))], header=header)
-    columns, row = table("success", run, tmp_path)
+    columns, row = tables(run, tmp_path, origin=True)["success"]
     assert (row[columns.index("device")], row[columns.index("version")]) == ("", "")
 
 
-def test_latency_is_wide_and_no_cell_inherits(tmp_path: Path) -> None:
+def test_latency_has_a_row_per_timing_mode_and_no_cell_inherits(tmp_path: Path) -> None:
     records = [
         make_record("a", "cpu", latencies=(make_latency(*[4.0] * 64),)),
         make_record("a", "cuda", latencies=(make_latency(1.0, 2.0, 6.0), make_latency(0.1, timing="bound"))),
@@ -243,23 +287,47 @@ def test_latency_is_wide_and_no_cell_inherits(tmp_path: Path) -> None:
     assert filled == [
         {
             "model": "a",
+            "timing": "host",
             "cpu_p50_ms": "4.0",
             "cpu_mean_ms": "4.0",
             "cpu_p90_ms": "4.0",
             "cuda_p50_ms": "2.0",
             "cuda_mean_ms": "3.0",
-            "cuda_vs_cpu_gain_percent": "50.0",
+            "cuda_vs_cpu_p50_gain_percent": "50.0",
         },
+        {"model": "a", "timing": "bound", "cuda_p50_ms": "0.1", "cuda_mean_ms": "0.1"},
         {
             "model": "b",
+            "timing": "host",
             "cpu_fp16_p50_ms": "2.0",
             "cpu_fp16_mean_ms": "2.0",
             "cuda_fp16_p50_ms": "3.0",
             "cuda_fp16_mean_ms": "3.0",
-            "cuda_vs_cpu_fp16_gain_percent": "-50.0",
+            "cuda_vs_cpu_fp16_p50_gain_percent": "-50.0",
         },
-        {"model": "b", "dims": "n=9", "cpu_p50_ms": "8.0", "cpu_mean_ms": "8.0"},
-        {"model": "b", "dims": "n=10", "cpu_p50_ms": "9.0", "cpu_mean_ms": "9.0"},
+        {"model": "b", "dims": "n=9", "timing": "host", "cpu_p50_ms": "8.0", "cpu_mean_ms": "8.0"},
+        {"model": "b", "dims": "n=10", "timing": "host", "cpu_p50_ms": "9.0", "cpu_mean_ms": "9.0"},
+    ]
+
+
+def test_gains_are_of_the_timing_mode_and_data_set_of_their_row(tmp_path: Path) -> None:
+    def latencies(scale: float) -> tuple[Latency, ...]:
+        host, bound = make_latency(8.0 * scale), make_latency(2.0 * scale**2, timing="bound")
+        further = dataclasses.replace(make_latency(5.0 * scale**3), data_set="test_data_set_1", is_further=True)
+        return bound, host, dataclasses.replace(further)
+
+    records = [
+        make_record("a", "cpu", latencies=latencies(1)),
+        make_record("a", "cuda", latencies=latencies(0.5)),
+        make_record("a", "tensorrt", latencies=(make_latency(1.0, timing="graph"),)),
+    ]
+    columns, *rows = table("latency", make_run(records), tmp_path)
+    names = ("timing", "data_set", "cuda_p50_ms", "tensorrt_p50_ms", "cuda_vs_cpu_p50_gain_percent")
+    assert [[row[columns.index(name)] for name in names] for row in rows] == [
+        ["host", "", "4.0", "", "50.0"],
+        ["bound", "", "0.5", "", "75.0"],
+        ["graph", "", "", "1.0", ""],
+        ["host", "test_data_set_1", "0.625", "", "87.5"],
     ]
 
 
@@ -315,8 +383,8 @@ def test_placement_is_counted_by_provider_and_operator(tmp_path: Path) -> None:
     ]
     found = tables(make_run(records), tmp_path)
     assert found["metrics"][1:] == [
-        ["a", "", "cuda", "", "benchmark", "8", "7", "0.875", *[""] * 6, "profile"],
-        ["b", "", "cuda", "", "validate", "2", "0", "0.0", *[""] * 6, "assignment info"],
+        ["a", "", "cuda", "", "benchmark", "8", "7", "0.875", *[""] * 7, "profile"],
+        ["b", "", "cuda", "", "validate", "2", "0", "0.0", *[""] * 7, "assignment info"],
     ]
     assert found["op_metrics"][1:] == [
         ["a", "", "cuda", "", "CPUExecutionProvider", "NonZero", "1", *[""] * 4],
@@ -435,15 +503,49 @@ def test_the_order_of_records_does_not_show(tmp_path: Path) -> None:
     ]
 
 
-def test_text_cannot_be_a_formula_and_any_text_can_be_written(tmp_path: Path) -> None:
-    names = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "a=1", "sur\udc80rogate", 'quo"te', "nul\0"]
-    records = [make_record(name, outcome="failed", failure=make_failure(message=f"{name},\r\n=x")) for name in names]
-    rows = table("fail", make_run(records), tmp_path)[1:]
-    shown = {row[0]: row[10] for row in rows}
-    assert sorted(shown) == sorted(
-        ["'=1+1", "'+1", "'-1", "'@x", "'\tx", "'\nx", "a=1", "sur\\udc80rogate", 'quo"te', "nul\0"]
-    )
-    assert all(message.endswith(",\n=x") for message in shown.values())
+HOSTILE = {
+    "<script>alert(1)</script>": "<script>alert(1)</script>",
+    "=1+1": "'=1+1",
+    "+1+cmd|' /C calc'!A0": "'+1+cmd|' /C calc'!A0",
+    "-1-1": "'-1-1",
+    "@x": "'@x",
+    "\uff1d1": "'\uff1d1",
+    "\tx": "'\tx",
+    "\rx": "'\nx",
+    "a=1": "a=1",
+    "-0.0015": "-0.0015",
+    "-1e-07": "-1e-07",
+    "+3": "+3",
+    "-inf": "-inf",
+    "-": "'-",
+    "sur\udc80rogate": "sur\\udc80rogate",
+    'quo"te': 'quo"te',
+    "nul\0": "nul\\x00",
+    "\x1b]0;title\x07\x1b[31m\x9b2J": "\\x1b]0;title\\x07\\x1b[31m\\x9b2J",
+    "\u202eslx.exe": "\\u202eslx.exe",
+    "שלום": "שלום",
+    "x" * 300: "x" * 300,
+}
+"""Text -> as a cell."""
+
+
+def test_any_text_can_be_written_and_none_does_harm(tmp_path: Path) -> None:
+    records = [make_record(name, outcome="failed", failure=make_failure(message=f"{name},\r\n=x")) for name in HOSTILE]
+    columns, *rows = table("fail", make_run(records), tmp_path)
+    assert sorted(row[0] for row in rows) == sorted(HOSTILE.values())
+    assert all(row[columns.index("message")].endswith(",\n=x") for row in rows)
+
+
+def test_numbers_are_no_text_and_texts_that_are_numbers_stand_as_they_are(tmp_path: Path) -> None:
+    output = dataclasses.replace(make_output(), worst_output="-0.0015", worst_reference="-1e-07", snr_db=-3.5)
+    path = write_tables(make_run([make_record("a", mode="validate", accuracy=make_accuracy(output))]), tmp_path)[7]
+    columns, row = path.read_text(encoding="utf-8").splitlines()
+    cells = dict(zip(columns.split(","), next(csv.reader([row])), strict=True))
+    assert {name: cells[name] for name in ("worst_output", "worst_reference", "snr_db")} == {
+        "worst_output": "-0.0015",
+        "worst_reference": "-1e-07",
+        "snr_db": "-3.5",
+    }
 
 
 def test_a_table_that_cannot_be_written_says_where_the_records_are(tmp_path: Path) -> None:
@@ -456,6 +558,21 @@ def test_a_table_that_cannot_be_written_says_where_the_records_are(tmp_path: Pat
         f"{path}: not written: Is a directory. The records are in {run.path}; once there is room, "
         f"'ortperf report {run.path}' writes the tables again."
     )
+
+
+def test_a_table_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    before = tables(make_run([make_record("a", outcome="failed")]), tmp_path)["fail"]
+    run = make_run([make_record("b", outcome="failed", failure=make_failure(message="x" * 10_000))])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, limits[1]))
+    try:
+        with pytest.raises(ResultsFileError, match=r"benchmark_fail_20261123-210146\.csv: not written: File too large"):
+            write_tables(run, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(list(tmp_path.iterdir())) == len(NAMES)
+    with (tmp_path / "benchmark_fail_20261123-210146.csv").open(newline="", encoding="utf-8") as file:
+        assert [row[len(ORIGIN) :] for row in csv.reader(file)] == before
 
 
 def test_tables_replace_those_of_the_same_run(tmp_path: Path) -> None:
@@ -511,10 +628,10 @@ def test_tensorrt_alone_stands_beside_the_provider_with_the_gain_over_it(tmp_pat
     columns, row = found["latency"]
     gains = {name: cell for name, cell in zip(columns, row, strict=True) if name.endswith("gain_percent")}
     assert gains == {
-        "cuda_vs_cpu_gain_percent": "",
-        "tensorrt_vs_cuda_gain_percent": "37.5",
-        "tensorrt_vs_trtexec_gain_percent": "-25.0",
-        "trtexec_vs_cuda_gain_percent": "50.0",
+        "cuda_vs_cpu_p50_gain_percent": "",
+        "tensorrt_vs_cuda_p50_gain_percent": "37.5",
+        "tensorrt_vs_trtexec_p50_gain_percent": "-25.0",
+        "trtexec_vs_cuda_p50_gain_percent": "50.0",
     }
     columns, *rows = found["success"]
     told = [dict(zip(columns, row, strict=True)) for row in rows]
@@ -523,6 +640,7 @@ def test_tensorrt_alone_stands_beside_the_provider_with_the_gain_over_it(tmp_pat
         ("onnxruntime", "1.31.1"),
         ("trtexec", "10.16.1"),
     ]
+    assert [row["io_binding"] for row in told] == ["True", "True", ""]
     assert [row["standalone_gain_percent"] for row in told] == ["", "-25.0", ""]
     assert [row["program_throughput_per_s"] for row in told] == ["", "", "200.0"]
     columns, row = found["session"]
@@ -538,3 +656,13 @@ def test_tensorrt_alone_stands_beside_the_provider_with_the_gain_over_it(tmp_pat
         "program": "/opt/trtexec 10.16.1",
         "advice": "enqueue-bound; unstable",
     }
+
+
+def test_every_column_has_a_meaning(tmp_path: Path) -> None:
+    found = tables(make_run(), tmp_path, origin=True)
+    found["latency"] = [[*ORIGIN, "model", "dims", "timing", "data_set", *(column.name for column in LATENCY_GROUP)]]
+    found["status"] = [[*ORIGIN, "model", "dims"]]
+    names = {name for header, *_ in found.values() for name in header}
+    assert {name for name in names if not meaning_of(name)} == set()
+    with pytest.raises(KeyError):
+        meaning_of("nobody_knows")

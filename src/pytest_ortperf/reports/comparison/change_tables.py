@@ -32,7 +32,7 @@ from pytest_ortperf.reports.comparison.run_comparison import (
 from pytest_ortperf.reports.comparison.verdicts import SAME
 from pytest_ortperf.reports.comparison.ways_out import WayOut, ways_out
 from pytest_ortperf.reports.tables.columns import Cell
-from pytest_ortperf.reports.tables.csv_tables import FORMULA_STARTS
+from pytest_ortperf.reports.tables.csv_tables import safe_cell
 
 COLUMNS = (
     "topic",
@@ -73,7 +73,7 @@ def csv_text(comparison: Comparison) -> str:
     file = io.StringIO()
     lines = csv.writer(file, lineterminator="\n")
     lines.writerow(COLUMNS)
-    lines.writerows([_safe(row.get(column)) for column in COLUMNS] for row in rows_of(comparison))
+    lines.writerows([safe_cell(row.get(column)) for column in COLUMNS] for row in rows_of(comparison))
     return file.getvalue()
 
 
@@ -195,7 +195,3 @@ def _side(comparison: Comparison, name: str) -> Mapping[str, object]:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.6g}")
-
-
-def _safe(value: Cell) -> Cell:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value

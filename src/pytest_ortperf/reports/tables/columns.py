@@ -6,20 +6,20 @@ Columns of measured quantities come from `pytest_ortperf.quantities`; names, sta
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 from pytest_ortperf import quantities as groups
-from pytest_ortperf.cases.providers import CPU, known_provider
+from pytest_ortperf.cases.providers import known_provider
 from pytest_ortperf.quantities import QUANTITIES, Group, Quantity, read
 from pytest_ortperf.records.environment.run_header import Environment, RunHeader
 from pytest_ortperf.records.latency import Latency, Summary
 from pytest_ortperf.records.operators import OperatorTime
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.statistics import summarize
-from pytest_ortperf.reports.tables.gains import Gain
+from pytest_ortperf.reports.tables.gains import Gain, list_of
 from pytest_ortperf.reports.tables.limit_text import limits_state
 from pytest_ortperf.reports.tables.machine_text import off_text
 
@@ -134,7 +134,7 @@ def inputs_text(record: Record) -> str | None:
 def device_name(record: Record, environment: Environment) -> str | None:
     """Return the hardware's name where it is certain: the CPU, or the GPU if all are of one kind."""
     row = known_provider(record.provider)
-    if row == CPU:
+    if row is not None and row.device == "cpu":
         return environment.cpu
     names = {gpu.name for gpu in environment.gpus}
     if row is not None and row.nvidia and len(names) == 1:
@@ -185,6 +185,30 @@ def _gain(gain: str, name: str) -> Column[Measured]:
     return Column(f"{gain}_{name}", rounded)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where the numbers of a row come from: what its first columns are read from."""
+
+    header: RunHeader
+    records: Sequence[Record] = ()
+    """Those that the row is about: of one model."""
+
+
+def _devices(row: Origin) -> str | None:
+    names = (device_name(record, row.header.environment) for record in row.records)
+    return "; ".join(dict.fromkeys(name for name in names if name)) or None
+
+
+ORIGIN: tuple[Column[Origin], ...] = (
+    Column("run", lambda row: row.header.run),
+    Column("list", lambda row: list_of(row.records[0]) if row.records else None),
+    Column("group", lambda row: next((record.group for record in row.records if record.group), None)),
+    *(Column(name, at(f"header.labels.{name}")) for name in ("commit", "branch", "date")),
+    Column("host", lambda row: row.header.environment.hostname),
+    Column("device", _devices),
+)
+"""What every table starts with."""
+
 IDENTITY: tuple[Column[Record], ...] = (
     Column("model", lambda row: row.model),
     Column("dims", lambda row: dims_text(row.dims)),
@@ -192,7 +216,7 @@ IDENTITY: tuple[Column[Record], ...] = (
     Column("precision", lambda row: row.precision),
     Column("mode", lambda row: row.mode),
 )
-"""What each table of records starts with. `precision` is as asked: empty is the model as given."""
+"""What each table of records goes on with. `precision` is as asked: empty is the model as given."""
 
 FAIL: tuple[Column[Record], ...] = (
     *IDENTITY,
@@ -214,9 +238,8 @@ SUCCESS: tuple[Column[Measured], ...] = (
     Column("validation", lambda row: row.record.validation),
     Column("compute_precision", at("record.model_fact.compute_precision")),
     Column("note", at("record.model_fact.note")),
-    Column("device", lambda row: device_name(row.record, row.header.environment)),
     Column("timing", lambda row: row.latency.timing),
-    Column("io_binding", lambda row: row.latency.timing != "host"),
+    Column("io_binding", lambda row: None if row.record.program else row.latency.timing != "host"),
     Column("timing_note", lambda row: row.record.timing_notes.get(row.latency.label)),
     Column("graph_optimization", at("record.session.graph_optimization")),
     Column("intra_op_threads", at("record.session.intra_op_threads")),

@@ -1,44 +1,60 @@
-"""The nine CSV files of a run.
+r"""The nine CSV files of a run.
 
 Absent is an empty cell. Text that a spreadsheet would run as a formula (starts with `=`, `+`, `-`, `@`, tab
 or line end) gets an apostrophe in front, since model names and error messages come from files of others;
-numbers stay numbers. Line ends within text are line feeds. The records file holds every text as it was.
+numbers stay numbers, those in texts too. Line ends within text are line feeds. Characters that control a terminal or
+turn the direction of text stand as `\x1b`. The records file holds every text as it was.
 """
 
 from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pytest_ortperf.errors import ResultsFileError
-from pytest_ortperf.records.record import Record
-from pytest_ortperf.records.store import StoredRun
+from pytest_ortperf.records.record import TIMINGS, Record
+from pytest_ortperf.records.store import StoredRun, write_whole
 from pytest_ortperf.reports.tables.accuracy_columns import ACCURACY, compared_rows
 from pytest_ortperf.reports.tables.columns import (
     FAIL,
     LATENCY_GROUP,
     METRICS,
     OP_METRICS,
+    ORIGIN,
     SESSION,
     SUCCESS,
     Cell,
     Column,
     Measured,
+    Origin,
     R,
     dims_text,
 )
 from pytest_ortperf.reports.tables.gains import PASSED, Gains, references_of
-from pytest_ortperf.reports.tables.rows import FAILED, Group, Rows, group_name, group_of, sorted_rows, subject_of
+from pytest_ortperf.reports.tables.rows import (
+    FAILED,
+    Group,
+    Rows,
+    Subject,
+    group_name,
+    group_of,
+    sorted_rows,
+    subject_of,
+)
 
 Row = Mapping[str, Cell]
 Table = tuple[Sequence[str], list[Row]]
 """Column names in order, and rows; a column that a row lacks is empty."""
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?([eE][+-]?\d+)?|inf|nan)")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def write_tables(run: StoredRun, folder: Path) -> list[Path]:
@@ -52,17 +68,7 @@ def write_tables(run: StoredRun, folder: Path) -> list[Path]:
     for name, build in TABLES.items():
         columns, cells = build(rows)
         path = folder / f"benchmark_{name}_{run.header.run}.csv"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-                lines = csv.writer(file, lineterminator="\n")
-                lines.writerow(columns)
-                lines.writerows([_safe(row.get(column)) for column in columns] for row in cells)
-        except OSError as error:
-            raise ResultsFileError(
-                f"{path}: not written: {error.strerror or error}. The records are in {run.path}; "
-                f"once there is room, 'ortperf report {run.path}' writes the tables again."
-            ) from error
+        write_csv(path, columns, ([row.get(column) for column in columns] for row in cells), run)
         paths.append(path)
     return paths
 
@@ -78,69 +84,110 @@ def json_text(run: StoredRun) -> str:
     return json.dumps({"run": run.header.run, "tables": tables}, indent=1, allow_nan=False) + "\n"
 
 
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Iterable[Cell]], run: StoredRun) -> None:
+    """Write one file, whole or not at all.
+
+    Args:
+        path: Of the file; its folder is made.
+        columns: Their names.
+        rows: A cell for each column.
+        run: For the message, if it cannot be written.
+
+    Raises:
+        ResultsFileError: If it cannot be written.
+    """
+    file = io.StringIO()
+    lines = csv.writer(file, lineterminator="\n")
+    lines.writerow(columns)
+    lines.writerows(map(safe_cell, row) for row in rows)
+    try:
+        write_whole(path, file.getvalue().encode("utf-8", errors="backslashreplace"))
+    except OSError as error:
+        raise ResultsFileError(
+            f"{path}: not written: {error.strerror or error}. The records are in {run.path}; "
+            f"once there is room, 'ortperf report {run.path}' writes the tables again."
+        ) from error
+
+
 def fail_table(rows: Rows) -> Table:
     """Return one row per case that failed."""
-    return _table(FAIL, rows.failed)
+    return _table(FAIL, rows, ((record, record) for record in rows.failed))
 
 
 def success_table(rows: Rows) -> Table:
     """Return one row per benchmark and timing mode."""
-    return _table(SUCCESS, rows.measured)
+    return _table(SUCCESS, rows, ((row.record, row) for row in rows.measured))
 
 
 def latency_table(rows: Rows) -> Table:
-    """Return one row per model and dimensions; headline timing mode, columns grouped by provider."""
+    """Return one row per model, dimensions and timing mode; columns grouped by provider.
+
+    The gains are those of the row's timing mode, of medians.
+    """
     gained = [(group, name) for group in rows.groups for name in _references(group, rows)]
     columns = [
         *_SUBJECT_COLUMNS,
+        "timing",
+        "data_set",
         *(f"{group_name(group)}_{column.name}" for group in rows.groups for column in LATENCY_GROUP),
         *(_gain_column(group, name) for group, name in gained),
     ]
-    headline = [row for row in rows.measured if row.latency is row.record.latencies[0]]
     gains = Gains(rows.run.header, rows.records)
-    cells = _subject_cells(rows)
-    for row in headline:
-        cells[subject_of(row.record)].update(_latency_cells(row))
+    found: dict[tuple[Subject, str], dict[str, Cell]] = {}
+    subjects = rows.subjects
+    for row in sorted(rows.measured, key=_timing_order):
+        subject = subject_of(row.record)
+        cells = found.setdefault((subject, row.latency.label), {})
+        if not cells:
+            cells |= _subject_cells(rows, subject, subjects[subject])
+            cells |= {"timing": row.latency.timing, "data_set": row.latency.data_set}
+        cells.update(_latency_cells(row))
         for name in _references(group_of(row.record), rows):
-            found = gains.of(row.record, name)
-            if found:
-                column = _gain_column(group_of(row.record), name)
-                cells[subject_of(row.record)][column] = round(found.percent, 4)
-    return columns, list(cells.values())
+            gain = gains.of_timing(row.record, row.latency, name)
+            if gain:
+                cells[_gain_column(group_of(row.record), name)] = round(gain.percent, 4)
+    # by subject as elsewhere, and within it by timing mode
+    order = {subject: number for number, subject in enumerate(subjects)}
+    return columns, [found[key] for key in sorted(found, key=lambda key: order[key[0]])]
 
 
 def metrics_table(rows: Rows) -> Table:
     """Return one row per model, provider and precision whose placement is known."""
-    return _table(METRICS, rows.placed)
+    return _table(METRICS, rows, ((record, record) for record in rows.placed))
 
 
 def op_metrics_table(rows: Rows) -> Table:
     """Return one row per operator type on each provider that got nodes."""
-    return _table(OP_METRICS, rows.operators)
+    return _table(OP_METRICS, rows, ((row.record, row) for row in rows.operators))
 
 
 def status_table(rows: Rows) -> Table:
     """Return one row per model and dimensions, with `pass`, `fail`, `xfail` or `skip` per provider."""
-    cells = _subject_cells(rows)
+    cells: list[Row] = []
     for subject, records in rows.subjects.items():
-        for group in rows.groups:
-            cells[subject][group_name(group)] = _status([record for record in records if group_of(record) == group])
-    return [*_SUBJECT_COLUMNS, *map(group_name, rows.groups)], list(cells.values())
+        statuses: Row = {
+            group_name(group): status_of([record for record in records if group_of(record) == group])
+            for group in rows.groups
+        }
+        cells.append({**_subject_cells(rows, subject, records), **statuses})
+    return [*_SUBJECT_COLUMNS, *map(group_name, rows.groups)], cells
 
 
 def session_table(rows: Rows) -> Table:
     """Return one row per case that made a session, or was run by a program."""
-    return _table(SESSION, (record for record in rows.records if record.session or record.program))
+    return _table(SESSION, rows, ((it, it) for it in rows.records if it.session or it.program))
 
 
 def system_info_table(rows: Rows) -> Table:
     """Return one row per fact of run and machine."""
-    return ("spec", "value"), [{"spec": spec, "value": value} for spec, value in _specs(rows.run)]
+    origin = _origin_cells(rows, ())
+    columns = (*_ORIGIN_COLUMNS, "spec", "value")
+    return columns, [origin | {"spec": spec, "value": value} for spec, value in _specs(rows.run)]
 
 
 def accuracy_table(rows: Rows) -> Table:
     """Return one row per output that was compared, and per check of a case's own outputs."""
-    return _table(ACCURACY, compared_rows(rows.records))
+    return _table(ACCURACY, rows, ((row.record, row) for row in compared_rows(rows.records)))
 
 
 TABLES: Mapping[str, Callable[[Rows], Table]] = {
@@ -155,16 +202,31 @@ TABLES: Mapping[str, Callable[[Rows], Table]] = {
     "system_info": system_info_table,
 }
 
-_SUBJECT_COLUMNS = ("model", "dims")
+_ORIGIN_COLUMNS = tuple(column.name for column in ORIGIN)
+_SUBJECT_COLUMNS = (*_ORIGIN_COLUMNS, "model", "dims")
 
 
-def _table(columns: Sequence[Column[R]], rows: Iterable[R]) -> Table:
-    names = [column.name for column in columns]
-    return names, [{column.name: column.get(row) for column in columns} for row in rows]
+def _table(columns: Sequence[Column[R]], rows: Rows, found: Iterable[tuple[Record, R]]) -> Table:
+    """Return a table of what is found of each record."""
+    names = [*_ORIGIN_COLUMNS, *(column.name for column in columns)]
+    cells: list[Row] = [
+        _origin_cells(rows, (record,)) | {it.name: it.get(row) for it in columns} for record, row in found
+    ]
+    return names, cells
 
 
-def _subject_cells(rows: Rows) -> dict[object, dict[str, Cell]]:
-    return {subject: {"model": subject[1], "dims": dims_text(dict(subject[2]))} for subject in rows.subjects}
+def _origin_cells(rows: Rows, records: Sequence[Record]) -> dict[str, Cell]:
+    origin = Origin(header=rows.run.header, records=records)
+    return {column.name: column.get(origin) for column in ORIGIN}
+
+
+def _subject_cells(rows: Rows, subject: Subject, records: Sequence[Record]) -> dict[str, Cell]:
+    return {**_origin_cells(rows, records), "model": subject[1], "dims": dims_text(dict(subject[2]))}
+
+
+def _timing_order(row: Measured) -> tuple[bool, int, str]:
+    latency = row.latency
+    return latency.is_further, TIMINGS.index(latency.timing), latency.label
 
 
 def _latency_cells(row: Measured) -> Iterator[tuple[str, Cell]]:
@@ -181,12 +243,12 @@ def _references(group: Group, rows: Rows) -> list[str]:
 
 
 def _gain_column(group: Group, reference: str) -> str:
-    """Return `tensorrt_vs_cuda_gain_percent`, or `tensorrt_vs_cuda_fp16_gain_percent`."""
+    """Return `tensorrt_vs_cuda_p50_gain_percent`, or `tensorrt_vs_cuda_fp16_p50_gain_percent`."""
     provider, precision = group
-    return "_".join(part for part in (provider, "vs", reference, precision, "gain_percent") if part)
+    return "_".join(part for part in (provider, "vs", reference, precision, "p50_gain_percent") if part)
 
 
-def _status(records: Sequence[Record]) -> str | None:
+def status_of(records: Sequence[Record]) -> str | None:
     """Return the worst of a cell's outcomes; a skipped mode beside a passed one does not hide the pass."""
     outcomes = {record.outcome for record in records}
     for status, members in (
@@ -238,10 +300,12 @@ def _plain(value: Cell) -> Cell:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _safe(value: Cell) -> Cell:
+def safe_cell(value: Cell) -> Cell:
+    """Return a cell that harms neither a spreadsheet nor a terminal."""
     if isinstance(value, float) and math.isnan(value):
         return None
     if not isinstance(value, str):
         return value
     text = value.replace("\r\n", "\n").replace("\r", "\n")  # a bare one would not be quoted, and end the row
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+    text = _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return f"'{text}" if text.startswith(FORMULA_STARTS) and not _NUMBER.fullmatch(text) else text

@@ -8,17 +8,20 @@ A JSON file of pytest-benchmark as a side; its benchmarks are paired by their fu
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_ortperf.cases.providers import find_provider
+from pytest_ortperf.cases.providers import PROVIDERS, find_provider
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.record import Failure, Record, SessionFact
 from pytest_ortperf.records.resources import DeviceMemory, Resources
 from pytest_ortperf.reports.comparison.compared_side import CaseResult, Observation, RunSide, Side
+from pytest_ortperf.reports.tables.rows import Group
+from pytest_ortperf.reports.tables.script_format import target_name
 
 _NO_TIME = "1970-01-01T00:00:00+00:00"
 
@@ -39,7 +42,7 @@ def read_pytest_benchmark(path: Path) -> Side:
     """
     data = _json(path)
     try:
-        cases = dict(_benchmark(each) for each in data["benchmarks"])
+        cases = _cases_by_id(map(_benchmark, data["benchmarks"]))
         machine = data.get("machine_info") or {}
         cpu = machine.get("cpu") or {}
         parts = [str(part) for part in (cpu.get("brand_raw"), cpu.get("count"), machine.get("node")) if part]
@@ -55,6 +58,15 @@ def _json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ResultsFileError(f"{path}: cannot be read as JSON: {error}.") from error
+
+
+def _cases_by_id(found: Iterable[tuple[str, CaseResult]]) -> dict[str, CaseResult]:
+    """Return the cases; one that stands there once for each of its timing modes has all of these."""
+    cases: dict[str, CaseResult] = {}
+    for case_id, case in found:
+        known = cases.get(case_id, case)
+        cases[case_id] = dataclasses.replace(known, observations={**known.observations, **case.observations})
+    return cases
 
 
 def _benchmark(data: Mapping[str, Any]) -> tuple[str, CaseResult]:
@@ -84,15 +96,8 @@ def _benchmark(data: Mapping[str, Any]) -> tuple[str, CaseResult]:
     return case_id, CaseResult(record=record, observations={str(extra.get("timing") or "host"): (observation,)})
 
 
-TARGETS: Mapping[str, tuple[str, str | None]] = {
-    "ORT-CPUFp32": ("cpu", None),
-    "ORT-CUDAFp32": ("cuda", None),
-    "ORT-CUDAFp16": ("cuda", "fp16"),
-    "ORT-TRTFp32": ("tensorrt", None),
-    "ORT-TRTFp16": ("tensorrt", "fp16"),
-    "ORT-ACLFp32": ("acl", None),
-    "TRTFp32": ("trtexec", None),
-    "TRTFp16": ("trtexec", "fp16"),
+TARGETS: Mapping[str, Group] = {
+    **{target_name((row.name, precision)): (row.name, precision) for row in PROVIDERS for precision in (None, "fp16")},
     "CPUExecutionProvider": ("cpu", None),
     "CUDAExecutionProvider": ("cuda", None),
     "CUDAExecutionProvider_fp16": ("cuda", "fp16"),
@@ -110,7 +115,8 @@ TARGETS: Mapping[str, tuple[str, str | None]] = {
     "Standalone TRT fp32": ("trtexec", None),
     "Standalone TRT fp16": ("trtexec", "fp16"),
 }
-"""The script's names of targets, of 2022 to 2024, of 2021 in statuses and failures, and of 2021 in headers."""
+"""The script's names of targets: of 2022 to 2024, and for other providers names like them; of 2021 in statuses and
+failures, and of 2021 in headers."""
 
 _KINDS = {"script error": "precision error"}
 _TABLES = ("latency", "fail", "status", "session", "specs")
