@@ -23,6 +23,7 @@ OF_NO_MEASUREMENT = frozenset(
             "cache",
             "cache-size",
             "ci",
+            "csv",
             "ep",
             "fail-on",
             "fp16",
