@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 
 import numpy as np
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from plugin.project import Project
+
+pytestmark = pytest.mark.slow
 
 QUICK = ("--ortperf-iterations=3", "--ortperf-warmup=1", "--ortperf-env=off", "--ortperf-operators=off")
 WEIGHTS = np.random.default_rng(0).normal(size=(3, 3, 3, 3)).astype(np.float32)

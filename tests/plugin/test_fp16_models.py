@@ -9,6 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from plugin.project import Project, tensor
 
+pytestmark = pytest.mark.slow
+
 FLOAT = TensorProto.FLOAT
 FP16 = ("--ortperf-ep=cpu", "--ortperf-fp16")
 OPSET = helper.make_opsetid("", 17)
