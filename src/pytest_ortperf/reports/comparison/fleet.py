@@ -20,7 +20,7 @@ from pytest_ortperf.records.intervals import median_interval
 from pytest_ortperf.reports.comparison.compared_side import RunSide, Side
 
 _APART = ("packages", "environment_variables", "gpus", "fingerprint", "gpu_reason")
-_OF_THE_RUN = frozenset({"results", "baseline", "fail-on", "min-change", "label", "progress", "mode"})
+_OF_THE_RUN = frozenset({"results", "csv", "baseline", "fail-on", "min-change", "label", "progress", "mode"})
 """Options that change nothing of a case."""
 
 
