@@ -71,6 +71,7 @@ VOLATILE = (
     Volatile("csv/*/device", "name of the CPU", "any"),
     Volatile("csv/*/host", "name of the machine", "any"),
     Volatile("junit/suite property/ortperf.*", "depends on the machine and the versions", "any"),
+    Volatile("*canary*", "speed of the machine", "tree"),
     # the machine during a benchmark
     Volatile("record/machine/findings/#/*", "findings about the machine", "any"),
     Volatile("record/machine/spans/#/*/gpu*", "readings of the GPU; null without one", "tree"),
@@ -130,6 +131,7 @@ VOLATILE = (
     Volatile("compare models/json/verdicts*", "counts of verdicts on times", "tree"),
     Volatile("compare models/json/fleets*", "depends on times", "tree"),
     Volatile("compare models/json/failing*", "verdicts on times", "tree"),
+    Volatile("compare models/json/unsure*", "verdicts on times", "tree"),
     Volatile("compare models/json/notes*", "notes on times; may be empty", "tree"),
     Volatile("compare [mo]*/json/*/fingerprint", "depends on the machine"),
     Volatile("compare [mo]*/json/machine", "depends on the machine"),

@@ -132,7 +132,8 @@ class Workshop:
         for file in sorted(results.rglob("*")):
             if file.is_file():
                 document.add("files", f"{name}: {file.relative_to(results)}", "there")
-            if file.suffix == ".html":
+            # the page of a run is made of its samples; those of pictures are not
+            if file.suffix == ".html" and not file.name.startswith("report_"):
                 document.add_file(f"pages/{name}/{file.name}", file, is_long=True)
         if name in WITH_TERMINAL:
             document.add_file(f"terminal/{name}", self.folder / f"{name}.txt")
