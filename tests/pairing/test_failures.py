@@ -42,7 +42,7 @@ def test_each_failure_is_told_once_and_in_its_class(project: AbProject) -> None:
     assert lines[:2] == ["starting both sides", f"10 cases on both sides; pairs go to deep/{path.name}"]
     assert lines[2].startswith("expected: about 12 s for 1 pair of 10 cases; ")
     assert lines[3].startswith("screen 1 of 1: 10 cases in ")
-    assert f"\npairs: deep/{path.name}\n\nfails on latency, failures: 4\n" in done.stdout
+    assert f"\npairs: deep/{path.name}\n\nfails on latency, failures, missing, incomplete: 6\n" in done.stdout
     broken = f"{project.path}/broken.onnx is no ONNX model, or is cut short (8 bytes): it does not parse; write or "
     written = json.loads((project.path / "a.json").read_text())
     assert {row["case_id"].partition("::")[0]: (row["verdict"], row["text"]) for row in written["rows"][1:]} == {

@@ -89,6 +89,6 @@ def test_a_model_with_extra_nodes_is_slower_and_its_neighbour_is_not(project: Ab
     assert 1.5 < rows["planted"]["ratio"] < 3
     assert rows["planted"]["base_count"] == 6
     assert rows["neighbour"]["verdict"] in ("SAME", "UNSURE")
-    assert done.stdout.endswith("\nfails on latency, failures: 1\n")
+    assert done.stdout.endswith("\nfails on latency, failures, missing, incomplete: 1\n")
     confirmed = [model for stage, _, model in places(project.stored.pairs) if stage == "confirm"]
     assert confirmed.count("planted") == 6
