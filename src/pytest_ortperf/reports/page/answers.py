@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.statistics import summarize
+from pytest_ortperf.reports.standings import variant_name
 from pytest_ortperf.reports.tables.gains import BEST_FIRST, PASSED, Gains, counts, shape_difference
 from pytest_ortperf.reports.tables.rows import FAILED, Group, Rows, Subject, group_of
 
@@ -166,11 +167,6 @@ def _totals(group: Group, records: Sequence[Record], gains: Gains, fastest: int)
         gains=len(factors),
         reference=found[0].reference if found else None,
     )
-
-
-def variant_name(group: Group) -> str:
-    """Return `cuda-fp16`."""
-    return "-".join(part for part in group if part)
 
 
 def subject_text(subject: Subject) -> str:

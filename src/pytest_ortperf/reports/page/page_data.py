@@ -11,9 +11,10 @@ from pytest_ortperf.records.environment.machine_checks import LEVELS
 from pytest_ortperf.records.latency import UNSTABLE, Latency, Summary
 from pytest_ortperf.records.record import OTHERWISE_VALIDATED, Record
 from pytest_ortperf.records.statistics import summarize
-from pytest_ortperf.reports.page.answers import Cause, Fastest, failure_kind, first_line, variant_name
+from pytest_ortperf.reports.page.answers import Cause, Fastest, failure_kind, first_line
 from pytest_ortperf.reports.page.case_details import details_of
 from pytest_ortperf.reports.page.packing import packed
+from pytest_ortperf.reports.standings import variant_name
 from pytest_ortperf.reports.tables.columns import dims_text, value_of
 from pytest_ortperf.reports.tables.gains import Gains, counts, list_of
 from pytest_ortperf.reports.tables.machine_text import off_text

@@ -28,12 +28,12 @@ from pytest_ortperf.reports.page.answers import (
     causes,
     fastest_variants,
     subject_text,
-    variant_name,
     variant_totals,
 )
 from pytest_ortperf.reports.page.page_data import packed_data
 from pytest_ortperf.reports.pictures.picture_page import error_section
 from pytest_ortperf.reports.rendering import render
+from pytest_ortperf.reports.standings import variant_name
 from pytest_ortperf.reports.tables.columns import runtime_version
 from pytest_ortperf.reports.tables.gains import counts
 from pytest_ortperf.reports.tables.rows import Rows, Subject, group_of, sorted_rows, subject_of
