@@ -43,7 +43,7 @@ MODELS = (
     "resnet50",
 )
 SLOWED = ("tiny_bert", "small_cnn", "shufflenet", "squeezenet")
-FACTORS = (1.2, 1.5, 2.0, 3.0, 12.0)
+FACTORS = (1.2, 1.5, 2.0, 3.0, 5.0, 12.0)
 NODES = 12
 SEARCHES = 5
 CLOSE, CLOSE_ENOUGH = 0.02, 0.15
