@@ -135,6 +135,45 @@ def test_ctrl_c_ends_with_summary_and_tables(hanging: Project, args: tuple[str, 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize(
+    ("number", "args", "whole_group"),
+    [
+        (signal.SIGTERM, OWN, ALONE),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in [
+                (signal.SIGTERM, POOL, TERMINAL),
+                (signal.SIGTERM, FORKED, ALONE),
+                (signal.SIGTERM, WORKER, ALONE),
+                (signal.SIGTERM, WORKER, TERMINAL),
+                (signal.SIGHUP, POOL, ALONE),
+                (signal.SIGHUP, FORKED, TERMINAL),
+                (signal.SIGHUP, WORKER, TERMINAL),
+            ]
+        ),
+    ],
+)
+def test_signals_that_end_programs_end_a_run_as_ctrl_c_does(
+    hanging: Project, number: signal.Signals, args: tuple[str, ...], *, whole_group: bool
+) -> None:
+    run = Started(hanging, *args)
+    (os.killpg if whole_group else os.kill)(run.process.pid, number)
+    code, out = run.end()
+    assert code == 2, out
+    assert f"interrupted by {number.name}" in out
+    assert "Traceback" not in out
+    assert ": 1 passed, 2 not run in " in out.partition("= ortperf =")[2]
+    results = hanging.path / "result"
+    (path,) = results.glob("records_*.jsonl")
+    records, end = read_records(path)
+    assert [record["case_id"] for record in records] == ["good::validate[cpu]"]
+    assert end
+    assert (end["exit_status"], end["stopped"]) == (2, f"interrupted by {number.name}")
+    assert len(list(results.glob("benchmark_success_*.csv"))) == 1
+    wait_for(lambda: not any(map(is_alive, run.children)), "the children to end")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize(
     "args",
     [FORKED, OWN, *(pytest.param(each, marks=pytest.mark.slow) for each in (POOL, WORKER))],
 )

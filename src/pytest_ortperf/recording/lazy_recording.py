@@ -60,7 +60,7 @@ class LazyRecording:
             recorder = recorder_of(self._config)
         except pytest.UsageError as error:
             pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
-        recorder.take_all(found)
+        recorder.take_all(found, 1 + getattr(report, "rerun", 0))
 
 
 def _is_ours(item: pytest.Item) -> bool:

@@ -18,15 +18,17 @@ import pytest
 from pytest_ortperf.collection.selection import selection_of
 from pytest_ortperf.errors import OrtPerfError, ResultsFileError
 from pytest_ortperf.execution.machine.devices import nvml_gpus
+from pytest_ortperf.recording.ending_signals import EndingSignals
 from pytest_ortperf.records.codec import from_dict
 from pytest_ortperf.records.environment.host import collect_environment
 from pytest_ortperf.records.environment.labels import collect_labels
 from pytest_ortperf.records.environment.machine_checks import Canary, Finding
 from pytest_ortperf.records.environment.run_header import RunEnd, RunHeader
-from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.record import Record, last_attempts
 from pytest_ortperf.records.store import SCHEMA, RecordsFile, StoredRun, check_writable, new_run_id, records_path
 from pytest_ortperf.reports.junit import finish_case, properties, run_properties
 from pytest_ortperf.running.case_item import CaseItem
+from pytest_ortperf.running.other_plugins import RERUN
 from pytest_ortperf.running.outcome import is_case_id, record_of_lost_item
 from pytest_ortperf.running.run import Run
 from pytest_ortperf.running.test_reports import MEASURED, RECORD, tell_first_line
@@ -68,12 +70,15 @@ class Recorder:
         self._header: RunHeader | None = None
         self._end: RunEnd | None = None
         self._records: list[Record] = []
+        self._signals = EndingSignals()
+        self._earlier_attempts: dict[str, int] = {}
         self._collected: int | None = None
         self._problem: str | None = None
         self._written: list[Path] = []
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self._session = session
+        self._signals.install()
         try:
             check_writable(self._run.settings.results)
             self._labels = collect_labels(self._run.settings.labels, self._run.config.rootpath, environ)
@@ -96,13 +101,14 @@ class Recorder:
         if is_case_id(report.nodeid):
             self._name_in_junit(report)
             tell_first_line(report)
-        yield
         if record is not None:
-            self._take(record, getattr(report, RECORD, None))
-            if getattr(report, RECORD, None) is None:
-                # nothing more comes of a lost item that would bring its properties
-                for plugin in self._junit_writers:
-                    plugin.finalize(report)
+            # before the other plugins' reporters, which may raise
+            self._take(record, getattr(report, RECORD, None), attempt=1 + getattr(report, RERUN, 0))
+        yield
+        if record is not None and getattr(report, RECORD, None) is None:
+            # nothing more comes of a lost item that would bring its properties
+            for plugin in self._junit_writers:
+                plugin.finalize(report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(
@@ -114,12 +120,22 @@ class Recorder:
             return None
         return "passed", ".", (f"PASSED {text}", {"green": True})
 
-    def take_all(self, found: Iterable[Mapping[str, Any]]) -> None:
-        """Keep the records of a user's own test, as builtins."""
+    def take_all(self, found: Iterable[Mapping[str, Any]], attempt: int) -> None:
+        """Keep the records of an attempt at a user's own test, as builtins."""
         for data in found:
-            self._take(from_dict(Record, data), data)
+            self._take(from_dict(Record, data), data, attempt)
 
-    def _take(self, record: Record, data: Mapping[str, Any] | None) -> None:
+    def pytest_unconfigure(self) -> None:
+        self._signals.restore()
+
+    def _take(self, record: Record, data: Mapping[str, Any] | None, attempt: int) -> None:
+        with self._signals.waiting():
+            self._keep(record, data, attempt)
+
+    def _keep(self, record: Record, data: Mapping[str, Any] | None, attempt: int) -> None:
+        attempt += self._earlier_attempts.get(record.nodeid, 0)
+        if attempt > 1:
+            record, data = dataclasses.replace(record, attempt=attempt), data and {**data, "attempt": attempt}
         if record.error_pictures and self._problem is None:
             record, data = self._with_page(record), None
         self._records.append(record)
@@ -210,8 +226,11 @@ class Recorder:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
         self._finish_junit()
-        yield
-        self._finish(session, exitstatus)
+        try:
+            yield
+        finally:
+            # whatever another plugin does at the end
+            self._finish(session, exitstatus)
 
     def _finish_junit(self) -> None:
         """Give the test cases in JUnit XML their final form, before pytest writes it."""
@@ -240,7 +259,7 @@ class Recorder:
             canary_before=machine.canary_before,
             canary_after=machine.canary_after,
             machine=machine.run_findings,
-            stopped=_reason_to_stop(session),
+            stopped=self._signals.reason or _reason_to_stop(session),
             deselected=self.deselected,
         )
         from pytest_ortperf.reports.ci_output import append_step_summary
@@ -301,7 +320,7 @@ class Recorder:
         return StoredRun(
             path=records_path(self._run.settings.results, header.run),
             header=header,
-            records=tuple(self._records),
+            records=last_attempts(self._records),
             end=self._end,
         )
 

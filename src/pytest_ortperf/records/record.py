@@ -5,7 +5,7 @@ Times are integer nanoseconds, sizes integer bytes. Identity holds no clock, hos
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pytest_ortperf.records.environment.machine_checks import Canary, MachineState
@@ -458,6 +458,9 @@ class Record:
     stage_ns: Mapping[str, int] = field(default_factory=dict)
     """Time in each stage that was entered."""
 
+    attempt: int = 1
+    """Which one in its run at its item, where that was run again; the last one counts."""
+
     worker: str | None = None
     """pytest-xdist worker, such as `gw0`."""
 
@@ -525,3 +528,23 @@ class Record:
     kept: Mapping[str, str] = field(default_factory=dict)
     """Files kept by request: `log`, `profile`, `graph` -> path; `refused` -> why one could not be made. Of a failed
     validation also `picture`, a page that shows where the outputs differ."""
+
+
+def last_attempts(records: Iterable[Record]) -> tuple[Record, ...]:
+    """Return the records without those that a later attempt at the same item replaces, in their order.
+
+    A case of a model list has one record an attempt; a user's own test may have several.
+    """
+    found = list(records)
+    newest: dict[str, int] = {}
+    for place, record in enumerate(found):
+        if record.nodeid.endswith(record.case_id):
+            newest[record.nodeid] = place
+    attempts: dict[str, int] = {}
+    for record in found:
+        attempts[record.nodeid] = max(record.attempt, attempts.get(record.nodeid, 1))
+    return tuple(
+        record
+        for place, record in enumerate(found)
+        if newest.get(record.nodeid, place) == place and record.attempt == attempts[record.nodeid]
+    )

@@ -23,7 +23,7 @@ from typing import Any, Self, TypeAlias
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.codec import as_dict, from_dict
 from pytest_ortperf.records.environment.run_header import RunEnd, RunHeader
-from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.record import Record, last_attempts
 
 SCHEMA = 1
 """Of the records file. 1: the first."""
@@ -76,7 +76,7 @@ def read_run(path: Path) -> StoredRun:
     return StoredRun(
         path=path,
         header=header,
-        records=tuple(line for line in lines if isinstance(line, Record)),
+        records=last_attempts(line for line in lines if isinstance(line, Record)),
         end=ends[-1] if ends else None,
         notes=tuple(notes),
     )

@@ -12,7 +12,8 @@ import pytest
 
 from pytest_ortperf.cases.matrix import Case, applies
 from pytest_ortperf.errors import CaseError, CaseSkipped
-from pytest_ortperf.running.outcome import error_text
+from pytest_ortperf.running.other_plugins import outer_deadline_s, reruns_of
+from pytest_ortperf.running.outcome import OWN_DEADLINE, error_text
 from pytest_ortperf.settings import options
 from pytest_ortperf.settings.option_table import Scope
 
@@ -66,7 +67,16 @@ class CaseItem(pytest.Item):
 
     @property
     def timeout_s(self) -> float:
-        """Deadline of this case."""
+        """Deadline of this case: its own, or pytest-timeout's where that is shorter."""
+        return min(self._own_timeout_s, outer_deadline_s(self) or self._own_timeout_s)
+
+    @property
+    def timeout_origin(self) -> str:
+        """What gives more time than the deadline."""
+        return OWN_DEADLINE if self.timeout_s == self._own_timeout_s else "the --timeout of pytest-timeout"
+
+    @property
+    def _own_timeout_s(self) -> float:
         return self.case.model.timeout_s or self.run.settings.timeout_s
 
     @property
@@ -80,7 +90,8 @@ class CaseItem(pytest.Item):
         asked = self.case.mode != "validate" or any(mark.name == "forked" for mark in self.own_markers)
         if runner == "pytest-forked" and not asked and not self.config.getoption("forked"):
             return "own runner"
-        return runner
+        # pytest-forked runs an item once
+        return "own runner" if runner == "pytest-forked" and reruns_of(self) else runner
 
     def start(self) -> None:
         """Start the clock of this case, in the process that runs it."""

@@ -26,6 +26,10 @@ _HINTS: dict[int, str] = {
 }
 
 
+OWN_DEADLINE = "--ortperf-timeout or the model list's timeout"
+"""What gives a case more time."""
+
+
 class Attempt(Protocol):
     """A case that is run: an item of a model list, or a call in a user's own test."""
 
@@ -44,6 +48,10 @@ class Attempt(Protocol):
     @property
     def timeout_s(self) -> float:
         """Deadline."""
+
+    @property
+    def timeout_origin(self) -> str:
+        """What gives more time than that."""
 
     @property
     def crash_expected(self) -> bool:
@@ -90,7 +98,7 @@ def crash_of(item: Attempt, end: ChildEnd, journal: Journal) -> Record:
     failure = Failure(
         kind="timeout" if end.timed_out else "crash",
         stage=stage,
-        message=_crash_text(end, stage, item.timeout_s),
+        message=_crash_text(end, stage, item),
         signal=end.signal,
         exit_code=end.exit_code,
         log_tail=journal.log_tail(),
@@ -213,12 +221,12 @@ def _journaled(journal: Journal) -> tuple[Latency, ...]:
     )
 
 
-def _crash_text(end: ChildEnd, stage: str | None, timeout_s: float) -> str:
+def _crash_text(end: ChildEnd, stage: str | None, item: Attempt) -> str:
     where = f" in stage {stage}" if stage else " before its first stage"
     if end.timed_out:
         return (
-            f"timed out after {timeout_s:g} s{where}; its process was killed. "
-            f"Give it more with --ortperf-timeout or the model list's timeout"
+            f"timed out after {item.timeout_s:g} s{where}; its process was killed. "
+            f"Give it more with {item.timeout_origin}"
         )
     if end.signal is not None:
         known = {number.value: number for number in signals.Signals}.get(end.signal)

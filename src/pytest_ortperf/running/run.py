@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ortperf.records.environment.distributions import onnxruntime_distributions
+from pytest_ortperf.running.other_plugins import without_effect
 from pytest_ortperf.settings import options
 from pytest_ortperf.settings.options import is_worker
 from pytest_ortperf.settings.provider_choice import left_out_key
@@ -78,6 +79,7 @@ class Run:
             f"ortperf: {settings.mode}, providers: {names}, {runtime}, isolation: {self.isolation_text}",
             f"ortperf: results in {settings.results}",
         ]
+        lines += [f"ortperf: without effect: {text}" for text in [without_effect(self.config)] if text]
         unusable = self.config.stash.get(left_out_key, {})
         lines += [f"ortperf: left out: {name}: {reason}" for name, reason in unusable.items()]
         return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -15,7 +16,8 @@ from pytest_ortperf.reports.terminal.result_row import measured_text, result_row
 from pytest_ortperf.running.case_item import CaseItem
 
 RECORD = "ortperf_record"
-"""Attribute of the last report of an item that carries its record, as builtins."""
+"""Attribute of the report of an item that carries its record, as builtins: the first one that is handed on after the
+record is known, so that a reporter that raises loses nothing."""
 
 MEASURED = "ortperf_measured"
 """Attribute of the report of a benchmark's call: its latency in words, for `-v`."""
@@ -91,6 +93,13 @@ def attach(item: CaseItem, report: pytest.TestReport) -> None:
         setattr(report, RECORD, as_dict(record))
         setattr(report, ROW, result_row(record))
         report.user_properties = [*report.user_properties, *properties(record)]
+
+
+def carry_record_first(reports: Sequence[pytest.TestReport]) -> None:
+    """Move the record of an item to the first of its reports, where all are handed on together."""
+    record = vars(reports[-1]).pop(RECORD, None)
+    if record is not None:
+        setattr(reports[0], RECORD, record)
 
 
 def crash_reports(item: CaseItem, record: Record) -> tuple[pytest.TestReport, pytest.TestReport]:
