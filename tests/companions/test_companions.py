@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-
 from collections.abc import Sequence
-
 
 import pytest
 

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from pytest_ortperf.execution.process.child import ENDING_SIGNALS
 
+
 class EndingSignals:
     """The handlers of one session, in the process that writes its results."""
 

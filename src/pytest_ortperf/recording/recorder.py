@@ -25,13 +25,24 @@ from pytest_ortperf.records.environment.labels import collect_labels
 from pytest_ortperf.records.environment.machine_checks import Canary, Finding
 from pytest_ortperf.records.environment.run_header import RunEnd, RunHeader
 from pytest_ortperf.records.record import Record, last_attempts
-from pytest_ortperf.records.store import SCHEMA, RecordsFile, StoredRun, check_writable, new_run_id, records_path
+from pytest_ortperf.records.store import (
+    SCHEMA,
+    RecordsFile,
+    StoredRun,
+    check_writable,
+    find_run,
+    new_run_id,
+    read_run,
+    records_path,
+    runs_of,
+)
 from pytest_ortperf.reports.junit import finish_case, properties, run_properties
 from pytest_ortperf.running.case_item import CaseItem
 from pytest_ortperf.running.other_plugins import RERUN
 from pytest_ortperf.running.outcome import is_case_id, record_of_lost_item
+from pytest_ortperf.running.resume import HANDED_ON, NEWEST, differences
 from pytest_ortperf.running.run import Run
-from pytest_ortperf.running.test_reports import MEASURED, RECORD, tell_first_line
+from pytest_ortperf.running.test_reports import MEASURED, RECORD, TAKEN_OVER, tell_first_line
 from pytest_ortperf.settings import options
 from pytest_ortperf.settings.provider_choice import left_out_key
 
@@ -71,19 +82,58 @@ class Recorder:
         self._end: RunEnd | None = None
         self._records: list[Record] = []
         self._signals = EndingSignals()
+        self._resumed: str | None = None
+        self._taken_over = 0
         self._earlier_attempts: dict[str, int] = {}
         self._collected: int | None = None
         self._problem: str | None = None
         self._written: list[Path] = []
 
+    # before pytest's header, which tells what is taken over
+    @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self._session = session
         self._signals.install()
         try:
             check_writable(self._run.settings.results)
             self._labels = collect_labels(self._run.settings.labels, self._run.config.rootpath, environ)
+            self._resume(options.given(self._run.config, "resume"))
         except OrtPerfError as error:
             raise pytest.UsageError(str(error)) from error
+
+    def _resume(self, asked: str | None) -> None:
+        """Continue the run that is asked for.
+
+        Raises:
+            OrtPerfError: If a run that was named cannot be continued.
+        """
+        folder = self._run.settings.results
+        if asked is None:
+            return
+        named = None if asked == NEWEST else asked
+        if named is None and not any(path.stat().st_size for path in runs_of(folder)):
+            self._resumed = f"a new run, because {folder} holds none to resume"
+            return
+        stored = read_run(find_run(folder, named))
+        changed = differences(stored.header, self._make_header(stored.header.run))
+        if changed and named is not None:
+            raise ResultsFileError(
+                f"run {named} cannot be resumed, because it is another run now: {'; '.join(changed)}. "
+                f"Run with what it was made with, or leave --ortperf-resume out."
+            )
+        if changed:
+            self._resumed = f"a new run, because run {stored.header.run} is another one: {'; '.join(changed)}"
+            return
+        self._file = RecordsFile.resume(stored.path)
+        self._header = stored.header
+        self._records = list(stored.records)
+        for record in stored.records:
+            self._earlier_attempts[record.nodeid] = max(record.attempt, self._earlier_attempts.get(record.nodeid, 0))
+        options.share_with_workers(self._run.config, HANDED_ON, [str(stored.path), stored.path.stat().st_size])
+        self._resumed = f"resumes run {stored.header.run}, which holds {len(stored.records)} records"
+
+    def pytest_report_header(self) -> list[str]:
+        return [f"ortperf: {self._resumed}"] if self._resumed else []
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         # under pytest-xdist the controller collects nothing: its workers do
@@ -98,6 +148,7 @@ class Recorder:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
         record = self._record_in(report)
+        self._taken_over += hasattr(report, TAKEN_OVER)
         if is_case_id(report.nodeid):
             self._name_in_junit(report)
             tell_first_line(report)
@@ -295,6 +346,9 @@ class Recorder:
         terminalreporter.section("ortperf")
         for text, markup in lines:
             terminalreporter.line(text, **markup)
+        if self._resumed and self._taken_over:
+            new = len(self._stored(self._header).records) - self._taken_over
+            terminalreporter.line(f"resumed: {self._taken_over} cases taken over from before, {max(new, 0)} run now")
         if self._problem:
             terminalreporter.line(self._problem, red=True)
         if self._shows_in_ci:

@@ -464,6 +464,9 @@ class Record:
     worker: str | None = None
     """pytest-xdist worker, such as `gw0`."""
 
+    entry_key: str | None = None
+    """Hash of what the model list says of the case; `None` where it comes from no list, or was lost with its worker."""
+
     isolation: str | None = None
     """`forked`, `pool`, `none`; with the runner where it matters."""
 

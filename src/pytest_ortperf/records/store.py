@@ -9,10 +9,12 @@ Records files found and read back, as far as they are whole.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
 import tempfile
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -72,12 +74,13 @@ def read_run(path: Path) -> StoredRun:
     header = _read_header(path, first)
     notes: list[str] = []
     lines = list(_read_lines(path, rest, notes))
-    ends = [line for line in lines if isinstance(line, RunEnd)]
+    # a run that was resumed has an end for each of its parts, and came to its end with the last line
+    end = lines[-1] if lines and isinstance(lines[-1], RunEnd) else None
     return StoredRun(
         path=path,
         header=header,
         records=last_attempts(line for line in lines if isinstance(line, Record)),
-        end=ends[-1] if ends else None,
+        end=end,
         notes=tuple(notes),
     )
 
@@ -253,6 +256,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
 _CHUNK = 1 << 20
+_LOCKED_S = 5
 
 WAY_OUT = "Make room or give another folder with --ortperf-results=DIR."
 
@@ -319,12 +323,8 @@ class RecordsFile:
         Raises:
             ResultsFileError: If it holds another run, or cannot be written; no empty file is left behind.
         """
-        path = records_path(folder, run)
-        try:
-            descriptor = os.open(path, _OPEN | os.O_CREAT, 0o666)
-        except OSError as error:
-            raise _not_written(path, "the file was not opened", error) from error
-        records = cls(path, descriptor)
+        records = cls._opened(records_path(folder, run))
+        path, descriptor = records.path, records._descriptor
         if os.fstat(descriptor).st_size:
             records.close()
             raise ResultsFileError(f"{path}: already holds a run. Take another run id; new_run_id gives a free one.")
@@ -335,6 +335,47 @@ class RecordsFile:
             path.unlink(missing_ok=True)
             raise
         return records
+
+    @classmethod
+    def resume(cls, path: Path) -> Self:
+        """Open the file of a run that ended before, to continue it; a last line that was cut off is taken away.
+
+        Raises:
+            ResultsFileError: If somebody still writes it, or it cannot be written.
+        """
+        records = cls._opened(path)
+        try:
+            records._mend()
+        except OSError as error:
+            records.close()
+            raise _not_written(path, "the file was not continued", error) from error
+        return records
+
+    @classmethod
+    def _opened(cls, path: Path) -> Self:
+        try:
+            descriptor = os.open(path, _OPEN | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise _not_written(path, "the file was not opened", error) from error
+        if not _is_ours(descriptor):
+            os.close(descriptor)
+            raise ResultsFileError(f"{path}: is still being written by another run. Wait for its end, or stop it.")
+        return cls(path, descriptor)
+
+    def _mend(self) -> None:
+        """Take a last line away that is no whole JSON, or end it where only its line end is missing."""
+        whole, last = 0, b""
+        with self.path.open("rb") as file:
+            for line in file:
+                whole, last = whole + len(last), line
+        if not last or last.endswith(b"\n"):
+            return
+        try:
+            json.loads(last)
+        except ValueError:
+            os.ftruncate(self._descriptor, whole - len(last))
+        else:
+            os.write(self._descriptor, b"\n")
 
     def append(self, record: Record, data: Mapping[str, Any] | None = None) -> None:
         """Write one record as a whole line.
@@ -411,6 +452,22 @@ class RecordsFile:
         except OSError:
             return False
         return True
+
+
+def _is_ours(descriptor: int) -> bool:
+    """Lock a file that is written; children of a writer that was killed may hold it for a moment."""
+    end = time.monotonic() + _LOCKED_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.05)
+        except OSError:  # no locks on this file system
+            return True
+        else:
+            return True
 
 
 def encode_line(line: Line, taken_apart: Mapping[str, Any] | None = None) -> bytes:

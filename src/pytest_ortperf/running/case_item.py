@@ -14,6 +14,7 @@ from pytest_ortperf.cases.matrix import Case, applies
 from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.running.other_plugins import outer_deadline_s, reruns_of
 from pytest_ortperf.running.outcome import OWN_DEADLINE, error_text
+from pytest_ortperf.running.resume import entry_key
 from pytest_ortperf.settings import options
 from pytest_ortperf.settings.option_table import Scope
 
@@ -74,6 +75,22 @@ class CaseItem(pytest.Item):
     def timeout_origin(self) -> str:
         """What gives more time than the deadline."""
         return OWN_DEADLINE if self.timeout_s == self._own_timeout_s else "the --timeout of pytest-timeout"
+
+    @property
+    def entry_key(self) -> str:
+        """What the model list says of this case, as a hash."""
+        return entry_key(self.case)
+
+    @property
+    def settled(self) -> Record | None:
+        """The record that stands for this case where the run is resumed; `None` if it has to run."""
+        earlier = self.run.earlier
+        return earlier.settled(self.nodeid, self.case, self.timeout_s) if earlier else None
+
+    @property
+    def may_be_settled(self) -> bool:
+        """The same, before anything of the model is read."""
+        return self.run.earlier is not None and self.run.earlier.may_settle(self.nodeid)
 
     @property
     def _own_timeout_s(self) -> float:

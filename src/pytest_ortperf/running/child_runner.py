@@ -58,7 +58,9 @@ class ChildRunner(ItemRunner):
         if not self.serves(item):
             self._end_unasked(item)
             self._be_alone()
-            return None
+            return self.take_over(item)
+        if self.take_over(item):
+            return True
         attempts = Attempts(item)
         for _ in attempts:
             item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
@@ -80,7 +82,7 @@ class ChildRunner(ItemRunner):
 
     def _next(self, item: CaseItem, following: pytest.Item | None) -> CaseItem | None:
         """Return the following item if a child may be made ready for it, or begin with it, before its turn."""
-        if not self.serves(following) or acts_between(following):
+        if not self.serves(following) or following.may_be_settled or acts_between(following):
             return None
         return following if item.case.mode == following.case.mode == "validate" else None
 

@@ -47,7 +47,7 @@ class PytestForkedRunner(ChildRunner):
     # methods whose names begin with pytest_
     @pytest.hookimpl(specname="pytest_runtest_protocol", wrapper=True, trylast=True)
     def pytest_runtest_protocol_of_pytest_forked(self, item: pytest.Item) -> Generator[None, object, object]:
-        if not isinstance(item, CaseItem) or self.serves(item):
+        if not isinstance(item, CaseItem) or self.serves(item) or item.settled is not None:
             return (yield)
         self.begin(item)
         with self._watching(item), warnings.catch_warnings():

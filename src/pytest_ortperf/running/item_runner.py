@@ -18,9 +18,8 @@ from pytest_ortperf.records.codec import as_dict
 from pytest_ortperf.running.case_item import CaseItem
 from pytest_ortperf.running.outcome import expected_failure, failure_of, record_of
 from pytest_ortperf.running.run import Run
-from pytest_ortperf.running.test_reports import RECORD, attach
+from pytest_ortperf.running.test_reports import RECORD, attach, stored_reports
 from pytest_ortperf.running.validations import Validations
-
 
 _TIMER = "from pytest-timeout"
 """In the error that its timer raises, where a case runs in pytest's own process."""
@@ -66,6 +65,18 @@ class ItemRunner:
         self.validations.gate_benchmark(item)
         self.start(item)
 
+    def take_over(self, item: pytest.Item) -> bool | None:
+        """Report a case that an earlier part of the run has settled; `None` if it has to run."""
+        record = item.settled if isinstance(item, CaseItem) else None
+        if record is None or not isinstance(item, CaseItem):
+            return None
+        self.validations.keep(item.nodeid, record)
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        for report in stored_reports(item, record):
+            item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
     def start(self, item: CaseItem) -> None:
         """Start the clock of an item, with an empty journal."""
         self.run.journal.reset()
@@ -89,9 +100,12 @@ class InProcessRunner(ItemRunner):
         return report
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        if self.take_over(item):
+            return True
         if isinstance(item, CaseItem):
             self.begin(item)
+        return None
 
 
 def end_programs(item: CaseItem) -> None:

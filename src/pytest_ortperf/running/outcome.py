@@ -15,8 +15,9 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.process.child import ChildEnd
 from pytest_ortperf.execution.record_builder import Journal, RecordBuilder, last_lines
 from pytest_ortperf.execution.session.runtime_log import clean
+from pytest_ortperf.records.codec import from_dict
 from pytest_ortperf.records.latency import Latency
-from pytest_ortperf.records.record import Failure, Record
+from pytest_ortperf.records.record import Failure, ModelFact, Record
 from pytest_ortperf.running.limits import check_limits, limits_problem
 from pytest_ortperf.running.run import Run
 
@@ -52,6 +53,10 @@ class Attempt(Protocol):
     @property
     def timeout_origin(self) -> str:
         """What gives more time than that."""
+
+    @property
+    def entry_key(self) -> str | None:
+        """What the model list says of it, as a hash; `None` for a test's own case."""
 
     @property
     def crash_expected(self) -> bool:
@@ -103,7 +108,9 @@ def crash_of(item: Attempt, end: ChildEnd, journal: Journal) -> Record:
         exit_code=end.exit_code,
         log_tail=journal.log_tail(),
     )
-    item.facts = dataclasses.replace(item.facts or RecordBuilder(journal=journal), latencies=_journaled(journal))
+    item.facts = dataclasses.replace(
+        item.facts or RecordBuilder(journal=journal), latencies=_journaled(journal), model_fact=_model_of(journal)
+    )
     outcome = "timed_out" if end.timed_out else "crashed"
     if item.crash_expected:
         expected = expected_failure(item)
@@ -173,6 +180,7 @@ def _identity(item: Attempt) -> dict[str, Any]:
         "line": case.model.line,
         "worker": item.run.worker,
         "isolation": item.isolation,
+        "entry_key": item.entry_key,
     }
 
 
@@ -219,6 +227,11 @@ def _journaled(journal: Journal) -> tuple[Latency, ...]:
         for timing, found in samples.items()
         if found
     )
+
+
+def _model_of(journal: Journal) -> ModelFact | None:
+    noted = journal.latest("model")
+    return None if noted is None else from_dict(ModelFact, noted)
 
 
 def _crash_text(end: ChildEnd, stage: str | None, item: Attempt) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from pytest_ortperf.records.environment.distributions import onnxruntime_distributions
 from pytest_ortperf.running.other_plugins import without_effect
+from pytest_ortperf.running.resume import HANDED_ON, EarlierRecords
 from pytest_ortperf.settings import options
 from pytest_ortperf.settings.options import is_worker
 from pytest_ortperf.settings.provider_choice import left_out_key
@@ -48,6 +49,12 @@ class Run:
         """Where the controller reads what the cases of this worker note, if it shows progress."""
         folder = options.handed_on(self.config, NOTES_FOLDER, "")
         return Path(folder, self.worker) if folder and self.worker else None
+
+    @cached_property
+    def earlier(self) -> EarlierRecords | None:
+        """What the run that is resumed has settled."""
+        told: list[Any] | None = options.handed_on(self.config, HANDED_ON, None)
+        return EarlierRecords(Path(told[0]), told[1]) if told else None
 
     @cached_property
     def runner(self) -> str:

@@ -52,6 +52,9 @@ class OptionValue:
     """`bool` is a flag, `args` may be repeated and its ini twin is split at spaces, `linelist` at lines."""
 
     choices: tuple[str, ...] = ()
+    alone: str | None = None
+    """What the flag means without a value, where that may be left out."""
+
     read: OptionReader = _as_given
     """Raises `pytest.UsageError` if it cannot be used."""
 
@@ -406,6 +409,10 @@ OPTIONS: tuple[Option, ...] = (
     Option("min-change", OptionValue("TIME"), "results", scope="report", default="2us",
            help="smallest change of a latency that counts in that comparison, such as 5us or 0.2ms; 3 % and the noise "
                 "count too"),
+    Option("resume", OptionValue("RUN", alone="newest"), "results", scope="report", default="a new run",
+           help="continue the newest run in the results folder, or the one of this id: what passed or failed there is "
+                "taken over where model, versions, options and hardware are the same; what crashed, timed out or "
+                "failed by its environment is tried once more; the rest runs. Without a run to continue, a new one"),
     Option("label", OptionValue("NAME=VALUE", "args"), "results", scope="report",
            default="branch, commit, date and url from CI variables or git",
            help="label of the run, such as branch=main; repeatable"),
