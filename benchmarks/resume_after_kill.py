@@ -1,6 +1,6 @@
 """A run is killed at random moments and resumed: does it end with the records of an undisturbed run, each once?
 
-    python benchmarks/resume_after_kill.py --kills 20
+python benchmarks/resume_after_kill.py --kills 20
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def project(folder: Path, cases: int) -> Path:
 def started(folder: Path, *args: str) -> subprocess.Popen[bytes]:
     """Start a run in a project; its output goes to a file there."""
     with (folder / "out").open("wb") as out:
-        return subprocess.Popen(  # noqa: S603 - our own command
+        return subprocess.Popen(
             [*COMMAND, *args],
             cwd=folder,
             env={**os.environ, "ORTPERF_LOCKS": str(folder / "locks"), "XDG_CACHE_HOME": str(folder / "cache")},
@@ -142,15 +142,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         started(project(Path(name, "undisturbed"), given.cases)).wait()
         whole_s = time.monotonic() - begin
         undisturbed = read(only_file(Path(name, "undisturbed")))
-        print(f"undisturbed: {Counter(undisturbed.outcomes.values())} in {whole_s:.1f} s")  # noqa: T201
+        print(f"undisturbed: {Counter(undisturbed.outcomes.values())} in {whole_s:.1f} s")
         for number in range(given.kills):
             after_s = moments.uniform(0, whole_s)
             had, resumed = killed_and_resumed(Path(name, str(number)), given.cases, after_s)
             wrong = problems(undisturbed, resumed)
             bad += bool(wrong)
             what = "; ".join(wrong) or "equal"
-            print(f"killed after {after_s:5.2f} s with {had:3} records, resumed: {what}", flush=True)  # noqa: T201
-    print(f"{given.kills - bad} of {given.kills} resumed runs equal the undisturbed one")  # noqa: T201
+            print(f"killed after {after_s:5.2f} s with {had:3} records, resumed: {what}", flush=True)
+    print(f"{given.kills - bad} of {given.kills} resumed runs equal the undisturbed one")
     return min(bad, 1)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 from typing import Any, TextIO
 
 _SEQUENCES = re.compile(
@@ -36,6 +37,15 @@ def plain(text: str) -> str:
         return text
     text = _SEQUENCES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether a path can be written as UTF-8; what a file system holds need not."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def plain_line(text: str) -> str:

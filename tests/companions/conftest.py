@@ -22,7 +22,7 @@ COMPANIONS = {
 """Name of the plugin for `-p no:NAME` -> its distribution."""
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
+def pytest_runtest_setup() -> None:
     missing = [name for name in COMPANIONS.values() if not _installed(name)]
     if missing:
         pytest.skip(f"not installed here: {', '.join(missing)}")

@@ -45,9 +45,14 @@ def test_a_signal_is_an_interrupt_with_its_name(signals: EndingSignals, number: 
 
 def test_a_signal_waits_until_a_record_is_written(signals: EndingSignals) -> None:
     written = []
-    with pytest.raises(KeyboardInterrupt), signals.waiting():
-        os.kill(os.getpid(), signal.SIGTERM)
-        written.append("all of it")
+
+    def write() -> None:
+        with signals.waiting():
+            os.kill(os.getpid(), signal.SIGTERM)
+            written.append("all of it")
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
     assert written == ["all of it"]
     assert signals.reason == "interrupted by SIGTERM"
 

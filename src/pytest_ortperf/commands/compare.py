@@ -229,9 +229,10 @@ def print_comparison(comparison: Comparison, explanations: Sequence[Explanation]
 
 
 def _write(path: Path, text: str) -> None:
+    from pytest_ortperf.records.store import write_whole
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+        write_whole(path, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise ResultsFileError(f"{path}: not written: {error.strerror or error}.") from error
 

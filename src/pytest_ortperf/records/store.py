@@ -244,8 +244,13 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         OSError: If it could not be; what stood there before still does.
     """
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    if path.exists() and not path.is_file():
+        # such as /dev/stdout
+        path.write_bytes(data)
+        return
+    unfinished = path.with_name(f".{path.name[:_NAME_CHARACTERS]}.{os.getpid()}")
     try:
         unfinished.write_bytes(data)
         unfinished.replace(path)
@@ -257,6 +262,7 @@ def write_whole(path: Path, data: bytes) -> None:
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
 _CHUNK = 1 << 20
 _LOCKED_S = 5
+_NAME_CHARACTERS = 200
 
 WAY_OUT = "Make room or give another folder with --ortperf-results=DIR."
 
@@ -323,8 +329,9 @@ class RecordsFile:
         Raises:
             ResultsFileError: If it holds another run, or cannot be written; no empty file is left behind.
         """
-        records = cls._opened(records_path(folder, run))
-        path, descriptor = records.path, records._descriptor
+        path = records_path(folder, run)
+        descriptor = _opened(path)
+        records = cls(path, descriptor)
         if os.fstat(descriptor).st_size:
             records.close()
             raise ResultsFileError(f"{path}: already holds a run. Take another run id; new_run_id gives a free one.")
@@ -343,39 +350,13 @@ class RecordsFile:
         Raises:
             ResultsFileError: If somebody still writes it, or it cannot be written.
         """
-        records = cls._opened(path)
+        descriptor = _opened(path)
         try:
-            records._mend()
+            _mend(path, descriptor)
         except OSError as error:
-            records.close()
-            raise _not_written(path, "the file was not continued", error) from error
-        return records
-
-    @classmethod
-    def _opened(cls, path: Path) -> Self:
-        try:
-            descriptor = os.open(path, _OPEN | os.O_CREAT, 0o666)
-        except OSError as error:
-            raise _not_written(path, "the file was not opened", error) from error
-        if not _is_ours(descriptor):
             os.close(descriptor)
-            raise ResultsFileError(f"{path}: is still being written by another run. Wait for its end, or stop it.")
+            raise _not_written(path, "the file was not continued", error) from error
         return cls(path, descriptor)
-
-    def _mend(self) -> None:
-        """Take a last line away that is no whole JSON, or end it where only its line end is missing."""
-        whole, last = 0, b""
-        with self.path.open("rb") as file:
-            for line in file:
-                whole, last = whole + len(last), line
-        if not last or last.endswith(b"\n"):
-            return
-        try:
-            json.loads(last)
-        except ValueError:
-            os.ftruncate(self._descriptor, whole - len(last))
-        else:
-            os.write(self._descriptor, b"\n")
 
     def append(self, record: Record, data: Mapping[str, Any] | None = None) -> None:
         """Write one record as a whole line.
@@ -452,6 +433,34 @@ class RecordsFile:
         except OSError:
             return False
         return True
+
+
+def _opened(path: Path) -> int:
+    try:
+        descriptor = os.open(path, _OPEN | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise _not_written(path, "the file was not opened", error) from error
+    if not _is_ours(descriptor):
+        os.close(descriptor)
+        raise ResultsFileError(f"{path}: is still being written by another run. Wait for its end, or stop it.")
+    return descriptor
+
+
+def _mend(path: Path, descriptor: int) -> None:
+    """Take a last line away that is no whole JSON, or end it where only its line end is missing."""
+    before, last = 0, b""
+    with path.open("rb") as file:
+        for line in file:
+            before += len(last)
+            last = line
+    if not last or last.endswith(b"\n"):
+        return
+    try:
+        json.loads(last)
+    except ValueError:
+        os.ftruncate(descriptor, before)
+    else:
+        os.write(descriptor, b"\n")
 
 
 def _is_ours(descriptor: int) -> bool:

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_ortperf.cases.matrix import Case, applies
 from pytest_ortperf.errors import CaseError, CaseSkipped
+from pytest_ortperf.plain_text import is_utf8, plain_line
 from pytest_ortperf.running.other_plugins import outer_deadline_s, reruns_of
 from pytest_ortperf.running.outcome import OWN_DEADLINE, error_text
 from pytest_ortperf.running.resume import entry_key
@@ -129,6 +130,13 @@ class CaseItem(pytest.Item):
 
         if self.facts is None:
             raise RuntimeError(f"{self.nodeid}: runtest without setup")
+        if not is_utf8(self.case.model.path):
+            raise CaseError(
+                f"the path {plain_line(str(self.case.model.path))} is not UTF-8, and ONNX Runtime takes no other; "
+                f"rename its folder or file",
+                stage="model",
+                kind="input error",
+            )
         try:
             from pytest_ortperf.execution.execute import execute
         except ImportError as error:

@@ -27,6 +27,10 @@ NOTES_FOLDER = "notes_folder"
 """Name under which workers find the folder that they write their notes to."""
 
 
+without_workers_key = pytest.StashKey[str]()
+"""Why pytest-xdist, which was asked for, is not used."""
+
+
 class Run:
     """Settings and collection of one pytest invocation."""
 
@@ -87,6 +91,8 @@ class Run:
             f"ortperf: results in {settings.results}",
         ]
         lines += [f"ortperf: without effect: {text}" for text in [without_effect(self.config)] if text]
+        workers = self.config.stash.get(without_workers_key, None)
+        lines += [f"ortperf: {workers}"] if workers else []
         unusable = self.config.stash.get(left_out_key, {})
         lines += [f"ortperf: left out: {name}: {reason}" for name, reason in unusable.items()]
         return lines
