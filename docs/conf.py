@@ -38,7 +38,8 @@ def options_page() -> str:
         for option in (option for option in OPTIONS if option.group == group):
             choices = option.value.choices
             value = "{" + ",".join(choices) + "}" if choices else option.value.metavar
-            flag = f"{option.flag}={value}" if value else option.flag
+            given = f"[={value}]" if option.value.alone else f"={value}"
+            flag = f"{option.flag}{given}" if value else option.flag
             text = option.help[0].upper() + option.help[1:]
             parts.append(f"`{flag}`\n: {text}.\n  Default: {option.default}. Ini: `{option.ini}`.\n")
     return "\n".join(parts)

@@ -114,7 +114,13 @@ class Recorder:
         if named is None and not any(path.stat().st_size for path in runs_of(folder)):
             self._resumed = f"a new run, because {folder} holds none to resume"
             return
-        stored = read_run(find_run(folder, named))
+        try:
+            stored = read_run(find_run(folder, named))
+        except ResultsFileError as error:
+            if named is not None:
+                raise
+            self._resumed = f"a new run, because the newest one cannot be read: {error}"
+            return
         changed = differences(stored.header, self._make_header(stored.header.run))
         if changed and named is not None:
             raise ResultsFileError(
