@@ -220,3 +220,34 @@ def test_that_cases_are_not_repeated_is_said(project: Project) -> None:
     result = run(project, "repeat", "--count=3")
     assert "without effect: --count of pytest-repeat" in result.out
     assert len(result.records) == 1
+
+
+OWN_TEST = """
+import time
+
+def test_it(ortperf):
+    time.sleep(0.5)
+    ortperf.validate("m.onnx", ep="cpu", name="hangs")
+
+def test_after(ortperf):
+    ortperf.validate("m.onnx", ep="cpu", name="last")
+
+def test_python():
+    time.sleep(30)
+"""
+
+
+@pytest.mark.parametrize("method", ["signal", "thread"])
+def test_the_deadline_of_a_users_own_test_leaves_a_record(project: Project, method: str) -> None:
+    project.write("test_it.py", OWN_TEST)
+    chosen = ("test_it.py", "-k", "not python") if method == "thread" else ("test_it.py",)
+    result = project.run("--timeout=3", f"--timeout-method={method}", *chosen, mode=None)
+    assert result.exit_code == 1, result.out
+    assert {model: record["outcome"] for model, record in result.by_model.items()} == {
+        "hangs": "timed_out",
+        "last": "passed",
+    }
+    assert result.by_model["hangs"]["failure"]["message"].endswith("Give it more with the --timeout of pytest-timeout")
+    assert result.counts["passed"] == 1
+    # its own timer still ends what is not ours
+    assert ("Timeout (>3.0s) from pytest-timeout" in result.out) is (method == "signal")

@@ -472,3 +472,11 @@ def test_a_pipe_is_written_to_and_a_link_followed(tmp_path: Path) -> None:
     assert (tmp_path / "link").is_symlink()
     write_whole(Path("/dev/null"), b"new")
     assert Path("/dev/null").is_char_device()
+
+
+def test_a_full_disk_keeps_the_old_file_whole(small_disk: Callable[..., Path]) -> None:
+    path = small_disk("rw") / "table.csv"
+    write_whole(path, b"old")
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(path, b"new" * 100_000)
+    assert [(each.name, each.read_bytes()) for each in path.parent.iterdir()] == [("table.csv", b"old")]

@@ -14,7 +14,7 @@ from pytest_ortperf.cases.matrix import Case, applies
 from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.plain_text import is_utf8, plain_line
 from pytest_ortperf.running.other_plugins import outer_deadline_s, reruns_of
-from pytest_ortperf.running.outcome import OWN_DEADLINE, error_text
+from pytest_ortperf.running.outcome import OWN_DEADLINE, PYTEST_TIMEOUT, error_text
 from pytest_ortperf.running.resume import entry_key
 from pytest_ortperf.settings import options
 from pytest_ortperf.settings.option_table import Scope
@@ -75,7 +75,7 @@ class CaseItem(pytest.Item):
     @property
     def timeout_origin(self) -> str:
         """What gives more time than the deadline."""
-        return OWN_DEADLINE if self.timeout_s == self._own_timeout_s else "the --timeout of pytest-timeout"
+        return OWN_DEADLINE if self.timeout_s == self._own_timeout_s else PYTEST_TIMEOUT
 
     @property
     def entry_key(self) -> str:

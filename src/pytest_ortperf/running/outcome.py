@@ -28,6 +28,7 @@ _HINTS: dict[int, str] = {
 
 
 OWN_DEADLINE = "--ortperf-timeout or the model list's timeout"
+PYTEST_TIMEOUT = "the --timeout of pytest-timeout"
 """What gives a case more time."""
 
 

@@ -47,6 +47,8 @@ class EarlierRecords:
         self._path = path
         self._size = size
         self._found: dict[str, Record | None] = {}
+        self._hashes: dict[Path, str] = {}
+        """Of the model files read so far: the cases of a model are looked at one after the other."""
 
     def may_settle(self, nodeid: str) -> bool:
         """Whether there is a final record of a case, whatever its model is now."""
@@ -73,13 +75,19 @@ class EarlierRecords:
             return None
         if record.entry_key != entry_key(case):
             return None
+        path = (case.precision == "fp16" and case.model.fp16_path) or case.model.path
         started = datetime.fromisoformat(record.started).timestamp()
         known = record.model_fact.sha256 if record.model_fact else None
-        now = answer_of(lambda: _looked_at(case, started, hashes=known is not None), timeout_s)
-        if not isinstance(now, tuple):
+        if known is None and record.attempt == 1:
             return None
-        changed, sha256 = now
-        return None if changed or sha256 != known else record
+        hashes = known is not None and path not in self._hashes
+        found = answer_of(lambda: _looked_at(case, path, started, hashes=hashes, dates=known is None), timeout_s)
+        if not isinstance(found, tuple):
+            return None
+        changed, sha256 = found
+        if sha256 is not None:
+            self._hashes[path] = sha256
+        return None if changed or (known is not None and self._hashes.get(path) != known) else record
 
     @functools.cached_property
     def _places(self) -> dict[str, int]:
@@ -158,17 +166,21 @@ def entry_key(case: Case) -> str:
     return hashlib.sha256(f"{case.case_id} {case.model!r}".encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
-def _looked_at(case: Case, started: float, *, hashes: bool) -> tuple[bool, str | None]:
+def _looked_at(case: Case, path: Path, started: float, *, hashes: bool, dates: bool) -> tuple[bool, str | None]:
     """Return whether stored data is newer than the record, and the hash of the model's content, read now.
 
-    Where the record has no hash, because its process died before, the model's date stands for it.
+    Args:
+        case: What.
+        path: Its model.
+        started: When its record began, in seconds since 1970.
+        hashes: Whether to read the model.
+        dates: Whether the model's date counts: the record has no hash where its process died before.
     """
     model = case.model
-    path = (case.precision == "fp16" and model.fp16_path) or model.path
     folders = [folder for folder in (model.test_data, model.test_data_fp16) if folder is not None]
     stored = [*model.stored_outputs, *(each for folder in folders for each in _files_in(folder))]
     try:
-        changed = any(each.stat().st_mtime > started for each in (*stored, *([] if hashes else [path])))
+        changed = any(each.stat().st_mtime > started for each in (*stored, *([path] if dates else [])))
         return changed, _content_hash(path) if hashes else None
     except Exception:  # noqa: BLE001 - whatever is wrong with the files, the case itself tells it
         return True, None
