@@ -160,6 +160,7 @@ def test_signals_that_end_programs_end_a_run_as_ctrl_c_does(
     code, out = run.end()
     assert code == 2, out
     assert f"interrupted by {number.name}" in out
+    assert "the same command with --ortperf-resume" in out
     assert "Traceback" not in out
     assert ": 1 passed, 2 not run in " in out.partition("= ortperf =")[2]
     results = hanging.path / "result"

@@ -94,6 +94,7 @@ READ_ELSEWHERE = {
     "min-change": "5us",
     "paired": True,
     "ci": "off",
+    "resume": "newest",
 }
 """By the part of the plugin that they are for."""
 

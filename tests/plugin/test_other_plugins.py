@@ -35,6 +35,7 @@ def pytest_sessionfinish():
                 (("--forked",), "setup"),
                 (("--ortperf-isolation=none",), "call"),
                 (("-n", "1"), "call"),
+                (("-n", "1"), "setup"),
             ]
         ),
     ],

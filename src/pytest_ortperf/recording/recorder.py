@@ -84,6 +84,7 @@ class Recorder:
         self._signals = EndingSignals()
         self._resumed: str | None = None
         self._taken_over = 0
+        self._ran: set[str] = set()
         self._earlier_attempts: dict[str, int] = {}
         self._collected: int | None = None
         self._problem: str | None = None
@@ -196,6 +197,7 @@ class Recorder:
         if record.error_pictures and self._problem is None:
             record, data = self._with_page(record), None
         self._records.append(record)
+        self._ran.add(record.nodeid)
         if self._problem is None:
             self._write(record, data)
 
@@ -353,8 +355,10 @@ class Recorder:
         for text, markup in lines:
             terminalreporter.line(text, **markup)
         if self._resumed and self._taken_over:
-            new = len(self._stored(self._header).records) - self._taken_over
-            terminalreporter.line(f"resumed: {self._taken_over} cases taken over from before, {max(new, 0)} run now")
+            text = f"resumed: {self._taken_over} cases taken over from before, {len(self._ran)} run now"
+            terminalreporter.line(text)
+        if self._signals.reason:
+            terminalreporter.line("to go on where it stopped: the same command with --ortperf-resume")
         if self._problem:
             terminalreporter.line(self._problem, red=True)
         if self._shows_in_ci:
