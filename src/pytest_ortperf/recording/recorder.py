@@ -313,7 +313,8 @@ class Recorder:
         self._end = RunEnd(
             ended=datetime.now(UTC).isoformat(timespec="milliseconds"),
             duration_ns=time.perf_counter_ns() - self._started_ns,
-            exit_status=int(exitstatus),
+            # whose terminal is gone, pytest may not come to know of its interrupt
+            exit_status=int(exitstatus or (pytest.ExitCode.INTERRUPTED if self._signals.reason else 0)),
             collected=self._collected,
             canary_before=machine.canary_before,
             canary_after=machine.canary_after,
