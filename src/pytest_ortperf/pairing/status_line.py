@@ -34,7 +34,8 @@ class StatusLine:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="ortperf-status", daemon=True)
         self._place = ""
-        self._ends_s = self._said_s = time.monotonic()
+        self._ends_s: float | None = None
+        self._said_s = time.monotonic()
         self._is_shown = False
 
     def tell(self, text: str) -> None:
@@ -42,10 +43,10 @@ class StatusLine:
         with self._lock:
             self._say(text)
 
-    def show(self, place: str, left_s: float) -> None:
+    def show(self, place: str, left_s: float | None = None) -> None:
         """Say where the run stands until something else is said, and how long what is known of it takes yet."""
         with self._lock:
-            self._place, self._ends_s = place, time.monotonic() + left_s
+            self._place, self._ends_s = place, None if left_s is None else time.monotonic() + left_s
             if self._is_terminal:
                 self._write_over()
 
@@ -72,6 +73,8 @@ class StatusLine:
 
     @property
     def _text(self) -> str:
+        if self._ends_s is None:
+            return self._place
         left_s = self._ends_s - time.monotonic()
         return f"{self._place}, {f'{duration_text(left_s)} left' if left_s > 0 else 'longer than expected'}"
 
