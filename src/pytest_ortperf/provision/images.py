@@ -187,6 +187,11 @@ def run_arguments(engine: Engine, run: ContainerRun, *, is_terminal: bool) -> li
         raise SettingsError(f"{run.models}: there is no such folder")
     own = f"{os.getuid()}:{os.getgid()}"
     as_user = user if os.getuid() == 0 else own
+    if os.getuid() == 0 and not run.models.stat().st_mode & stat.S_IROTH:
+        raise SettingsError(
+            f"{run.models} cannot be read by user {as_user.partition(':')[0]}, whom the image runs as: chmod o+rx "
+            f"{run.models}, or start as another user"
+        )
     volumes = [f"{run.models}:{run.models}:ro"]
     for folder in filter(None, (run.results, run.cache)):
         _make_writable(folder, as_user)
