@@ -93,7 +93,7 @@ def parameters(tmp_path: Path, models: Path, **more: str) -> dict[str, str]:
     }
 
 
-def tested_models(machine: Machine) -> list[list[str]]:
+def models_of_runs(machine: Machine) -> list[list[str]]:
     """Return the models of each run, the first run first."""
     files = sorted((machine.workspace / "result").glob("records_*.jsonl"))
     lines = [[json.loads(line) for line in file.read_text().splitlines()] for file in files]
@@ -111,7 +111,7 @@ def test_with_docker_an_image_is_built_and_each_group_runs_in_it(
     (build,) = [line for line in said if line.startswith("build ")]
     assert " --tag pytest-ortperf:7 " in build
     assert " --build-arg=TENSORRT_VERSION=10.13.3.9 " in build
-    assert tested_models(machine)[-2:] == [["relu"], ["other"]]
+    assert models_of_runs(machine)[-2:] == [["relu"], ["other"]]
     checks = [line for line in said if " ortperf check " in line]
     assert [line.split()[-1] for line in checks] == ["--leaks", "--threads=2"]
     assert (tmp_path / "history/site/index.html").is_file()
@@ -133,7 +133,7 @@ def test_without_docker_a_branch_is_built_and_used(machine: Machine, models: Pat
     assert machine.noted("ortperf") == [
         "ort build --branch=faster --cuda-home=/usr/local/cuda --cudnn-home=/usr --tensorrt-home=/usr --oss-parser"
     ]
-    assert tested_models(machine) == [["relu"], ["other"]]
+    assert models_of_runs(machine) == [["relu"], ["other"]]
 
 
 BUILD = 'if [ "$1 $2" = "ort build" ]; then echo {python}; exit; fi\ncase '
@@ -145,7 +145,7 @@ def test_a_group_that_fails_keeps_neither_the_next_one_nor_the_dashboard_from_co
 ) -> None:
     given = parameters(tmp_path, models, RunInDocker="false", ModelGroups="gone second")
     assert Azure(machine, given).run(read()) == ["Build", "-Run", "Post to the dashboard"]
-    assert tested_models(machine)[-1] == ["other"]
+    assert models_of_runs(machine)[-1] == ["other"]
 
 
 @pytest.mark.slow
