@@ -35,12 +35,14 @@ events_logger = "none"
 """
 STORAGE = """\
 [storage]
-driver = "vfs"
+driver = "{driver}"
 graphroot = "{folder}/graph"
 runroot = "{folder}/run"
 """
 REGISTRIES = """\
-unqualified-search-registries = []
+[[registry]]
+location = "nvcr.io"
+blocked = true
 """
 
 
@@ -53,9 +55,27 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if os.getuid() != 0:
         pytest.skip("debootstrap needs root")
     folder = tmp_path_factory.mktemp("podman")
-    for name, text in (("containers", CONTAINERS), ("storage", STORAGE), ("registries", REGISTRIES)):
-        (folder / f"{name}.conf").write_text(text.format(folder=folder))
-    root = folder / "root"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONTAINERS_CONF", str(folder / "containers.conf"))
+        patch.setenv("CONTAINERS_REGISTRIES_CONF", str(folder / "registries.conf"))
+        patch.setenv("CONTAINERS_STORAGE_CONF", str(folder / "storage.conf"))
+        patch.setenv("BUILDAH_ISOLATION", "chroot")
+        patch.setenv("BUILDAH_LAYERS", "false")
+        (folder / "containers.conf").write_text(CONTAINERS)
+        (folder / "registries.conf").write_text(REGISTRIES)
+        for driver in ("overlay", "vfs"):
+            (folder / "storage.conf").write_text(STORAGE.format(driver=driver, folder=folder))
+            known = subprocess.run(["podman", "info"], capture_output=True, text=True, check=False)  # noqa: S607
+            if known.returncode == 0:
+                break
+        else:
+            pytest.skip(f"podman cannot be used: {known.stderr.strip().splitlines()[-1:]}")
+        import_base(folder / "root")
+        yield BASE
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def import_base(root: Path) -> None:
     made = subprocess.run(
         ["debootstrap", "--variant=minbase", "--include=python3-venv", "bookworm", root],  # noqa: S607
         capture_output=True,
@@ -64,17 +84,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     if made.returncode:
         pytest.skip(f"debootstrap cannot make a base: {made.stdout.strip().splitlines()[-1:]}")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CONTAINERS_CONF", str(folder / "containers.conf"))
-        patch.setenv("CONTAINERS_STORAGE_CONF", str(folder / "storage.conf"))
-        patch.setenv("CONTAINERS_REGISTRIES_CONF", str(folder / "registries.conf"))
-        patch.setenv("BUILDAH_ISOLATION", "chroot")
-        tar = subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE)  # noqa: S607
+    with subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE) as tar:  # noqa: S607
         subprocess.run(["podman", "import", "-", BASE], stdin=tar.stdout, check=True, capture_output=True)  # noqa: S607
-        assert tar.wait() == 0
-        shutil.rmtree(root)
-        yield BASE
-        shutil.rmtree(folder, ignore_errors=True)
+    assert tar.returncode == 0
+    shutil.rmtree(root)
 
 
 def inside(image: str, *command: str) -> str:
@@ -115,7 +128,6 @@ def test_the_cpu_image_leaves_results_of_a_user_who_is_not_root(
     ]
     options = ["-p", f"{tmp_path}/perf", "--ortperf-iterations=5", "--ortperf-env=off", "--ortperf-label=branch=mine"]
     assert main([*run, *options]) == 0
-    (tmp_path / "perf").is_dir()
     (records,) = (tmp_path / "perf/result").glob("records_*.jsonl")
     assert {(path.stat().st_uid, path.stat().st_gid) for path in records.parent.iterdir()} == {(10001, 10001)}
     lines = [json.loads(line) for line in records.read_text().splitlines()]
@@ -165,6 +177,8 @@ def test_the_cuda_image_takes_tensorrt_from_a_tarball_and_else_needs_nvidias_reg
     assert listed.endswith("LAZY")
     capfd.readouterr()
 
-    # as it is meant: the first step is the image of NVIDIA's registry
+    # as it is meant, the first step is NVIDIA's image, whose registry is out of reach in this test
     assert main(build) == 2
-    assert "nvcr.io" in capfd.readouterr().err
+    said = capfd.readouterr()
+    assert "STEP 2" not in said.out + said.err
+    assert "registry nvcr.io is blocked" in said.err

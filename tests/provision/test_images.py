@@ -300,7 +300,7 @@ def test_everything_is_pinned_and_nobody_is_root(path: Path) -> None:
     assert all(re.fullmatch(r"[\w.-]+/[\w/-]+:\d+\.\d+\.\d+[\w.-]*", image) for image in images)
     assert re.fullmatch(r"onnxruntime(-gpu)?==\d+\.\d+\.\d+", defaults_of(path)["ONNXRUNTIME"])
     packages = re.findall(r"pip install --no-cache-dir ([^&\\]+) &&", text)
-    assert all("==" in word for line in packages for word in line.split() if word[0] not in "-/\"")
+    assert all("==" in word for line in packages for word in line.split() if word[0] not in '-/"')
     last = text[text.rindex("\nFROM ") :]
     assert re.findall(r"^USER (.*)$", last, re.MULTILINE) == ["10001:10001"]
 

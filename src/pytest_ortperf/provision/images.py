@@ -351,4 +351,4 @@ def built(engine: Engine, request: ImageRequest, options: Sequence[str], tell: T
         status = engine.run([*arguments, *options, str(context)])
     if status:
         raise ProvisionError(f"{request.name}: {' '.join(engine.command)} build failed with exit status {status}")
-    tell(f"{request.name}: built. Run it: {Path(sys.argv[0]).name} image run -d {request.name} -m models.json")
+    tell(f"{request.name}: built. Run it: ortperf image run -d {request.name} -m models.json")
