@@ -83,7 +83,7 @@ def parameters(tmp_path: Path, models: Path, **more: str) -> dict[str, str]:
         "ModelsFolder": str(models),
         "ModelGroups": "first second",
         "TestedList": f"{models}/first.json",
-        "TestedCase": "relu::benchmark[cpu]",
+        "TestedCase": "relu::validate[cpu]",
         "TrtEPOptions": "none",
         "RunOptions": "--ortperf-iterations=5 --ortperf-warmup=1 --ortperf-env=off",
         "HistoryFolder": str(tmp_path / "history"),
