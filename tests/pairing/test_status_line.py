@@ -36,14 +36,6 @@ def test_without_a_terminal_a_silence_is_broken() -> None:
     assert re.match(r"\d\d:\d\d:\d\d screen", stream.getvalue())
 
 
-def test_what_has_no_estimate_stands_alone() -> None:
-    stream = io.StringIO()
-    with StatusLine(stream, sparse_s=0.01) as line:
-        line.show("building: 12 min, 43%")
-        wait_for(lambda: stream.getvalue().count("\n") >= 1, "a line")
-    assert set(without_times(stream.getvalue())) == {"building: 12 min, 43%"}
-
-
 def test_an_estimate_that_was_too_low_is_not_repeated() -> None:
     stream = io.StringIO()
     with StatusLine(stream, sparse_s=0.01) as line:

@@ -6,12 +6,14 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from plugin.test_interrupts import wait_for
 from provision.local_index import write_module_wheel, write_wheel
 from pytest_ortperf.cli import main
 from pytest_ortperf.errors import OrtPerfError, SettingsError
@@ -177,6 +179,24 @@ def test_folders_that_the_images_user_cannot_use_are_named(here: Path, capsys: p
         f"ortperf: {here}/result cannot be written by user 10001, whom the image runs as: chown "
     )
     assert unreadable.startswith(f"ortperf: {here} cannot be read by user 10001, whom the image runs as: chmod o+rx ")
+
+
+def test_ctrl_c_is_left_to_the_container(here: Path) -> None:
+    """It writes what it has and ends; whoever started it waits for that."""
+    program = write_engine(here.parent / "bin", "slow")
+    program.write_text(
+        program.read_text()
+        + "import pathlib, time\n"
+        + "pathlib.Path('started').touch()\n"
+        + "try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    time.sleep(0.1)\n    sys.exit(7)\n"
+    )
+    program.write_text(program.read_text().replace("sys.exit(0)", "if sys.argv[1] != 'run': sys.exit(0)"))
+    command = [sys.executable, "-m", "pytest_ortperf.cli", "image", "run", f"--engine={program}"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, env=environment, start_new_session=True) as process:
+        wait_for(lambda: Path("started").exists(), "the container")
+        os.killpg(process.pid, signal.SIGINT)
+    assert process.returncode == 7
 
 
 def test_the_engine_that_answers_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,7 +164,8 @@ def _build(arguments: argparse.Namespace) -> int:
         flags=arguments.more,
     )
     with StatusLine(sys.stderr) as line:
-        built = OrtBuilds(line.tell, line.show, arguments.cache, arguments.cache_size).wheel(request)
+        builds = OrtBuilds(line.tell, lambda place: line.show(place, None), arguments.cache, arguments.cache_size)
+        built = builds.wheel(request)
         if arguments.wheel_to is None:
             made = Environments(line.tell, arguments.cache, arguments.cache_size).use(str(built.path))
             print(made.python)

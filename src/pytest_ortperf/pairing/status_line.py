@@ -34,8 +34,8 @@ class StatusLine:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="ortperf-status", daemon=True)
         self._place = ""
-        self._ends_s: float | None = None
         self._said_s = time.monotonic()
+        self._ends_s: float | None = self._said_s
         self._is_shown = False
 
     def tell(self, text: str) -> None:
@@ -43,10 +43,11 @@ class StatusLine:
         with self._lock:
             self._say(text)
 
-    def show(self, place: str, left_s: float | None = None) -> None:
+    def show(self, place: str, left_s: float | None) -> None:
         """Say where the run stands until something else is said, and how long what is known of it takes yet."""
         with self._lock:
-            self._place, self._ends_s = place, None if left_s is None else time.monotonic() + left_s
+            self._place = place
+            self._ends_s = None if left_s is None else time.monotonic() + left_s
             if self._is_terminal:
                 self._write_over()
 

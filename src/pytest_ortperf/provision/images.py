@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -55,7 +56,11 @@ class Engine:
 
     def run(self, arguments: Sequence[str]) -> int:
         """Run it in sight of the user and return its exit status."""
-        return subprocess.run([*self.command, *arguments], check=False).returncode  # noqa: S603 - the user's engine
+        with subprocess.Popen([*self.command, *arguments]) as process:  # noqa: S603 - the user's engine
+            while True:
+                # Ctrl-C reaches it too: what is in the container ends well, and then it ends
+                with contextlib.suppress(KeyboardInterrupt):
+                    return process.wait()
 
     def read(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Run it and return what it printed."""
