@@ -102,6 +102,7 @@ def test_the_originals_options_are_taken(here: Path, capsys: pytest.CaptureFixtu
     assert f"--volume={perf}/result:{perf}/result" in command
     assert command[command.index("pytest") - 1] == "mine:1"
     assert f"--ortperf-models={here}/zoo" in printed(capsys, "-o", "zoo")
+    assert printed(capsys, "-m", "zoo", "--", "-v", "-m", "slow")[-3:] == ["-v", "-m", "slow"]
     selected = printed(capsys, "-o", "selected-models", "-m", "zoo")
     assert (f"--ortperf-models={here}/zoo" in selected, f"--volume={here}/zoo:{here}/zoo:ro" in selected) == (
         True,

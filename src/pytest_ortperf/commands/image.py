@@ -29,7 +29,8 @@ examples:
 RUN = """\
 Run pytest in an image. The folder of the models is seen at the same path as here and cannot be written; the results
 folder is on this side, and its files belong to whoever runs this command. Started by root, the image's own user runs
-and owns them. All further options are pytest's: --ortperf-mode=validate, -k bert, --ortperf-fp16.
+and owns them. All further options are pytest's: --ortperf-mode=validate, -k bert, --ortperf-fp16. What follows `--` is
+pytest's too, whatever its name: -- -v -m slow.
 
 Exit status: pytest's."""
 

@@ -59,7 +59,7 @@ needs, in this environment."""
 BUILD_EXAMPLES = """\
 examples:
   ortperf ort build --branch=main
-  ortperf ort build --commit=5dc1d4a7ff0c1ac7d1bf8e9c5f2bd0fd1a5b86a1 -- --use_openvino CPU
+  ortperf ort build --branch=v1.32.0 -- --use_openvino CPU
   ortperf ort build ~/onnxruntime --cuda-home=/usr/local/cuda --cudnn-home=/usr --tensorrt-home=/opt/tensorrt
   ortperf ort build --branch=main --wheel-to=wheels
 """
