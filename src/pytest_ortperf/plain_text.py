@@ -19,7 +19,7 @@ _SEQUENCES = re.compile(
 
 _CONTROLS = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
-    "\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"  # they hide, or turn round, what follows
+    "\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # they hide, or turn round, what follows
     "\u2028\u2029"  # line ends that only some programs know
     "\ud800-\udfff]"  # halves of characters, of file names that are not UTF-8: they cannot be written
 )
@@ -32,7 +32,7 @@ def plain(text: str) -> str:
 
     A carriage return ends a line. Tabs and line ends stay.
     """
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
     text = _SEQUENCES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

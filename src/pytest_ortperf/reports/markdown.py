@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pytest_ortperf.plain_text import plain_line
 from pytest_ortperf.records.record import OUTCOMES
 from pytest_ortperf.records.store import StoredRun
-from pytest_ortperf.reports.causes import OUTCOME_WORDS, Cause, failure_causes, models_by_label, remark_causes
+from pytest_ortperf.reports.causes import Cause, failure_causes, models_by_label, outcome_word, remark_causes
 from pytest_ortperf.reports.comparison.run_comparison import Comparison, verdict_text
 from pytest_ortperf.reports.comparison.verdicts import SLOWER
-from pytest_ortperf.reports.standings import fastest, gain_text, standings
-from pytest_ortperf.reports.tables.columns import Measured, runtime_version
+from pytest_ortperf.reports.standings import Standing, fastest, gain_text, interval_text, standings
+from pytest_ortperf.reports.tables.columns import runtime_version
 from pytest_ortperf.reports.tables.machine_text import machine_lines
 from pytest_ortperf.reports.tables.rows import FAILED, Rows, sorted_rows
-from pytest_ortperf.reports.terminal.matrix_text import interval_text, matrix_of
+from pytest_ortperf.reports.terminal.matrix_text import matrix_of
 from pytest_ortperf.reports.terminal.notes import Notes
 from pytest_ortperf.reports.terminal.summary import plain_run
 from pytest_ortperf.reports.terminal.text_table import cut
@@ -73,7 +73,7 @@ def headline(run: StoredRun) -> str:
     """Return `ortperf: 2 failed, 30 passed of 32 cases`; what is bad comes first."""
     counts = Counter(record.outcome for record in run.records)
     order = [*FAILED, *(name for name in OUTCOMES if name not in FAILED)]
-    outcomes = ", ".join(f"{counts[name]} {OUTCOME_WORDS.get(name, name)}" for name in order if counts[name])
+    outcomes = ", ".join(f"{counts[name]} {outcome_word(name)}" for name in order if counts[name])
     cases = "1 case" if len(run.records) == 1 else f"{len(run.records)} cases"
     unfinished = "" if run.end else "; the run did not come to its end"
     return f"ortperf: {f'{outcomes} of ' if outcomes else ''}{cases}{unfinished}"
@@ -101,7 +101,7 @@ def _sections(rows: Rows, comparison: Comparison | None) -> Iterator[_Section]:
         yield _slower(comparison)
     measured = rows.measured
     best = fastest(rows, measured)
-    yield _providers(rows, measured)
+    yield _providers(standings(rows, best))
     if measured:
         notes = Notes(rows, measured)
         matrix = matrix_of(rows, measured, notes, best)
@@ -114,7 +114,7 @@ def _sections(rows: Rows, comparison: Comparison | None) -> Iterator[_Section]:
         numbers = {title for title, _ in matrix.columns}
         align = "|".join("---:" if title in numbers else "---" for title in titles)
         head = [f"#### {matrix.title.capitalize()}", "", f"| {' | '.join(titles)} |", f"|{align}|"]
-        legend = [f"- {code(line.partition('  ')[0])} {code(line.partition('  ')[2])}" for line in matrix.legend]
+        legend = [f"- {code(name)} {code(text)}" for text, name in matrix.long_dims.items()]
         legend += [f"- {code(line[0])} {_escaped(line[1:].strip())}" for line in notes.legend()]
         yield _Section(head, [f"| {' | '.join(row)} |" for row in zip(*cells, strict=True)], ["", *legend])
     remarks = remark_causes(rows)
@@ -135,7 +135,7 @@ def _slower(comparison: Comparison) -> _Section:
     )
 
 
-def _providers(rows: Rows, measured: Sequence[Measured]) -> _Section:
+def _providers(found: Sequence[Standing]) -> _Section:
     head = [
         "#### Providers",
         "",
@@ -143,7 +143,7 @@ def _providers(rows: Rows, measured: Sequence[Measured]) -> _Section:
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     texts = []
-    for it in standings(rows, measured):
+    for it in found:
         gain = f"{gain_text(it.gain.ratio)} vs {it.gain.reference}" if it.gain else ""
         interval = interval_text(it.gain) if it.gain else ""
         cells = (code(it.name), it.passed, it.failed, it.skipped, gain, interval, it.fastest_for or "")
@@ -157,9 +157,10 @@ def _cause(cause: Cause) -> str:
         more = f" and {len(models) - _MOST_MODELS} more" if len(models) > _MOST_MODELS else ""
         where.append(f"{code(label)}: {', '.join(map(code, models[:_MOST_MODELS]))}{more}")
     text = code(cut(cause.text, _MOST_MESSAGE))
-    alike = "" if cause.is_common else " or alike"
-    outcome = OUTCOME_WORDS.get(cause.outcome, cause.outcome)
-    return f"| {len(cause.records)} {outcome} | {text}{alike} | {'<br>'.join(where)} |"
+    similar = "" if cause.is_common else " (or similar)"
+    consequence = f"<br>{cause.consequence}" if cause.skipped else ""
+    count = f"{len(cause.records)} {outcome_word(cause.outcome)}"
+    return f"| {count} | {text}{similar}{consequence} | {'<br>'.join(where)} |"
 
 
 def _where(run: StoredRun) -> str:
