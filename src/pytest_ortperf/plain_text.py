@@ -24,6 +24,8 @@ _CONTROLS = re.compile(
     "\ud800-\udfff]"  # halves of characters, of file names that are not UTF-8: they cannot be written
 )
 
+_BACKTICKS = re.compile("`+")
+
 _COMMANDS = re.compile(r"##(?=\[|vso\[)|^(?P<before>[^\S\n]*):(?=:\S)", re.MULTILINE)
 
 
@@ -46,6 +48,16 @@ def plain_line(text: str) -> str:
 def plain_log(text: str) -> str:
     """Return output of others that CI systems take for no commands: `##[error]` becomes `# #[error]`."""
     return _COMMANDS.sub(lambda found: "# #" if found[0] == "##" else f"{found['before']}: ", plain(text))
+
+
+def markdown_code(text: str, *, in_table: bool = True) -> str:
+    """Return a text as code of Markdown: nothing in it is a link, a mention, HTML or the end of a table's cell."""
+    text = plain_line(text)
+    if in_table:
+        text = text.replace("\\|", "\\ |").replace("|", "\\|")
+    fence = "`" * (max(map(len, _BACKTICKS.findall(text)), default=0) + 1)
+    space = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{space}{text}{space}{fence}" if text.strip() else ""
 
 
 class PlainOutput(io.TextIOBase):

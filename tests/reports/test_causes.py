@@ -88,7 +88,7 @@ def test_a_cause_on_the_page_shows_its_cases_and_what_they_kept_from_running() -
     assert [row["model"] for row in data["rows"] if 3 in row.get("causes", [])] == ["other-0", "other-1"]
 
 
-@pytest.mark.parametrize("text", ["'a'", '"a"', "/tmp/a", "0x1f", "-1.5e-3"])
+@pytest.mark.parametrize("text", ["'a'", '"a"', "/data/a", "0x1f", "-1.5e-3"])
 def test_what_varies_does_not_tell_causes_apart(text: str) -> None:
     other = {"'": "'b c'", '"': '"b c"', "/": "~/b/c.onnx", "0": "0xab", "-": "7"}[text[0]]
     (cause,) = causes(failed("a", f"found {text} here"), failed("b", f"found {other} here"))

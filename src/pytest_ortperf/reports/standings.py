@@ -82,11 +82,12 @@ def variant_name(group: Group) -> str:
 
 def gain_text(ratio: float) -> str:
     """Return how many times as fast something is as its reference: `+12.3 %` of time saved, `4.1x faster`."""
-    if ratio >= LEAST_FACTOR:
-        return f"{_factor(ratio)} faster"
-    if ratio <= 1 / LEAST_FACTOR:
-        return f"{_factor(1 / ratio)} slower"
-    return f"{100 * (1 - 1 / ratio):+.1f} %"
+    is_small = 1 / LEAST_FACTOR < ratio < LEAST_FACTOR
+    return f"{100 * (1 - 1 / ratio):+.1f} %" if is_small else _factor_text(ratio)
+
+
+def _factor_text(ratio: float) -> str:
+    return f"{_factor(ratio)} faster" if ratio >= 1 else f"{_factor(1 / ratio)} slower"
 
 
 def _factor(value: float) -> str:
@@ -102,7 +103,8 @@ def interval_text(gain: MeanGain) -> str:
     """Return `1.9x to 4.1x faster`; nothing for a gain of one model."""
     if gain.low is None or gain.high is None:
         return ""
-    low, high = gain_text(gain.low), gain_text(gain.high)
+    is_wide = not 1 / LEAST_FACTOR < gain.low <= gain.high < LEAST_FACTOR
+    low, high = (_factor_text(end) if is_wide else gain_text(end) for end in (gain.low, gain.high))
     number, _, unit = low.partition(" ")
     return f"{number} to {high}" if high.endswith(f" {unit}") else f"{low} to {high}"
 

@@ -144,11 +144,11 @@ def test_groups_are_named_once_and_rows_point_to_them() -> None:
 
 def test_a_case_has_the_commands_that_the_terminal_gives() -> None:
     commands = {"run it again": "pytest models.json::bert::benchmark[cpu]", "find the node": "ortperf bisect bert"}
-    (row,) = data_of(run_page(make_run([make_record(commands=commands)])))["rows"]
-    assert [(block["title"], block["text"]) for block in row["cases"][0]["blocks"]] == [
-        ("Run it again", commands["run it again"]),
-        ("Find the node", commands["find the node"]),
-    ]
+    failed = make_record("t5", outcome="failed", failure=make_failure(message="it broke"), commands=commands)
+    rows = data_of(run_page(make_run([make_record(commands=commands), failed])))["rows"]
+    found = [[(it["title"], it["text"]) for it in row["cases"][0]["blocks"] if "text" in it] for row in rows]
+    wanted = [("Run it again", commands["run it again"]), ("Find the node", commands["find the node"])]
+    assert found == [wanted, [("runtime error in timing", "it broke"), *wanted]]
 
 
 def test_error_pictures_are_in_the_page_once() -> None:

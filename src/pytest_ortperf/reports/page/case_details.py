@@ -37,7 +37,7 @@ def details_of(record: Record, gains: Gains) -> list[Block]:
         _machine,
         _stages,
         _files,
-        _commands,
+        lambda it: () if it.failure else _commands(it),
         _log,
     )
     return [block for make in makers for block in make(record)]
@@ -86,6 +86,7 @@ def _failure(record: Record) -> Iterator[Block]:
     yield from facts("Process", [("signal", failure.signal), ("exit code", failure.exit_code)])
     if failure.log_tail and failure.log_tail != record.log:
         yield {"title": "Last output of the process", "text": "\n".join(failure.log_tail), "log": True}
+    yield from _commands(record)
 
 
 def _latency(record: Record, gains: Gains) -> Iterator[Block]:

@@ -42,7 +42,7 @@ def timing_lines(rows: Rows, width: int) -> list[str]:
     for name, text in texts:
         said.setdefault(text, []).append(name)
     lines = [f"{short_names(names, MOST_NAMES)}: {text}" for text, names in said.items()]
-    return [line for text in lines for line in wrap(text, width, subsequent_indent="  ")]
+    return [line for text in lines for line in wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)]
 
 
 def _of_record(record: Record) -> Iterator[tuple[str, str]]:

@@ -159,4 +159,8 @@ def dims_legend(records: Iterable[Record], longest: int) -> dict[str, str]:
 def dims_lines(short: Mapping[str, str], width: int) -> list[str]:
     """Return what the short names of `dims_legend` stand for."""
     legend = [f"{name}  {text.replace(',', ', ')}" for text, name in short.items()]
-    return [line for text in legend for line in textwrap.wrap(text, width, subsequent_indent="       ")]
+    return [
+        line
+        for text in legend
+        for line in textwrap.wrap(text, width, subsequent_indent="       ", break_on_hyphens=False)
+    ]
