@@ -78,19 +78,12 @@ def test_cases_that_end_in_every_way(project: Project, args: Sequence[str]) -> N
 @pytest.mark.parametrize("place", ["models.json", "../elsewhere/zoo.json"])
 def test_a_case_that_took_its_worker_along(project: Project, place: str) -> None:
     project.models({"name": "dies", "tags": ["odd"]}, "right")
-    project.write("conftest.py", CRASH)
-    path = project.path / place
+    project.write("crash.py", CRASH)
+    path = (project.path / place).resolve()
     path.parent.mkdir(exist_ok=True)
     (project.path / "models.json").rename(path)
-    options = (
-        "--ortperf-ep=cpu",
-        "--ortperf-isolation=none",
-        f"--ortperf-models={path}",
-        f"--ortperf-workspace={project.path}",
-        "-n",
-        "1",
-    )
-    result = project.run(*options, "--junit-xml=j.xml")
+    places = (f"--ortperf-models={path}", f"--ortperf-workspace={project.path}", "-p", "crash")
+    result = project.run("--ortperf-ep=cpu", "--ortperf-isolation=none", *places, "-n", "1", "--junit-xml=j.xml")
     check(project, tests=2, failed=1, skipped=0)
     (lost,) = [case for case in project.junit().iter("testcase") if case.find("failure") is not None]
     values = junit_values(lost)

@@ -188,7 +188,8 @@ def _fastest(model: str, measured: Sequence[Measured]) -> Fastest | None:
     if len(rows) < 2 or shape_difference(*(row.record for row in rows)):  # noqa: PLR2004 - a race
         return None
     end_ns = rows[0].summary.p50_high_ns or rows[0].summary.p50_ns
-    near, slower = [], []
+    near: list[Measured] = []
+    slower: list[Measured] = []
     for row in rows[1:]:
         (near if (row.summary.p50_low_ns or row.summary.p50_ns) <= end_ns else slower).append(row)
     lead = slower[0].summary.p50_ns / rows[0].summary.p50_ns if slower and rows[0].summary.p50_ns else None

@@ -132,7 +132,9 @@ def _known_failures(rows: Rows) -> str:
 def _gain(standing: Standing) -> tuple[str, str, str] | None:
     """Return the mean gain of a provider, its interval, and of how many benchmarks it is."""
     gain = standing.gain
-    return gain and (f"{gain_text(gain.ratio)} vs {gain.reference}", interval_text(gain), str(gain.cases))
+    if gain is None:
+        return None
+    return (f"{gain_text(gain.ratio)} vs {gain.reference}", interval_text(gain), str(gain.cases))
 
 
 def _speed(rows: Rows, best: Mapping[Subject, Fastest], stood: Sequence[Standing]) -> dict[str, Any]:
