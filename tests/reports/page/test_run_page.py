@@ -135,6 +135,16 @@ def test_each_note_of_the_terminal_has_a_word_on_the_page() -> None:
     ]
 
 
+def test_wrong_outputs_are_a_note_of_what_was_measured_with_them() -> None:
+    wrong = make_record(mode="validate", outcome="failed", failure=make_failure(kind="result accuracy issue"))
+    benchmark = make_record(latencies=(make_latency(1.0),), started="2026-11-23T21:01:48+00:00")
+    rows = data_of(run_page(make_run([wrong, benchmark, dataclasses.replace(wrong, model="t5")])))["rows"]
+    assert [(row["model"], row.get("notes")) for row in rows] == [
+        ("bert", [["wrong outputs", LETTERS["f"]]]),
+        ("t5", None),
+    ]
+
+
 def test_groups_are_named_once_and_rows_point_to_them() -> None:
     records = [make_record("a", group="zoo"), make_record("b", group="ours"), make_record("c")]
     data = data_of(run_page(make_run(records)))

@@ -234,6 +234,8 @@ def notes_of(record: Record, notes: Notes) -> list[tuple[str, str]]:
     details = {"a": dims_text(record.assumed_dims), "h": off_text(record.machine)}
     found = []
     for letter, text in notes.of(record):
+        if letter == "f" and record.mode == "validate":
+            continue  # that is its outcome
         detail = details.get(letter)
         found.append((WORDS[letter], f"{LETTERS[letter].partition(':')[0]}: {detail}" if detail else text))
     if record.reason:
