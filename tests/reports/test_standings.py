@@ -8,7 +8,7 @@ import pytest
 from pytest_ortperf.records.record import Record, TensorFact
 from pytest_ortperf.reports.markdown import run_markdown
 from pytest_ortperf.reports.page.run_page import run_page
-from pytest_ortperf.reports.standings import Fastest, Standing, fastest, interval_text, standings
+from pytest_ortperf.reports.standings import Fastest, MeanGain, Standing, fastest, interval_text, standings
 from pytest_ortperf.reports.tables.rows import sorted_rows
 from pytest_ortperf.reports.terminal.summary import summary_lines
 from record_examples import make_failure, make_header, make_latency, make_record, make_run
@@ -83,6 +83,20 @@ def test_standings_count_outcomes_and_average_gains() -> None:
     assert cuda.gain is not None
     assert cuda.gain.ratio == pytest.approx(1.0)
     assert (cuda.gain.cases, cuda.gain.reference) == (2, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (None, None, ""),
+        (1.9, 4.1, "1.9x to 4.1x faster"),
+        (1.1, 1.25, "+9.1 to +20.0 %"),
+        (1 / 3, 1 / 1.5, "3.0x to 1.5x slower"),
+        (1 / 2.2, 1.3, "-120.0 to +23.1 %"),
+    ],
+)
+def test_intervals_are_short(low: float | None, high: float | None, text: str) -> None:
+    assert interval_text(MeanGain(ratio=1.0, low=low, high=high, cases=3, reference="cpu")) == text
 
 
 def test_every_output_gives_the_same_standings() -> None:

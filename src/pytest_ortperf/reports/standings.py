@@ -83,7 +83,11 @@ def variant_name(group: Group) -> str:
 def gain_text(ratio: float) -> str:
     """Return how many times as fast something is as its reference: `+12.3 %` of time saved, `4.1x faster`."""
     is_small = 1 / LEAST_FACTOR < ratio < LEAST_FACTOR
-    return f"{100 * (1 - 1 / ratio):+.1f} %" if is_small else _factor_text(ratio)
+    return f"{_percent(ratio)} %" if is_small else _factor_text(ratio)
+
+
+def _percent(ratio: float) -> str:
+    return f"{100 * (1 - 1 / ratio):+.1f}"
 
 
 def _factor_text(ratio: float) -> str:
@@ -100,9 +104,11 @@ def gain_ratio(percent: float) -> float:
 
 
 def interval_text(gain: MeanGain) -> str:
-    """Return `1.9x to 4.1x faster`; nothing for a gain of one model."""
+    """Return `1.9x to 4.1x faster`, `-120.0 to +23.1 %`; nothing for a gain of one model."""
     if gain.low is None or gain.high is None:
         return ""
+    if gain.low < 1 < gain.high:
+        return f"{_percent(gain.low)} to {_percent(gain.high)} %"
     is_wide = not 1 / LEAST_FACTOR < gain.low <= gain.high < LEAST_FACTOR
     low, high = (_factor_text(end) if is_wide else gain_text(end) for end in (gain.low, gain.high))
     number, _, unit = low.partition(" ")

@@ -17,7 +17,7 @@ from pytest_ortperf.reports.standings import Fastest, gain_ratio, gain_text, var
 from pytest_ortperf.reports.tables.columns import dims_text, value_of
 from pytest_ortperf.reports.tables.gains import Gains, counts, list_of
 from pytest_ortperf.reports.tables.machine_text import off_text
-from pytest_ortperf.reports.tables.rows import FAILED, Rows, Subject, group_of, subject_of
+from pytest_ortperf.reports.tables.rows import BECAUSE_OF_VALIDATION, FAILED, Rows, Subject, group_of, subject_of
 from pytest_ortperf.reports.terminal.notes import LETTERS, WORDS, Notes
 
 Data = dict[str, Any]
@@ -234,11 +234,11 @@ def notes_of(record: Record, notes: Notes) -> list[tuple[str, str]]:
     details = {"a": dims_text(record.assumed_dims), "h": off_text(record.machine)}
     found = []
     for letter, text in notes.of(record):
-        if letter == "f" and record.mode == "validate":
-            continue  # that is its outcome
+        if letter == "f" and not record.latencies:
+            continue  # nothing was measured with them
         detail = details.get(letter)
         found.append((WORDS[letter], f"{LETTERS[letter].partition(':')[0]}: {detail}" if detail else text))
-    if record.reason:
+    if record.reason and not record.reason.startswith(BECAUSE_OF_VALIDATION):
         line = record.reason.strip().partition("\n")[0]
         found.append(("reason" if record.outcome == "skipped" else "note", line))
     return found
