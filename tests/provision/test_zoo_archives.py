@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from provision.zoo_examples import bad_archives, content_of, tar_of, zip_of
+from provision.zoo_examples import BAD_ARCHIVES, content_of, tar_of, zip_of
 from pytest_ortperf.provision.zoo.archives import ArchiveError, Limits, archive_stem, is_archive, unpack
 
-LIMITS = Limits(byte=40_000_000, members=1000, ratio=100, small_byte=10_000_000)
-BAD = bad_archives()
+LIMITS = Limits(byte=4_000_000, members=100, ratio=100, small_byte=1_000_000)
 FILES = {
     "net/model.onnx": content_of("model"),
     "net/test_data_set_0/input_0.pb": b"data",
@@ -44,16 +43,16 @@ def test_good_archives_give_their_files_without_what_macos_adds(tmp_path: Path, 
     assert files_below(folder) == {name: FILES[name] for name in list(FILES)[:2]}
 
 
-@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("name", BAD_ARCHIVES)
 def test_bad_archives_are_refused_and_write_nothing_outside(tmp_path: Path, name: str) -> None:
-    content, message = BAD[name]
+    write, message = BAD_ARCHIVES[name]
     path, folder = tmp_path / name, tmp_path / "inner" / "out"
-    path.write_bytes(content)
+    path.write_bytes(write())
     folder.mkdir(parents=True)
     with pytest.raises(ArchiveError) as caught:
         unpack(path, folder, name=name, limits=LIMITS)
     assert str(caught.value).startswith(f"{name}: ")
-    assert message in str(caught.value) or "it is damaged" in str(caught.value) == ("damaged" in message)
+    assert message in str(caught.value)
     outside = [each for each in tmp_path.rglob("*") if each.is_file() and not each.is_relative_to(folder)]
     assert outside == [path]
     assert [each for each in folder.rglob("*") if not (each.is_dir() or each.is_file()) or each.is_symlink()] == []

@@ -82,6 +82,11 @@ def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Zoo]:
         yield found
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "_LONGEST_PAUSE_S", 0.0)
+
+
 def test_pull_fetches_checks_and_lists(zoo: Zoo, capfd: pytest.CaptureFixture[str]) -> None:
     assert zoo.run("pull", "first-7", "second-8") == 0
     assert zoo.finals() == {name: zoo.models[name] for name in NAMES[:2]}
@@ -187,6 +192,7 @@ def test_a_connection_that_breaks_off_is_gone_on_with(zoo: Zoo, fault: Fault, mo
     assert zoo.started("first-7") == ([0, 30_000] if fault.cut_at else [0])
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_server_that_sends_nothing_is_asked_again(zoo: Zoo) -> None:
     zoo.hub.faults[legacy_path("first-7")] = Fault(hang_at=20_000)
     assert zoo.run("pull", "first-7", "--stalled", "0.1") == 0
@@ -264,11 +270,6 @@ def leave_part(zoo: Zoo, at: int = 20_000) -> Path:
     zoo.hub.faults.clear()
     zoo.hub.requests.clear()
     return part
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "_LONGEST_PAUSE_S", 0.0)
 
 
 @pytest.mark.usefixtures("quick")

@@ -65,11 +65,12 @@ class Hub:
             raise ZooError("the hub needs huggingface_hub; install it with: pip install 'pytest-ortperf[zoo]'")
         # read once, when the client is imported; it would ask the hub for more than models
         os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-        import huggingface_hub
+        from huggingface_hub import HfApi
+        from huggingface_hub.utils import logging
 
-        huggingface_hub.utils.logging.set_verbosity_error()
+        logging.set_verbosity_error()
         self._endpoint = model_hub()
-        self._api = huggingface_hub.HfApi(endpoint=self._endpoint, library_name=_LIBRARY)
+        self._api = HfApi(endpoint=self._endpoint, library_name=_LIBRARY)
         self._revision = revision
         self._repositories: dict[str, Repository] = {}
 

@@ -100,7 +100,7 @@ def _added(path: Path, entries: Sequence[ListedEntry]) -> Merged:
     text = path.read_bytes().decode()
     new: list[Mapping[str, Any]] = []
     for entry in entries:
-        known = listed.get(entry.name) or next((each for each in listed.values() if each.path == entry.path), None)
+        known = listed.get(entry.name) or next((each for each in listed.values() if _is_same(each, entry)), None)
         if known is None:
             new.append(entry.keys(path.parent))
             merged.added.append(entry.name)

@@ -12,7 +12,7 @@ from pytest_ortperf.provision.zoo.catalogue import FileFacts, ZooError, ZooModel
 from pytest_ortperf.provision.zoo.downloads import Fetching, fetch_all
 from pytest_ortperf.provision.zoo.hub import LEGACY, MAIN, Hub, HubFile, NotOnHubError, Repository
 from pytest_ortperf.provision.zoo.list_file import ListedEntry
-from pytest_ortperf.provision.zoo.test_data import DataWanted, Offer, add_data, has_data, offers_of
+from pytest_ortperf.provision.zoo.test_data import DataWanted, Offer, add_data, check_source, has_data, offers_of
 from pytest_ortperf.provision.zoo.transfer import Arrived, Wanted
 
 _ONNX = ".onnx"
@@ -71,6 +71,8 @@ def pull(selection: Selection, fetching: Fetching) -> Pulled:
         ZooError: If nothing can be got at all: an unknown name, no hub, no room.
     """
     names, references = _selected(selection)
+    if selection.with_data is not None:
+        check_source(selection.with_data)
     catalogue = read_catalogue()
     root = fetching.folder.path
     models = [_Model(name, catalogue[name], root / name) for name in names]
@@ -135,31 +137,33 @@ def _find(hub: Hub, models: Sequence[_Model]) -> Mapping[str, HubFile]:
         return {}
     paths = [model.known.file.path for model in models]
     archives = {model.known.archive.path: model.name for model in models if model.known.archive is not None}
+    absence = f"{zoo_organisation()}/{LEGACY} has no such file"
     try:
         mirrored = hub.files(hub.repository(LEGACY), [*paths, *archives])
-    except NotOnHubError:
-        mirrored = {}
+    except NotOnHubError as error:
+        mirrored, absence = {}, str(error)
     for model in models:
         source = mirrored.get(model.known.file.path)
         if source is None or not _is_right(source.facts, model.known.file):
-            source = _in_own_repository(hub, model, instead_of=source)
+            source = _in_own_repository(hub, model, source, absence)
         if source is not None:
             model.sources = [source]
     return {archives[path]: file for path, file in mirrored.items() if path in archives}
 
 
-def _in_own_repository(hub: Hub, model: _Model, *, instead_of: HubFile | None) -> HubFile | None:
+def _in_own_repository(hub: Hub, model: _Model, mirrored: HubFile | None, absence: str) -> HubFile | None:
+    """Return a model's file in the repository that it has for itself; without one, say why of it and of the mirror."""
+    own_absence = f"{zoo_organisation()}/{model.name} has no {model.file.name}"
     try:
         found = hub.files(hub.repository(model.name), [model.file.name])
-    except NotOnHubError:
-        found = {}
+    except NotOnHubError as error:
+        found, own_absence = {}, str(error)
     source = found.get(model.file.name)
     if source is not None and _is_right(source.facts, model.known.file):
         return source
-    other = source or instead_of
+    other = source or mirrored
     if other is None:
-        places = f"neither in {zoo_organisation()}/{LEGACY} nor in {zoo_organisation()}/{model.name}"
-        model.error = f"the hub does not have it, {places}"
+        model.error = f"the hub does not have it: {absence}; {own_absence}"
     else:
         model.error = (
             f"the hub's file in {other.repository} has other content (SHA-256 {other.facts.sha256}) than the zoo's "

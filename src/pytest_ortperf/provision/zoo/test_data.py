@@ -51,12 +51,18 @@ def has_data(folder: Path) -> bool:
     return folder.is_dir() and any(path.name.lower().startswith(_DATA) for path in folder.iterdir())
 
 
-def offers_of(source: str, models: Sequence[DataWanted]) -> list[list[Offer]]:
-    """Return for each model the archives of a folder or address that may be its own, the likeliest first.
+def check_source(source: str) -> None:
+    """See that archives can be looked for in a folder, before anything else is done.
 
     Raises:
-        ZooError: If the folder cannot be read.
+        ZooError: If it is neither an address nor there.
     """
+    if not is_address(source) and not Path(source).exists():
+        raise ZooError(f"--with-data={source}: no such folder; name one with archives such as mnist-8.tar.gz")
+
+
+def offers_of(source: str, models: Sequence[DataWanted]) -> list[list[Offer]]:
+    """Return for each model the archives of a folder or address that may be its own, the likeliest first."""
     if is_address(source):
         return [_at_address(source, model) for model in models]
     root = Path(source)
@@ -114,8 +120,6 @@ def _always(url: str) -> Callable[[], Address]:
 def _in_folder(root: Path) -> dict[str, list[Path]]:
     if root.is_file():
         return {archive_stem(root.name) or root.stem: [root]}
-    if not root.is_dir():
-        raise ZooError(f"--with-data={root}: no such folder; name one with archives such as mnist-8.tar.gz")
     found: dict[str, list[Path]] = {}
     for path in sorted(_files(root)):
         stem = archive_stem(path.name)
