@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
+import gzip
 import lzma
+import random
 from pathlib import Path
 
 import pytest
 
 from provision.zoo_examples import BAD_ARCHIVES, content_of, tar_of, zip_of
 from pytest_ortperf.provision.zoo.archives import ArchiveError, Limits, archive_stem, is_archive, unpack
+
+TRIES = 40
+"""Damaged archives of each form."""
 
 LIMITS = Limits(byte=4_000_000, members=100, ratio=100, small_byte=1_000_000)
 FILES = {
@@ -87,3 +93,26 @@ def test_a_disk_without_room_is_seen_before_a_member_is_written(tmp_path: Path) 
 )
 def test_archives_are_told_by_their_names(name: str, stem: str | None) -> None:
     assert archive_stem(name) == stem
+
+
+@pytest.mark.parametrize("form", ["tar", "zip", "gz", "xz", "bz2"])
+def test_damage_anywhere_is_an_error_of_the_archive_or_does_no_harm(tmp_path: Path, form: str) -> None:
+    files = {"net/model.onnx": b"m" * 600, "net/test_data_set_0/input_0.pb": b"data"}
+    plain = tar_of(files, packed=False)
+    pack = {"tar": bytes, "gz": gzip.compress, "xz": lzma.compress, "bz2": bz2.compress}
+    whole = zip_of(files) if form == "zip" else pack[form](plain)  # type: ignore[operator]
+    chance = random.Random(form)  # noqa: S311 - the same each time
+    path = tmp_path / "archive"
+    for number in range(TRIES):
+        damaged = bytearray(
+            whole[: chance.randrange(300, len(whole))] if number % 3 == 0 and len(whole) > 300 else whole
+        )
+        for _ in range(chance.randrange(1, 4)):
+            damaged[chance.randrange(min(len(damaged), 2000))] = chance.randrange(256)
+        path.write_bytes(damaged)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with contextlib.suppress(ArchiveError):
+            unpack(path, folder, name="net", limits=LIMITS)
+    assert {each.name for each in tmp_path.iterdir()} == {"archive", *map(str, range(TRIES))}
+    assert not [each for each in tmp_path.rglob("*") if each.is_symlink()]

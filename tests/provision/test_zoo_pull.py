@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
+import re
 import resource
 import shutil
 import signal
@@ -13,10 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("huggingface_hub", reason="needs the zoo extra")
 
+import model_examples as examples
 from plugin.test_interrupts import wait_for
 from provision.zoo_examples import (
     LEGACY,
@@ -155,6 +161,15 @@ def test_any_repository_of_the_hub_can_be_named(zoo: Zoo) -> None:
     }
     assert [entry["name"] for entry in zoo.listed()] == ["resnet18d_Opset18", "team/net", "team/two"]
     assert all((zoo.folder / entry["path"]).is_file() for entry in zoo.listed())
+
+
+def test_the_login_is_for_the_hub_alone(zoo: Zoo) -> None:
+    zoo.hub.repositories["team/net"] = {"net.onnx": b"net", "net.onnx_small": b"small"}
+    assert zoo.run("pull", "team/net") == 0
+    assert {request.path: request.has_login for request in zoo.hub.requests} == {
+        "net.onnx": False,
+        "net.onnx_small": True,
+    }
 
 
 @pytest.mark.parametrize(
@@ -396,6 +411,31 @@ def test_no_hub_at_all_is_told(zoo: Zoo, monkeypatch: pytest.MonkeyPatch, capfd:
 
 
 @pytest.mark.slow
+def test_pytest_runs_the_list_that_is_written(zoo: Zoo) -> None:
+    model = examples.relu(zoo.folder / "source/first-7/model.onnx", [2])
+    examples.store(zoo.folder / "source/first-7/test_data_set_0", x=np.array([-1, 1]), y=np.array([0, 1]))
+    files = {str(path.relative_to(zoo.folder / "source")): path for path in model.parent.rglob("*") if path.is_file()}
+    archive = tar_of({name: path.read_bytes() for name, path in files.items()})
+    zoo.models = {"first-7": model.read_bytes()}
+    zoo.hub.repositories[LEGACY] = {legacy_path("first-7"): zoo.models["first-7"]}
+    zoo.write({"first-7": archive})
+    (zoo.folder / "first-7.tar.gz").write_bytes(archive)
+    assert zoo.run("pull", "first-7", "--with-data", ".") == 0
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--ortperf-mode=validate", "--ortperf-ep=cpu"]
+    done = subprocess.run(
+        command,
+        cwd=zoo.folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "1 passed" in done.stdout) == (0, True), done.stdout
+    records = next((zoo.folder / "result").glob("records_*.jsonl")).read_text("utf-8")
+    assert "test_data_set_0" in records
+
+
+@pytest.mark.slow
 def test_a_command_killed_at_ten_places_goes_on_each_time(zoo: Zoo) -> None:
     zoo.models["first-7"] = whole = content_of("large", 1_000_000)
     zoo.write()
@@ -444,6 +484,23 @@ def test_ctrl_c_ends_at_once_and_the_same_command_goes_on(zoo: Zoo) -> None:
     zoo.hub.release.set()
     assert zoo.run("pull", "first-7") == 0
     assert zoo.started("first-7") == [0, 30_000]
+
+
+@pytest.mark.slow
+def test_on_a_terminal_one_line_is_written_over(zoo: Zoo) -> None:
+    zoo.hub.faults[legacy_path("first-7")] = Fault(pause_s=0.3)
+    ours, theirs = pty.openpty()
+    with start(zoo.hub, zoo.folder / "catalogue.json", zoo.folder, "zoo", "pull", "first-7", stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the other side is closed
+            while chunk := os.read(ours, 1 << 16):
+                shown += chunk
+        process.communicate(timeout=60)
+    os.close(ours)
+    parts = shown.decode().split("\r\x1b[K")
+    assert any(re.fullmatch(r"\[#+\.+\] \d+% of 48\.8 KiB, 0 of 1 files, [\d.]+ KiB/s, .*left", part) for part in parts)
+    assert [part[9:] for part in parts if "\n" in part] == ["first-7: 48.8 KiB\r\n"]
 
 
 @pytest.mark.slow

@@ -188,8 +188,6 @@ def start(hub: LocalHub, catalogue: Path, folder: Path, *arguments: str, **more:
         [sys.executable, "-c", PROGRAM, str(catalogue), *arguments],
         cwd=folder,
         env=os.environ | environment_of(hub, folder / "home") | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more},  # type: ignore[call-overload]
         text=True,
-        **more,  # type: ignore[call-overload]
     )

@@ -296,7 +296,8 @@ class _Bounded:
     def read(self, byte: int = -1) -> bytes:
         if not 0 <= byte <= _AT_ONCE:
             raise ArchiveError(f"{self._counter.name}: a header asks for {byte} bytes at once; not unpacked")
-        self.last = chunk = self._stream.read(byte)
+        chunk: bytes = self._stream.read(byte)
+        self.last = chunk
         self._at += len(chunk)
         self._counter.grown(len(chunk))
         return chunk

@@ -15,7 +15,7 @@ from pytest_ortperf.provision.zoo.folder import ModelFolder
 from pytest_ortperf.provision.zoo.transfer import JOBS, STALLED_S, Arrived, Stopped, Wanted, Watch, fetch
 from pytest_ortperf.reports.terminal.inspection_text import byte_text
 
-_BAR = 20
+_BAR = 10
 _SHOW_S = 0.2
 
 
@@ -78,8 +78,8 @@ class _Progress:
         total = sum(known)
         share = min(have / total, 1.0)
         bar = "#" * int(share * _BAR)
-        sizes = f"{byte_text(have)} of {byte_text(total)}, {byte_text(int(byte_s))}/s"
-        self.status.show(f"[{bar:.<{_BAR}}] {share:.0%}, {files}, {sizes}", (total - have) / byte_s if byte_s else None)
+        text = f"[{bar:.<{_BAR}}] {share:.0%} of {byte_text(total)}, {files}, {byte_text(int(byte_s))}/s"
+        self.status.show(text, (total - have) / byte_s if byte_s else None)
 
 
 def fetch_all(wanted: Sequence[Wanted], fetching: Fetching) -> dict[Path, Arrived | ZooError]:

@@ -68,7 +68,7 @@ class Hub:
         from huggingface_hub import HfApi
         from huggingface_hub.utils import logging
 
-        logging.set_verbosity_error()
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         self._endpoint = model_hub()
         self._api = HfApi(endpoint=self._endpoint, library_name=_LIBRARY)
         self._revision = revision
@@ -129,7 +129,7 @@ class Hub:
             ZooError: As `repository`.
         """
         from huggingface_hub import get_hf_file_metadata, hf_hub_url
-        from huggingface_hub.utils import build_hf_headers
+        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
         repository = file.repository
         url = hf_hub_url(repository.name, file.facts.path, revision=repository.commit, endpoint=self._endpoint)
