@@ -25,6 +25,7 @@ pytest.importorskip("huggingface_hub", reason="needs the zoo extra")
 import model_examples as examples
 from plugin.test_interrupts import wait_for
 from provision.zoo_examples import (
+    BAD_ARCHIVES,
     LEGACY,
     ORGANISATION,
     content_of,
@@ -152,14 +153,15 @@ def test_any_repository_of_the_hub_can_be_named(zoo: Zoo) -> None:
         "team/net": external,
         "team/two": {"a.onnx": b"a", "b.onnx": b"b"},
     }
-    assert zoo.run("pull", "resnet18d_Opset18", "team/net", "team/two:b.onnx") == 0
+    assert zoo.run("pull", "resnet18d_Opset18", "team/net", "team/two:b.onnx", "team/two:a.onnx") == 0
     assert zoo.finals() == {
         "resnet18d_Opset18": b"resnet",
         "net": b"net",
         "net.onnx": external["net.onnx.data"],
         "b": b"b",
+        "a": b"a",
     }
-    assert [entry["name"] for entry in zoo.listed()] == ["resnet18d_Opset18", "team/net", "team/two"]
+    assert [entry["name"] for entry in zoo.listed()] == ["resnet18d_Opset18", "team/net", "team/two/b", "team/two/a"]
     assert all((zoo.folder / entry["path"]).is_file() for entry in zoo.listed())
 
 
@@ -394,6 +396,15 @@ def test_an_archive_without_test_data_is_told(zoo: Zoo, capfd: pytest.CaptureFix
     (zoo.folder / "first-7.tar.gz").write_bytes(tar_of({"model.onnx": b"x"}))
     assert zoo.run("pull", "first-7", "--with-data", "first-7.tar.gz") == 1
     assert "failed: test data of first-7: first-7.tar.gz holds none" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["parent.tar.gz", "link.tar.gz", "cut.tar.gz"])
+def test_a_bad_archive_gives_no_test_data(zoo: Zoo, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    (zoo.folder / "store").mkdir()
+    (zoo.folder / "store/first-7.tar.gz").write_bytes(BAD_ARCHIVES[name][0]())
+    assert zoo.run("pull", "first-7", "--with-data", "store") == 1
+    assert "failed: test data of first-7: first-7.tar.gz: " in capfd.readouterr().err
+    assert (zoo.finals(), zoo.listed()[0].get("test_data")) == ({"first-7": zoo.models["first-7"]}, None)
 
 
 def test_without_the_client_its_extra_is_named(

@@ -104,13 +104,20 @@ class ModelFolder:
         return True
 
     def remember(self, target: Path, sha256: str, source: str) -> None:
-        """Note that a file or unpacked archive is complete."""
+        """Note that a file or unpacked archive is complete.
+
+        Raises:
+            ZooError: If that cannot be written down.
+        """
         key = str(target.relative_to(self.path))
         state = _state(target.stat()) if target.is_file() else []
         found = {"sha256": sha256, "source": source, "state": state}
         if self._finished.get(key) != found:
             self._finished[key] = found
-            write_whole(self._state, json.dumps(self._finished, indent=1, sort_keys=True))
+            try:
+                write_whole(self._state, json.dumps(self._finished, indent=1, sort_keys=True))
+            except OSError as error:
+                raise ZooError(f"{self._state}: not written: {error.strerror or error}") from error
 
     def unpacked(self, target: Path) -> Mapping[str, Any] | None:
         """Return checksum and source of the archive that a folder was unpacked from, if it is still there."""

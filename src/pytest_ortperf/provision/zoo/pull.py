@@ -183,7 +183,8 @@ def _found_by_reference(hub: Hub, reference: str, root: Path, catalogue: Mapping
     known = ZooModel(
         file=FileFacts(path=f"{short}{_ONNX}", byte=None, sha256=None), archive=None, opset=None, original=False
     )
-    model = _Model(short, known, root / short)
+    name = f"{short}/{PurePosixPath(path).stem}" if path else short
+    model = _Model(name, known, root / short)
     try:
         files = hub.all_files(hub.repository(repository_name))
     except NotOnHubError as error:

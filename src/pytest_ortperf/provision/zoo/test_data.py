@@ -165,7 +165,9 @@ def _use(archive: Path, offer: Offer, folder: ModelFolder, report: DataReport) -
     """Unpack an archive and move its test data beside the model."""
     name, facts = offer.wanted.name, offer.wanted.archive
     try:
-        if not callable(offer.place) and facts is not None and file_sha256(archive) != facts.sha256:
+        if facts is None:
+            report.notes.append(f"{name}: there is no checksum for {offer.identity}; its test data are used")
+        elif not callable(offer.place) and file_sha256(archive) != facts.sha256:
             report.notes.append(
                 f"{name}: {archive} is not the zoo's own archive, by its checksum; its test data are used"
             )
