@@ -18,7 +18,7 @@ from pytest_ortperf.provision.zoo import transfer
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("NO_PROXY", "localhost")
     monkeypatch.setattr(transfer, "_LONGEST_PAUSE_S", 0.01)
     with running(LocalHub()) as hub:
         yield hub

@@ -179,7 +179,12 @@ sys.exit(cli.main(sys.argv[2:]))
 
 def environment_of(hub: LocalHub, home: Path) -> dict[str, str]:
     """Return the variables that have the client ask this hub."""
-    return {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home), "HF_TOKEN": "hf_secret", "NO_PROXY": "127.0.0.1"}
+    return {
+        "HF_ENDPOINT": hub.endpoint,
+        "HF_HOME": str(home),
+        "HF_TOKEN": "hf_secret",
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
 
 
 def start(hub: LocalHub, catalogue: Path, folder: Path, *arguments: str, **more: object) -> subprocess.Popen[str]:

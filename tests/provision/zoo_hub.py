@@ -94,7 +94,11 @@ def running(hub: LocalHub) -> Iterator[LocalHub]:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         servers.append(server)
-    hub.endpoint, hub.storage = (f"http://127.0.0.1:{server.server_address[1]}" for server in servers)
+    # another host than the hub, by its name
+    hub.endpoint, hub.storage = (
+        f"http://{host}:{server.server_address[1]}"
+        for host, server in zip(("127.0.0.1", "localhost"), servers, strict=True)
+    )
     try:
         yield hub
     finally:
