@@ -57,10 +57,7 @@ def test_a_links_file_gives_a_model_for_each_archive(server: LocalHub, capfd: py
         {"name": "local", "path": "models/local/model.onnx"},
     ]
     told = capfd.readouterr().out
-    assert (
-        f"not checked, no checksum given: {server.storage}/two.zip?a=b#sha256={sha256(server.plain['/two.zip'])}"
-        in told
-    )
+    assert f"not checked, no checksum given: {server.storage}/two.zip#sha256={sha256(server.plain['/two.zip'])}" in told
     assert f"{digest}" not in told
     assert [path for path in Path("models").rglob("*") if path.name.startswith("._") or "MACOSX" in path.name] == []
     server.requests.clear()
@@ -88,6 +85,35 @@ def test_many_lists_every_model_of_an_archive(server: LocalHub) -> None:
         {"name": "partner/a", "path": "models/partner/a/model.onnx", "test_data": "models/partner/a"},
         {"name": "partner/b", "path": "models/partner/b/b.onnx"},
     ]
+
+
+def test_redirects_are_followed_over_http_alone(server: LocalHub, capfd: pytest.CaptureFixture[str]) -> None:
+    server.plain = {"/store/x": tar_of({"n.onnx": b"n"})}
+    server.redirects = {
+        "/net.tar.gz": f"{server.endpoint.replace('127.0.0.1', 'localhost')}/gone",
+        "/a.tar.gz": "/store/x",
+    }
+    server.redirects |= {"/file.tar.gz": "file:///etc/passwd"}
+    assert zoo("links", f"{server.storage}/a.tar.gz") == 0
+    assert zoo("links", f"{server.storage}/net.tar.gz") == 2
+    assert zoo("links", f"{server.storage}/file.tar.gz") == 2
+    assert "answers 404" in capfd.readouterr().err
+    assert finals() == {"a"}
+
+
+def test_signatures_in_addresses_are_not_shown_and_may_change(
+    server: LocalHub, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server.plain = {"/net.tar.gz": tar_of({"n.onnx": b"n"})}
+    assert zoo("links", f"{server.storage}/net.tar.gz?sig=secret1") == 0
+    assert zoo("links", f"{server.storage}/net.tar.gz?sig=secret2") == 0
+    server.plain.clear()
+    assert zoo("links", f"{server.storage}/other.tar.gz?sig=secret3") == 2
+    told = capfd.readouterr()
+    assert "other.tar.gz" in told.err
+    state = Path("models/.zoo/finished.json").read_text("utf-8")
+    assert "secret" not in told.out + told.err + state
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("name", ["parent.tar.gz", "link.tar.gz", "cut.tar.gz", "parent.zip", "encrypted.zip"])

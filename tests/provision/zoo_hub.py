@@ -66,6 +66,9 @@ class LocalHub:
     plain: dict[str, bytes] = field(default_factory=dict)
     """Files at addresses of their own, which no hub knows."""
 
+    redirects: dict[str, str] = field(default_factory=dict)
+    """From paths of plain files to other addresses."""
+
     checksums: dict[str, str] = field(default_factory=dict)
     """What the hub claims of a path instead of the truth."""
 
@@ -219,6 +222,9 @@ class _Storage(_Handler):
             content: bytes | None = self.hub.repositories[f"{organisation}/{repository}"].get(path)
         else:
             path = urllib.parse.unquote(parts.path)
+            if path in self.hub.redirects:
+                self.answer(302, Location=self.hub.redirects[path])
+                return
             content = self.hub.plain.get(path)
         if content is None:
             self.answer(404)

@@ -18,7 +18,7 @@ from pytest_ortperf.provision.zoo.downloads import Fetching, fetch_all
 from pytest_ortperf.provision.zoo.folder import ModelFolder, file_sha256
 from pytest_ortperf.provision.zoo.list_file import ListedEntry
 from pytest_ortperf.provision.zoo.test_data import is_address
-from pytest_ortperf.provision.zoo.transfer import Address, Arrived, Wanted
+from pytest_ortperf.provision.zoo.transfer import Address, Arrived, Wanted, without_query
 
 _LINKS_AT_MOST = 1 << 20
 _LFS_MARK = b"version https://git-lfs"
@@ -35,6 +35,11 @@ class Link:
     """An address, or a path."""
 
     sha256: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """Where it lies, without a signature in its address, which may be another one each time."""
+        return without_query(self.place) if is_address(self.place) else self.place
 
     @property
     def file_name(self) -> str:
@@ -125,11 +130,11 @@ def _read_unknown(link: Link, fetching: Fetching) -> Iterator[Link]:
     if isinstance(result, ZooError):
         raise result
     if not is_archive(target):
-        yield from _lines(target, link.place, base=None)
+        yield from _lines(target, link.shown, base=None)
         target.unlink()
     else:
         target.replace(fetching.folder.archive(link.file_name))
-        fetching.folder.remember(fetching.folder.archive(link.file_name), result.sha256, link.place)
+        fetching.folder.remember(fetching.folder.archive(link.file_name), result.sha256, link.shown)
         yield link
 
 
@@ -173,20 +178,20 @@ def _check_names(links: Sequence[Link]) -> None:
     for link in links:
         other = places.setdefault(link.name, link.place)
         if other != link.place:
-            raise ZooError(f"{link.place} and {other} would both be unpacked into {link.name}; rename one of the files")
+            raise ZooError(f"{link.shown} and {other} would both be unpacked into {link.name}; rename one of the files")
         if issue := name_issue(link.name):
-            raise ZooError(f"{link.place}: the name {link.name!r} {issue}; rename the file")
+            raise ZooError(f"{link.shown}: the name {link.name!r} {issue}; rename the file")
 
 
 def _check_place(link: Link, folder: ModelFolder) -> Path | ZooError | None:
     """Return the folder of an archive that is unpacked already, or why it cannot be; `None` if it is to be."""
     target = folder.path / link.name
     known = folder.unpacked(target)
-    if known is not None and link.sha256 in {None, known["sha256"]} and known["source"] == link.place:
+    if known is not None and link.sha256 in {None, known["sha256"]} and known["source"] == link.shown:
         return target
     if target.exists():
         what = f"holds what was unpacked from {known['source']}" if known else "is there already, from elsewhere"
-        return ZooError(f"{link.place}: {shown_path(target)} {what}; move or delete it")
+        return ZooError(f"{link.shown}: {shown_path(target)} {what}; move or delete it")
     return None
 
 
@@ -218,7 +223,7 @@ def _wanted(link: Link, target: Path, fetching: Fetching) -> Wanted:
         name=link.name,
         target=target,
         part=fetching.folder.part(target),
-        identity=link.place,
+        identity=link.shown,
         locate=lambda: address,
         sha256=link.sha256,
     )
@@ -232,21 +237,21 @@ def _unpack(
     try:
         sha256 = file_sha256(archive)
         if link.sha256 not in {None, sha256}:
-            raise ZooError(f"{link.place}: has SHA-256 {sha256}, and should have {link.sha256}; not unpacked")
+            raise ZooError(f"{link.shown}: has SHA-256 {sha256}, and should have {link.sha256}; not unpacked")
         if not is_archive(archive):
             with archive.open("rb") as file:
                 is_pointer = file.read(len(_LFS_MARK)) == _LFS_MARK
-            raise ZooError(f"{link.place}: {_pointer_text() if is_pointer else _no_archive_text()}")
+            raise ZooError(f"{link.shown}: {_pointer_text() if is_pointer else _no_archive_text()}")
         with folder.unpacking() as work:
             content = work / "content"
             content.mkdir()
             unpack(archive, content, name=link.name, limits=limits, room=folder.check_room)
             if not _entries(content, every_model=every_model):
-                raise ZooError(f"{link.place}: holds no .onnx file; not unpacked")
+                raise ZooError(f"{link.shown}: holds no .onnx file; not unpacked")
             content.rename(folder.path / link.name)
-        folder.remember(folder.path / link.name, sha256, link.place)
+        folder.remember(folder.path / link.name, sha256, link.shown)
         if link.sha256 is None and is_address(link.place):
-            result.checksums.append((link.place, sha256))
+            result.checksums.append((link.shown, sha256))
     finally:
         if is_ours:
             archive.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from pytest_ortperf.provision.zoo.archives import ArchiveError, archive_stem, un
 from pytest_ortperf.provision.zoo.catalogue import FileFacts, ZooError
 from pytest_ortperf.provision.zoo.downloads import Fetching, fetch_all
 from pytest_ortperf.provision.zoo.folder import ModelFolder, file_sha256
-from pytest_ortperf.provision.zoo.transfer import Address, Arrived, TransferError, Wanted
+from pytest_ortperf.provision.zoo.transfer import Address, Arrived, TransferError, Wanted, without_query
 
 _DATA = "test_data"
 _NOT_FOUND = 404
@@ -110,7 +110,7 @@ def _at_address(source: str, model: DataWanted) -> list[Offer]:
         path = model.archive.path if model.archive else f"{model.name}.tar.gz"
         paths = [f"/{path}", f"/{path.rsplit('/', 1)[-1]}"]
     urls = [base.rstrip("/") + path + (f"?{query}" if query else "") for path in paths]
-    return [Offer(wanted=model, place=_always(url), identity=url) for url in urls]
+    return [Offer(wanted=model, place=_always(url), identity=without_query(url)) for url in urls]
 
 
 def _always(url: str) -> Callable[[], Address]:

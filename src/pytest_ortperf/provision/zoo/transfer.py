@@ -242,7 +242,7 @@ class _Transfer:
             403: "; you may not read it: ask for access, or set HF_TOKEN for the hub",
             404: "; check the address",
         }.get(error.code, "")
-        raise TransferError(f"{self._wanted.name}: {text} ({error.url}){way_out}", error.code)
+        raise TransferError(f"{self._wanted.name}: {text} ({without_query(error.url)}){way_out}", error.code)
 
     def _read(self, response: Any) -> None:
         self._begin(response)
@@ -354,5 +354,11 @@ def _origin(url: str) -> tuple[str, str]:
     return parts.scheme, parts.netloc
 
 
+def without_query(url: str) -> str:
+    """Return an address without what may hold a signature or a login, for messages and notes."""
+    parts = urllib.parse.urlsplit(url)
+    return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
 def _host(url: str) -> str:
-    return urllib.parse.urlsplit(url).netloc
+    return urllib.parse.urlsplit(url).netloc.rpartition("@")[2]
