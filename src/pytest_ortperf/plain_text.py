@@ -64,20 +64,21 @@ class PlainOutput(io.TextIOBase):
     """A text stream that passes on what is written to it as plain text."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self.stream = stream
+        """For who writes control characters on purpose, and makes the rest plain itself."""
 
     def write(self, text: str) -> int:
-        self._stream.write(plain(text))
+        self.stream.write(plain(text))
         return len(text)
 
     def flush(self) -> None:
-        self._stream.flush()
+        self.stream.flush()
 
     def fileno(self) -> int:
-        return self._stream.fileno()
+        return self.stream.fileno()
 
     def isatty(self) -> bool:
-        return self._stream.isatty()
+        return self.stream.isatty()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        return getattr(self.stream, name)
