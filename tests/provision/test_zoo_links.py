@@ -136,6 +136,7 @@ def test_a_bad_archive_leaves_nothing_and_the_others_come(
         (tar_of({"a.txt": b""}), "", "holds no .onnx file"),
         (tar_of({"a.onnx": b""}), f"#sha256={'0' * 64}", "came with SHA-256"),
     ],
+    ids=["pointer", "no archive", "no model", "wrong sum"],  # archives hold the time they were made at
 )
 def test_what_is_no_model_is_told(
     server: LocalHub, content: bytes, suffix: str, message: str, capfd: pytest.CaptureFixture[str]
