@@ -68,7 +68,7 @@ def write_run(folder: Path, run: str, cases: int, seed: int) -> Path:
     )
     with RecordsFile.create(folder, run, header) as file:
         for number in range(cases):
-            file.append(make_record(number, dice, 2.0 if number == 7 and seed == 2 else 1.0))  # noqa: PLR2004
+            file.append(make_record(number, dice, 3.0 if number == 7 and seed == 2 else 1.0))  # noqa: PLR2004
     return file.path
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import statistics
 import sys
 from collections import Counter
@@ -25,7 +26,7 @@ from measuring import table
 from pytest_ortperf.records.record import Record, SessionFact
 from pytest_ortperf.reports.comparison.compared_side import CaseResult, Observation, RunSide, Side
 from pytest_ortperf.reports.comparison.fleet import canary_shift
-from pytest_ortperf.reports.comparison.gross import SLOW_NS, class_of
+from pytest_ortperf.reports.comparison.gross import CALMS, SLOW_NS, class_of, measured_run, worst_calm
 from pytest_ortperf.reports.comparison.latency_changes import LatencyPair, compare_latencies
 
 DATA = Path(__file__).parent / "data" / "gross_runs.jsonl"
@@ -38,6 +39,9 @@ SIZES = (1, 3, 10)
 SEVERAL = 3
 SHORT_NS = 100_000
 _TO_SIGMA = 1.4826
+_OTHERS = re.compile(r"others kept ([\d.]+) of (\d+) cores busy")
+_STOLEN = re.compile(r"([\d.]+)% of the CPU time was stolen")
+_DISTURBING = re.compile(r"the machine: (?!\d+ other threads)")
 
 Run = Mapping[str, Any]
 
@@ -98,9 +102,20 @@ def _case(name: str, found: Mapping[str, Any], threads: int | None) -> CaseResul
         ),
     )
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
-    # the first recordings had the texts alone
-    values.setdefault("disturbed", any("machine: others" in doubt for doubt in values.get("doubts", ())))
+    # older recordings had the texts alone
+    values.setdefault("disturbed", any(map(_DISTURBING.search, values.get("doubts", ()))))
+    values.setdefault("crowded", any(_is_crowded(doubt, threads) for doubt in values.get("doubts", ())))
     return CaseResult(record=record, observations={"host": (Observation(**values),)})
+
+
+def _is_crowded(doubt: str, threads: int | None) -> bool:
+    """Return whether a text tells that a case was disturbed by more than work on cores that it does not need."""
+    busy, stolen = _OTHERS.search(doubt), _STOLEN.search(doubt)
+    if stolen:
+        return float(stolen[1]) > 10  # noqa: PLR2004 - percent
+    if busy is None:
+        return bool(_DISTURBING.search(doubt))
+    return float(busy[1]) + (threads or int(busy[2])) > int(busy[2]) + 0.25
 
 
 def neighbours(runs: Sequence[Run], count: int) -> Iterator[tuple[Sequence[Run], Sequence[Run]]]:
@@ -165,8 +180,8 @@ def same_verdicts(runs: Sequence[Run]) -> dict[tuple[bool, int, int], Counter[st
 
 def derive(runs: Sequence[Run]) -> str:
     """Return a table of what runs of the same thing differ by, for each class of cases."""
-    singles: dict[tuple[bool, bool, bool], list[tuple[float, float]]] = {}
-    closest: dict[tuple[bool, bool, bool], list[float]] = {}
+    singles: dict[tuple[bool, bool, str], list[tuple[float, float]]] = {}
+    closest: dict[tuple[bool, bool, str], list[float]] = {}
     for alike in _alike(runs):
         for first, base in enumerate(alike):
             for current in alike[first + 1 :]:
@@ -179,14 +194,14 @@ def derive(runs: Sequence[Run]) -> str:
         (
             "1 ms or more" if key[0] else "below 1 ms",
             "one" if key[1] else "several",
-            "quiet" if key[2] else "disturbed",
+            key[2],
             str(len(values)),
             f"{_spread([raw for raw, _ in values]):.3f}",
             f"{_spread([less for _, less in values]):.3f}",
             *(f"{_share([less for _, less in values], share):.2f}" for share in (0.99, 1.0)),
             f"{math.exp(max(closest.get(key, [0.0]))):.2f}",
         )
-        for key, values in sorted(singles.items(), reverse=True)
+        for key, values in sorted(singles.items(), key=lambda it: (not it[0][0], not it[0][1], CALMS.index(it[0][2])))
     ]
     names = ("median", "threads", "", "pairs", "spread", "less canary", "99 % below", "largest", "closest of 3 and 3")
     return f"{table(names, rows)}\n\n{_floor(runs)}"
@@ -215,28 +230,36 @@ def _floor(runs: Sequence[Run]) -> str:
     )
 
 
-def _ratios(base: Run, current: Run) -> Iterator[tuple[tuple[bool, bool, bool], float, float]]:
-    names = {name: name for name in MODELS}
-    sides = one_side([base], names), one_side([current], names)
-    shift = canary_shift(*sides)
-    for name in MODELS:
-        found = [side.last[name].observations["host"][0] for side in sides]
-        class_ = class_of(sides[0].last[name].record, found, shift)
-        raw = math.log((found[1].median_ns or math.nan) / (found[0].median_ns or math.nan))
-        yield (class_.is_slow, class_.is_alone, class_.is_quiet), raw, raw - (shift.log_shift if shift else 0)
+_Class = tuple[bool, bool, str]
 
 
-def _closest(base: Sequence[Run], current: Sequence[Run]) -> Iterator[tuple[tuple[bool, bool, bool], float]]:
+def _ratios(base: Run, current: Run) -> Iterator[tuple[_Class, float, float]]:
+    for key, medians, log_shift in _classified([base], [current]):
+        raw = math.log(medians[1][0] / medians[0][0])
+        yield key, raw, raw - log_shift
+
+
+def _closest(base: Sequence[Run], current: Sequence[Run]) -> Iterator[tuple[_Class, float]]:
+    for key, medians, _ in _classified(base, current):
+        for slow, fast in (medians, medians[::-1]):
+            yield key, math.log(min(slow) / max(fast))
+
+
+def _classified(base: Sequence[Run], current: Sequence[Run]) -> Iterator[tuple[_Class, list[list[float]], float]]:
+    """Yield each model's class, the medians of both sides, and the logarithm of the canary's shift."""
     names = {name: name for name in MODELS}
     sides = one_side(base, names), one_side(current, names)
     shift = canary_shift(*sides)
     for name in MODELS:
-        found = [[run.cases[name].observations["host"][0] for run in side.runs] for side in sides]
-        both = [*found[0], *found[1]]
-        class_ = class_of(sides[0].last[name].record, both, shift)
-        medians = [[one.median_ns or math.nan for one in side] for side in found]
-        for slow, fast in (medians, medians[::-1]):
-            yield (class_.is_slow, class_.is_alone, class_.is_quiet), math.log(min(slow) / max(fast))
+        found = [[run.cases[name].observations["host"] for run in side.runs] for side in sides]
+        class_ = class_of(sides[0].last[name].record, [one for side in found for run in side for one in run])
+        runs = [
+            measured_run(each, run.canary_spread, class_, shift)
+            for side, observed in zip(sides, found, strict=True)
+            for run, each in zip(side.runs, observed, strict=True)
+        ]
+        medians = [[run[0].median_ns or math.nan for run in side] for side in found]
+        yield (class_.is_slow, class_.is_alone, worst_calm(runs)), medians, shift.log_shift if shift else 0.0
 
 
 def _spread(logs: Sequence[float]) -> float:

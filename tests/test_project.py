@@ -149,6 +149,7 @@ def test_the_wheel_holds_what_pages_and_images_are_made_of(tmp_path: Path) -> No
     needed = {
         str(path.relative_to(reports.parent)) for kind in ("assets", "templates") for path in (reports / kind).iterdir()
     }
+    needed.add("provision/zoo/onnx_models.json")
     assert len(needed) > 20
     needed |= {f"provision/docker/{path.name}" for path in (ROOT / "deploy/docker").iterdir()}
     assert needed <= held

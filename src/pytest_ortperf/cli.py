@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from pytest_ortperf.commands import ab, bisect_repro, compare, image, init, inspect, list_runs, ort, report, schema
+from pytest_ortperf.commands import ab, bisect_repro, compare, image, init, inspect, list_runs, ort, report, schema, zoo
 from pytest_ortperf.errors import OrtPerfError
 from pytest_ortperf.plain_text import PlainOutput
 
@@ -18,6 +18,7 @@ INTERRUPTED = 130
 
 COMMANDS = (
     init.add_command,
+    zoo.add_command,
     inspect.add_command,
     list_runs.add_command,
     report.add_command,
@@ -34,6 +35,7 @@ COMMANDS = (
 EXAMPLES = """\
 examples:
   ortperf init                                     a model list for the models of this folder
+  ortperf zoo pull mnist-8 resnet50-v1-7           models of the ONNX Model Zoo, and a list for them
   ortperf inspect bert.onnx                        what it is, and which providers take it
   ortperf list result                              the runs in the folder result
   ortperf report result                            the newest run in the folder result

@@ -6,6 +6,8 @@ import os
 
 _NIGHTLY_INDEX = "https://aiinfra.pkgs.visualstudio.com/PublicPackages/_packaging/ORT-Nightly/pypi/simple/"
 _ONNXRUNTIME_REPOSITORY = "https://github.com/microsoft/onnxruntime"
+_HUB = "https://huggingface.co"
+_ZOO = "onnxmodelzoo"
 
 
 def nightly_index() -> str:
@@ -16,6 +18,16 @@ def nightly_index() -> str:
 def onnxruntime_repository() -> str:
     """Return the git repository of ONNX Runtime; `ORTPERF_ONNXRUNTIME_REPOSITORY` replaces it."""
     return os.environ.get("ORTPERF_ONNXRUNTIME_REPOSITORY") or _ONNXRUNTIME_REPOSITORY
+
+
+def model_hub() -> str:
+    """Return the Hugging Face hub; `HF_ENDPOINT` replaces it, as it does for `huggingface_hub` itself."""
+    return (os.environ.get("HF_ENDPOINT") or _HUB).rstrip("/")
+
+
+def zoo_organisation() -> str:
+    """Return the hub's organisation that holds the ONNX Model Zoo; `ORTPERF_ZOO_ORGANISATION` replaces it."""
+    return os.environ.get("ORTPERF_ZOO_ORGANISATION") or _ZOO
 
 
 # Defaults of the Dockerfiles in deploy/docker; `ortperf image build --base-image` replaces them.

@@ -12,7 +12,7 @@ from pytest_ortperf.records.codec import as_dict
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.junit import properties
 from pytest_ortperf.reports.terminal.result_row import measured_text, result_row
-from pytest_ortperf.running.case_item import CaseItem
+from pytest_ortperf.running.case_item import CaseItem, advice
 
 RECORD = "ortperf_record"
 """Attribute of the last report of an item that carries its record, as builtins."""
@@ -100,7 +100,7 @@ def crash_reports(item: CaseItem, record: Record) -> tuple[pytest.TestReport, py
     properties and the record.
     """
     failure = record.failure
-    text = f"{failure.message if failure else record.outcome}\n\n{item.advice(failure.kind if failure else None)}"
+    text = f"{failure.message if failure else record.outcome}\n\n{advice(record.commands)}"
     call = _report(item, "call", "failed", text, duration=(record.duration_ns or 0) / 1e9)
     if record.outcome == "xfailed":
         call.outcome = "skipped"

@@ -44,6 +44,7 @@ def test_everything_is_read_on_bare_metal(tmp_path: Path) -> None:
         own_cpu_ns=0,
         busy_ns=(1000 + 40 + 60 + 20) * TICK_NS,
         steal_ns=0,
+        cores=1,
         runnable=0,
         load1=0.31,
         swapped_pages=120,

@@ -41,8 +41,8 @@ def test_the_terminal_tells_what_changed_and_leaves_out_what_did_not() -> None:
         "latency: 1 SLOWER, 0 FASTER, 1 UNSURE, 8 SAME; ratio is current / base less the shift of the fleet",
         "fleet cpu, host: 10 pairs, +0.0 % (+0.0 % to +0.0 %), SAME",
         "case                timing  base ms  current ms  ratio   90 % interval  delta %  verdict",
-        "m0::benchmark[cpu]  host         10          15  1.500  1.500 to 1.500       10  SLOWER",
-        "m1::benchmark[cpu]  host         10           7  0.700  0.700 to 0.700       10  UNSURE",
+        "m0::benchmark[cpu]  host         10          15  1.500  1.500 to 1.500       25  SLOWER",
+        "m1::benchmark[cpu]  host         10           7  0.700  0.700 to 0.700       25  UNSURE",
         "1 + 1 runs: a test by ranks alone could not go below p 1, and a lone change among 10 needs 0.005; verdicts",
         "  rest on the normal shape of the fleet's noise",
         "",
@@ -89,7 +89,7 @@ def test_csv_has_a_row_a_pair_and_a_row_a_change() -> None:
         "ratio_low": "1.5",
         "ratio_high": "1.5",
         "raw_ratio": "1.5",
-        "delta_percent": "10.0",
+        "delta_percent": "25.0",
         "p_adjusted": "0.0",
         "evidence": "single runs",
         "base_count": "1",
@@ -122,7 +122,7 @@ def test_json_holds_what_fails() -> None:
 
 def test_markdown_shows_names_as_they_are() -> None:
     text = markdown_text(example())
-    assert "| m0::benchmark\\[cpu\\] | host | 10 | 15 | 1.500 | 1.500 to 1.500 | 10 % | SLOWER |" in text
+    assert "| m0::benchmark\\[cpu\\] | host | 10 | 15 | 1.500 | 1.500 to 1.500 | 25 % | SLOWER |" in text
     assert "- new failure: `bad|name::validate[cpu]`: runtime error in stage timing: \\<b\\> = 1 (the case" in text
 
 

@@ -43,12 +43,18 @@ def read_host(root: Path = ROOT, *, cores: Sequence[int] = ()) -> HostReading:
         own_cpu_ns=int((usage.ru_utime + usage.ru_stime) * 1e9),
         busy_ns=busy,
         steal_ns=steal,
+        cores=_online(stat),
         runnable=_others_runnable(root, stat),
         load1=read_load(root),
         swapped_pages=None if None in pages else sum(page for page in pages if page),
         quota_throttled_ns=_throttled(root),
         thermal_events=_heat(root, cores),
     )
+
+
+def _online(stat: str) -> int | None:
+    """Return the number of cores with a line of their own."""
+    return len(re.findall(r"^cpu\d+ ", stat, re.MULTILINE)) or None
 
 
 def _cpu_times(stat: str) -> tuple[int | None, int | None]:

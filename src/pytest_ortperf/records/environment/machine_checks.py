@@ -49,6 +49,9 @@ class HostReading:
     steal_ns: int | None = None
     """CPU time that a hypervisor gave to others while this machine wanted it."""
 
+    cores: int | None = None
+    """Cores that were switched on; not in records of older versions."""
+
     runnable: int | None = None
     """Threads of others that were running or ready to run."""
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pytest_ortperf.cases.case_id import CaseId
-from pytest_ortperf.records.environment.machine_checks import HANDOFF, Finding
+from pytest_ortperf.records.environment.machine_checks import HANDOFF, Finding, Span
 from pytest_ortperf.records.environment.run_header import Environment, RunEnd, RunHeader
 from pytest_ortperf.records.latency import UNSTABLE, Latency
 from pytest_ortperf.records.record import Concurrent, Record
@@ -18,6 +18,10 @@ from pytest_ortperf.reports.tables.gains import counts, shape_difference
 
 _DOUBTFUL = ("warning", "reject")
 _MOMENTARY = "runnable"
+_OTHER_LOAD, _STEAL = "other-load", "steal"
+_MOST_STOLEN = 0.1
+_OWN_SHARE = 0.25
+"""Of a core: the kernel and this program itself have some work beside what is measured."""
 """Check of one moment: a thread that happened to be ready to run disturbs nothing for long."""
 
 _OF_95_PERCENT = 1.96
@@ -47,6 +51,9 @@ class Observation:
 
     disturbed: bool = False
     """Whether something else worked on the machine, or held it back, while it was measured."""
+
+    crowded: bool = False
+    """Whether it was disturbed by more than work on cores that its threads do not need."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,8 +275,32 @@ def _observation(record: Record, latency: Latency) -> Observation:
         sm_clock_mhz=clocks.mean_sm_mhz if clocks and of_this else None,
         doubts=tuple(_doubts(record, latency)),
         not_seen=tuple(_not_seen(record, half)),
-        disturbed=any(found.level in _DOUBTFUL and found.check != _MOMENTARY for found in _findings(record)),
+        disturbed=bool(_disturbing(record)),
+        crowded=_is_crowded(record),
     )
+
+
+def _disturbing(record: Record) -> set[str]:
+    """Return the checks that saw something disturb a case."""
+    return {it.check for it in _findings(record) if it.level in _DOUBTFUL} - {_MOMENTARY}
+
+
+def _is_crowded(record: Record) -> bool:
+    """Return whether others left a case fewer cores than it has threads, or something else held it back."""
+    disturbing = _disturbing(record)
+    if not disturbing <= {_OTHER_LOAD, _STEAL} or record.machine is None:
+        return bool(disturbing)
+    threads = record.session.intra_op_threads if record.session else None
+    return bool(disturbing) and any(_is_short_of_cores(span, threads) for span in record.machine.spans)
+
+
+def _is_short_of_cores(span: Span, threads: int | None) -> bool:
+    before, after = span.before.host, span.after.host
+    if before.busy_ns is None or after.busy_ns is None or not after.cores or after.at_ns <= before.at_ns:
+        return True
+    busy, stolen = after.busy_ns - before.busy_ns, (after.steal_ns or 0) - (before.steal_ns or 0)
+    others = (busy - (after.own_cpu_ns - before.own_cpu_ns)) / (after.at_ns - before.at_ns)
+    return others + (threads or after.cores) > after.cores + _OWN_SHARE or stolen > _MOST_STOLEN * (busy + stolen)
 
 
 def _doubts(record: Record, latency: Latency) -> Iterator[str]:

@@ -88,7 +88,6 @@ _TAIL_TO_SIGMA = 1 / 1.2816
 
 _QUIET_CANARY = 0.02
 _SAME_HANDOFF = 0.10
-_STEADY_CANARY = 0.10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,13 +267,16 @@ class CanaryShift:
     """Run -> logarithm of its slowness: the median over the parts."""
 
     current_effects: Mapping[str, float]
-    spread: float | None
-    """How much the speed moved within the runs, of the least steady one; `None` if it is not known of each."""
+    base_spreads: Mapping[str, float | None]
+    """Run -> how much the speed moved within it; `None` if that is not known."""
+
+    current_spreads: Mapping[str, float | None]
 
     @property
-    def is_steady(self) -> bool:
-        """Whether the machine kept its speed within the runs."""
-        return self.spread is not None and self.spread <= _STEADY_CANARY
+    def spread(self) -> float | None:
+        """How much the speed moved within the least steady run; `None` if it is not known of each."""
+        spreads = [*self.base_spreads.values(), *self.current_spreads.values()]
+        return None if None in spreads else max(filter(None, spreads), default=0.0)
 
     @property
     def log_shift(self) -> float:
@@ -325,12 +327,12 @@ def canary_shift(base: Side, current: Side) -> CanaryShift | None:
             for key, run in side.keyed_runs
         }
 
-    spreads = [run.canary_spread for run in runs]
     return CanaryShift(
         ratios=ratios,
         base_effects=effects(base),
         current_effects=effects(current),
-        spread=None if None in spreads else max(filter(None, spreads), default=0.0),
+        base_spreads={key: run.canary_spread for key, run in base.keyed_runs},
+        current_spreads={key: run.canary_spread for key, run in current.keyed_runs},
     )
 
 

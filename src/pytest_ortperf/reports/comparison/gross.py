@@ -6,7 +6,7 @@ A change is gross if it lies beyond what any two recorded runs of the same model
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_ortperf.cases.providers import PROVIDERS
@@ -21,6 +21,14 @@ MANY_RUNS = 3
 
 SLOW_NS = 1_000_000
 
+QUIET, SHARED, UNWATCHED, CROWDED = "quiet", "shared", "unwatched", "crowded"
+CALMS = (QUIET, SHARED, UNWATCHED, CROWDED)
+"""What disturbed a run of a case: nothing; other work on cores that its threads do not need; nothing, but no canary was
+timed; anything else."""
+
+_STEADY_CANARY, _LIVELY_CANARY = 0.10, 0.30
+"""How much the canary may move within a quiet run, and within one that shares its machine."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseClass:
@@ -32,10 +40,6 @@ class CaseClass:
     is_alone: bool
     """Whether it has one thread."""
 
-    is_quiet: bool
-    """Whether nothing was seen on either side that disturbed it, and the canary was steady; of several threads also,
-    whether the cores saw each other's writes equally fast."""
-
     on_device: bool
 
 
@@ -46,6 +50,10 @@ class Bounds:
     spread: float
     """Standard deviation of the log ratio of two single runs, less the canary's change."""
 
+    least: float
+    """Relative change of one run against another that counts beside their fleet or canary, which tell what the machine
+    did, and not what this case does from process to process."""
+
     single: float
     """Ratio that no two single runs came to, with a margin."""
 
@@ -53,61 +61,120 @@ class Bounds:
     """Ratio that the closest of three and three runs never came to."""
 
 
-def class_of(record: Record, observations: Sequence[Observation], canary: CanaryShift | None) -> CaseClass:
+@dataclass(frozen=True, slots=True)
+class MeasuredRun:
+    """A case in one run."""
+
+    observations: Sequence[Observation]
+    """One a process, at least one."""
+
+    calm: str
+    """One of `CALMS`."""
+
+
+def measured_run(
+    observations: Sequence[Observation], spread: float | None, found: CaseClass, canary: CanaryShift | None
+) -> MeasuredRun:
+    """Return a run of a case with what disturbed it.
+
+    Args:
+        observations: At least one.
+        spread: Of the run's canary; `None` is unknown, and nothing is then known to be quiet.
+        found: Class of the case.
+        canary: Of both sides: of several threads, cores must see each other's writes equally fast on both.
+    """
+    if any(one.crowded for one in observations) or (spread is not None and spread > _LIVELY_CANARY):
+        return MeasuredRun(observations, CROWDED)
+    if spread is None or not (found.is_alone or (canary and canary.same_handoff)):
+        return MeasuredRun(observations, UNWATCHED)
+    shared = spread > _STEADY_CANARY or any(one.disturbed for one in observations)
+    return MeasuredRun(observations, SHARED if shared else QUIET)
+
+
+def worst_calm(runs: Iterable[MeasuredRun]) -> str:
+    """Return what disturbed the most disturbed of some runs."""
+    return max((run.calm for run in runs), key=CALMS.index)
+
+
+def class_of(record: Record, observations: Sequence[Observation]) -> CaseClass:
     """Return the class of a case.
 
     Args:
         record: Of the case.
         observations: Of both sides.
-        canary: Of both sides; without one nothing is known to be quiet.
     """
-    on_host = {row.name for row in PROVIDERS if row.device == "cpu"}
-    is_alone = record.session is not None and record.session.intra_op_threads == 1
-    seen = any(one.disturbed for one in observations)
+    row = next((row for row in PROVIDERS if row.name == record.provider), None)
+    is_alone = record.session is None or record.session.intra_op_threads == 1
     typical = min(one.mean_ns if one.median_ns is None else one.median_ns for one in observations)
     return CaseClass(
         is_slow=typical >= SLOW_NS,
         is_alone=is_alone,
-        is_quiet=not seen and canary is not None and canary.is_steady and (is_alone or canary.same_handoff),
-        on_device=record.provider not in on_host,
+        on_device=row.device != "cpu" if row else record.provider_full_name.endswith("ExecutionProvider"),
     )
 
 
-_BOUNDS: Mapping[tuple[bool, bool, bool], Bounds] = {
-    # slow, alone, quiet
-    (True, True, True): Bounds(spread=0.06, single=1.6, several=1.3),
-    (True, True, False): Bounds(spread=0.3, single=4.5, several=2.0),
-    (True, False, True): Bounds(spread=0.06, single=1.6, several=1.3),
-    (True, False, False): Bounds(spread=0.45, single=6.0, several=3.0),
-    (False, True, True): Bounds(spread=0.04, single=1.6, several=1.3),
-    (False, True, False): Bounds(spread=0.35, single=2.5, several=1.8),
-    (False, False, True): Bounds(spread=0.06, single=1.6, several=1.3),
-    (False, False, False): Bounds(spread=0.35, single=3.0, several=2.5),
+_BOUNDS: Mapping[tuple[bool, bool, str], Bounds] = {
+    # slow, alone
+    (True, True, QUIET): Bounds(spread=0.06, least=0.25, single=1.5, several=1.2),
+    (True, True, SHARED): Bounds(spread=0.06, least=0.25, single=1.6, several=1.3),
+    (True, True, UNWATCHED): Bounds(spread=0.1, least=0.25, single=3.0, several=1.6),
+    (True, True, CROWDED): Bounds(spread=2.2, least=13.0, single=18.0, several=10.0),
+    (True, False, QUIET): Bounds(spread=0.1, least=1.5, single=2.7, several=1.4),
+    (True, False, SHARED): Bounds(spread=0.2, least=1.5, single=3.0, several=1.6),
+    (True, False, UNWATCHED): Bounds(spread=0.2, least=1.5, single=3.0, several=1.6),
+    (True, False, CROWDED): Bounds(spread=1.4, least=4.0, single=6.0, several=3.0),
+    (False, True, QUIET): Bounds(spread=0.04, least=0.15, single=1.5, several=1.2),
+    (False, True, SHARED): Bounds(spread=0.04, least=0.15, single=1.6, several=1.3),
+    (False, True, UNWATCHED): Bounds(spread=0.1, least=0.15, single=3.0, several=1.8),
+    (False, True, CROWDED): Bounds(spread=0.35, least=2.0, single=3.5, several=2.0),
+    (False, False, QUIET): Bounds(spread=0.1, least=1.6, single=2.8, several=1.4),
+    (False, False, SHARED): Bounds(spread=0.2, least=1.6, single=3.0, several=1.6),
+    (False, False, UNWATCHED): Bounds(spread=0.4, least=1.6, single=3.2, several=1.8),
+    (False, False, CROWDED): Bounds(spread=0.5, least=2.0, single=4.0, several=2.5),
 }
 """From `benchmarks/gross_runs.py`; `docs/benchmarks/gross-changes.md` has the data behind each number."""
 
-_DEVICE_BOUNDS = Bounds(spread=math.inf, single=2.5, several=2.0)
+_DEVICE_BOUNDS = Bounds(spread=math.inf, least=1.0, single=2.5, several=2.0)
 """Of launch-bound networks, medians on a GPU differ by up to 1.8 times between fresh processes, whatever is pinned."""
 
 
-def bounds_of(found: CaseClass) -> Bounds:
-    """Return what two runs of the same case of a class differ by."""
-    return _DEVICE_BOUNDS if found.on_device else _BOUNDS[found.is_slow, found.is_alone, found.is_quiet]
+def bounds_of(found: CaseClass) -> Mapping[str, Bounds]:
+    """Return what two runs of the same case of a class differ by, for each of `CALMS`."""
+    return {calm: _DEVICE_BOUNDS if found.on_device else _BOUNDS[found.is_slow, found.is_alone, calm] for calm in CALMS}
 
 
 def gross_decision(
-    base: Sequence[Observation], current: Sequence[Observation], *, bounds: Bounds, log_shift: float
+    base: Sequence[MeasuredRun], current: Sequence[MeasuredRun], *, bounds: Mapping[str, Bounds], log_shift: float
 ) -> Decision | None:
     """Return the verdict on a gross change; `None` if it is none.
 
-    The ranges of 10th to 90th percentile of the sides have to be apart, and the ratio of the closest runs beyond the
-    bound, both as measured and less what the machine's speed changed by.
+    The calmest runs of both sides decide first; only if they show nothing do those count that were disturbed more,
+    with the wider bounds of such runs.
 
     Args:
-        base: One a process, at least one.
+        base: One a run, at least one.
         current: Likewise.
-        bounds: Of the case's class.
+        bounds: Of the case's class, for each of `CALMS`.
         log_shift: Of the machine's speed, from the fleet or the canary; 0 if unknown.
+    """
+    for number, calm in enumerate(CALMS, start=1):
+        chosen = [
+            [one for run in side if run.calm in CALMS[:number] for one in run.observations] for side in (base, current)
+        ]
+        if all(chosen):
+            found = _beyond(*chosen, bounds=bounds[calm], log_shift=log_shift)
+            if found is not None:
+                return found
+    return None
+
+
+def _beyond(
+    base: Sequence[Observation], current: Sequence[Observation], *, bounds: Bounds, log_shift: float
+) -> Decision | None:
+    """Return the verdict if the closest runs differ by more than the bound; `None` if they do not.
+
+    The ranges of 10th to 90th percentile of the sides have to be apart too. Both must hold as measured, and less what
+    the machine's speed changed by.
     """
     several = min(len(base), len(current)) >= MANY_RUNS
     bound = bounds.several if several else bounds.single

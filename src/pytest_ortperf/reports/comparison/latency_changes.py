@@ -30,7 +30,15 @@ from pytest_ortperf.reports.comparison.fleet import (
     same_machine,
     shift_line,
 )
-from pytest_ortperf.reports.comparison.gross import Bounds, bounds_of, class_of, gross_decision
+from pytest_ortperf.reports.comparison.gross import (
+    Bounds,
+    MeasuredRun,
+    bounds_of,
+    class_of,
+    gross_decision,
+    measured_run,
+    worst_calm,
+)
 from pytest_ortperf.reports.comparison.verdicts import LEAST_DELTA, UNSURE, Decision, adjusted, decide, delta_of
 
 _CLOCK_SPREAD = 0.01
@@ -101,9 +109,18 @@ class _Judged:
     fleet: int
     """Cases of its provider and timing mode."""
 
-    bounds: Bounds
+    base: Sequence[MeasuredRun]
+    current: Sequence[MeasuredRun]
+    bounds: Mapping[str, Bounds]
+    """For each of `CALMS`."""
+
     normaliser: Normaliser | None
     evidence: Evidence
+
+    @property
+    def worst_bounds(self) -> Bounds:
+        """Those of the most disturbed run."""
+        return self.bounds[worst_calm([*self.base, *self.current])]
 
     @property
     def log_shift(self) -> float:
@@ -153,13 +170,18 @@ def _by_run(side: Side, key: str, timing: str) -> dict[str, Sequence[Observation
 
 
 def _judged(match: _Match, logs: Logs, fleet: Fleet, canary: CanaryShift | None) -> _Judged:
-    found = class_of(match.last.record, match.observations, canary)
+    found = class_of(match.last.record, match.observations)
+    spreads = (canary.base_spreads, canary.current_spreads) if canary else ({}, {})
+    base, current = (
+        [measured_run(each, known.get(run), found, canary) for run, each in side.items()]
+        for side, known in zip((match.base, match.current), spreads, strict=True)
+    )
     bounds = bounds_of(found)
     normaliser = fleet.normaliser
     if normaliser is None and canary is not None and not found.on_device:
-        normaliser = canary.normaliser(bounds.spread)
+        normaliser = canary.normaliser(bounds[worst_calm([*base, *current])].spread)
     evidence = _evidence(match, logs, normaliser)
-    return _Judged(match, logs, fleet.pairs, bounds, normaliser, evidence)
+    return _Judged(match, logs, fleet.pairs, base, current, bounds, normaliser, evidence)
 
 
 def _evidence(match: _Match, logs: Logs, normaliser: Normaliser | None) -> Evidence:
@@ -204,15 +226,14 @@ def _decision(each: _Judged, base_ns: float, value: float, machine: str | None, 
     found = _by_normaliser(each, base_ns, value, least_ns)
     if found.verdict != UNSURE:
         return found
-    sides = (_processes(each.match.base), _processes(each.match.current))
-    return gross_decision(*sides, bounds=each.bounds, log_shift=each.log_shift) or found
+    return gross_decision(each.base, each.current, bounds=each.bounds, log_shift=each.log_shift) or found
 
 
 def _by_normaliser(each: _Judged, base_ns: float, value: float, least_ns: float | None) -> Decision:
     """Return the verdict once the machine's speed is taken out of the case."""
     if each.normaliser is None:
         return Decision(verdict=UNSURE, delta=LEAST_DELTA, reasons=(_few(each.fleet),))
-    delta = delta_of(base_ns, each.evidence, least_ns=least_ns)
+    delta = delta_of(base_ns, each.evidence, least_ns=least_ns, single=each.worst_bounds.least)
     doubts = tuple(_doubts(each, delta))
     found = decide(each.evidence, base_ns=base_ns, delta=delta, adjusted_p=value, doubts=doubts, least_ns=least_ns)
     return dataclasses.replace(found, by=CANARY) if each.normaliser.by == CANARY else found

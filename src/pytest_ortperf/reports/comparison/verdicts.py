@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_ortperf.reports.comparison.evidence import PAIRS, SINGLE, Evidence
+from pytest_ortperf.reports.comparison.evidence import PAIRS, RUNS, SINGLE, Evidence
 
 FALSE_DISCOVERIES = 0.05
 """Share of false ones among what is called SLOWER or FASTER that is put up with."""
@@ -50,8 +50,8 @@ VERDICTS = (SLOWER, FASTER, UNSURE, SAME)
 LEAST_DELTA = 0.03
 """Relative change below which nobody is to be woken up."""
 
-LEAST_SINGLE_DELTA = 0.10
-"""The same of one run against another one: what moved between them is only known from the other cases."""
+LEAST_FEW_RUNS_DELTA, FEW_RUNS = 0.05, 6
+"""The same of fewer runs on a side than that: they follow each other, and are more alike than those of another hour."""
 
 LEAST_DELTA_NS = 2_000
 """The same as a time: calls, timers and allocators move by as much from run to run."""
@@ -82,18 +82,30 @@ class Decision:
     """The evidence class that decided, such as `threshold` or `gross`; `None` is that of the evidence."""
 
 
-def delta_of(base_ns: float, evidence: Evidence, *, floor: float | None = None, least_ns: float | None = None) -> float:
+def delta_of(
+    base_ns: float,
+    evidence: Evidence,
+    *,
+    floor: float | None = None,
+    least_ns: float | None = None,
+    single: float = LEAST_DELTA,
+) -> float:
     """Return the relative change that counts: 3 %, 2 us, or twice the noise floor, whichever is most.
 
-    Of single runs 10 % instead of 3 %, of pairs 0.5 us instead of 2 us.
+    Of fewer than 6 runs on a side 5 % instead of 3 %, of pairs 0.5 us instead of 2 us.
 
     Args:
         base_ns: Latency of the base.
         evidence: Its error gives the noise floor, unless that was measured.
         floor: Measured by comparing the same with the same: 95th percentile of the size of the log ratio.
         least_ns: Smallest change that counts, as a time; `None` is the default.
+        single: Instead of the 3 %, of one run against another one.
     """
-    least = LEAST_SINGLE_DELTA if evidence.kind == SINGLE else LEAST_DELTA
+    least = LEAST_DELTA
+    if evidence.kind == SINGLE:
+        least = single
+    elif evidence.kind == RUNS and min(evidence.base_count, evidence.current_count) < FEW_RUNS:
+        least = LEAST_FEW_RUNS_DELTA
     noise = _OF_95_PERCENT * evidence.error if floor is None else floor
     return max(least, _least_ns(evidence, least_ns) / base_ns, math.expm1(min(2 * noise, _MOST_LOG)))
 
@@ -145,6 +157,8 @@ def _no_change(evidence: Evidence, delta: float, limit: float) -> Decision:
         return Decision(verdict=SAME, delta=delta)
     if half > math.log1p(limit):
         reason = f"the noise hides changes of up to {100 * math.expm1(min(half, _MOST_LOG)):.3g} %"
+    elif evidence.kind == SINGLE and abs(evidence.log_ratio) > math.log1p(limit):
+        reason = f"single runs of such a case differ by up to {100 * delta:.3g} % without any change"
     else:
         reason = f"the interval reaches beyond {100 * limit:.3g} %"
     return Decision(verdict=UNSURE, delta=delta, reasons=(reason,))
