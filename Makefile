@@ -22,7 +22,7 @@ VENV_USABLE := $(shell grep -q -x -E '$(WANTED_PYTHON)' '$(VENV)/.made-by' 2>/de
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help benchmark test test-slow coverage lint format docs matrix providers companions constraints clean
+.PHONY: help benchmark test test-slow coverage lint format docs matrix providers companions readers constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -63,6 +63,9 @@ providers: ## run the tests of other distributions of ONNX Runtime: make provide
 
 companions: $(VENVS)/companions/.ready ## run the tests beside other pytest plugins, the newest of each
 	$(VENVS)/companions/bin/python -m pytest tests/companions -p no:randomly -p no:sugar -p no:html -p no:benchmark -p no:cacheprovider $(ARGS)
+
+readers: $(VENVS)/readers/.ready ## read our results with pytest-benchmark
+	$(VENVS)/readers/bin/python -m pytest tests/reports/test_pytest_benchmark.py -p no:benchmark -p no:cacheprovider $(ARGS)
 
 # With the oldest Python, so that each version exists for the newer ones too: make PYTHON=python3.11 constraints
 constraints: ## pin the newest versions anew in constraints.txt
@@ -119,6 +122,13 @@ $(VENVS)/pytest-%/.ready: $(VENV)/.made-by pyproject.toml constraints.txt
 	$(VENV)/bin/python -m venv $(@D)
 	grep -v '^pytest==' constraints.txt > $(@D)/constraints.txt
 	$(@D)/bin/python $(PIP_INSTALL) $(@D)/constraints.txt 'pytest==$*.*' -e '.[cpu]' hypothesis pytest-randomly
+	@touch $@
+
+# An environment of its own: as a plugin, pytest-benchmark would take part in each other test.
+$(VENVS)/readers/.ready: $(VENV)/.made-by pyproject.toml constraints.txt
+	rm -rf $(@D)
+	$(VENV)/bin/python -m venv $(@D)
+	$(@D)/bin/python $(PIP_INSTALL) constraints.txt -e '.[cpu,bench]' hypothesis pytest-randomly
 	@touch $@
 
 # Providers: the same pins, but for ONNX Runtime, which comes in another distribution or with a plugin; one at a time.

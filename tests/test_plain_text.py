@@ -30,6 +30,8 @@ from pytest_ortperf.plain_text import PlainOutput, plain, plain_line, plain_log
         ("a\x08b\x00\x85", "a\\u0008b\\u0000\\u0085"),
         ("a\u202eb\u2066c\u200bd", "a\\u202eb\\u2066c\\u200bd"),
         ("\udcff\u2028", "\\udcff\\u2028"),
+        ("a\ufff9b\ufffbc", "a\\ufff9b\\ufffbc"),
+        ("דגם ערבית نموذج", "דגם ערבית نموذج"),
     ],
 )
 def test_what_is_left_of_a_text(text: str, expected: str) -> None:

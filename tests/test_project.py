@@ -139,7 +139,7 @@ def test_make_lists_every_target() -> None:
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_what_pages_are_made_of(tmp_path: Path) -> None:
+def test_the_wheel_holds_what_pages_and_images_are_made_of(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
@@ -149,5 +149,7 @@ def test_the_wheel_holds_what_pages_are_made_of(tmp_path: Path) -> None:
     needed = {
         str(path.relative_to(reports.parent)) for kind in ("assets", "templates") for path in (reports / kind).iterdir()
     }
+    needed.add("provision/zoo/onnx_models.json")
     assert len(needed) > 20
+    needed |= {f"provision/docker/{path.name}" for path in (ROOT / "deploy/docker").iterdir()}
     assert needed <= held

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from pytest_ortperf.commands import ab, bisect_repro, compare, init, inspect, list_runs, ort, report, schema
+from pytest_ortperf.commands import ab, bisect_repro, compare, image, init, inspect, list_runs, ort, report, schema, zoo
 from pytest_ortperf.errors import OrtPerfError
 from pytest_ortperf.plain_text import PlainOutput
 
@@ -18,12 +18,14 @@ INTERRUPTED = 130
 
 COMMANDS = (
     init.add_command,
+    zoo.add_command,
     inspect.add_command,
     list_runs.add_command,
     report.add_command,
     compare.add_command,
     ab.add_command,
     ort.add_command,
+    image.add_command,
     bisect_repro.add_bisect,
     bisect_repro.add_repro,
     schema.add_command,
@@ -33,6 +35,7 @@ COMMANDS = (
 EXAMPLES = """\
 examples:
   ortperf init                                     a model list for the models of this folder
+  ortperf zoo pull mnist-8 resnet50-v1-7           models of the ONNX Model Zoo, and a list for them
   ortperf inspect bert.onnx                        what it is, and which providers take it
   ortperf list result                              the runs in the folder result
   ortperf report result                            the newest run in the folder result
@@ -41,6 +44,8 @@ examples:
   ortperf compare 20261122-180000 20261123-210146  the second run against the first
   ortperf ab --current-python=new/bin/python       this environment and another, measured in turns
   ortperf ab --base-ort=1.31.0 --current-ort=1.32.0 two releases of ONNX Runtime, measured in turns
+  ortperf ort build --branch=main                  ONNX Runtime from source
+  ortperf image run -m models.json                 in a container
   ortperf ort bisect 1.24.4 1.32.0 -k bert         the release that made it slower
   ortperf bisect 'bert::validate[cuda-fp16]'       the node whose outputs leave tolerance
   ortperf repro 'bert::validate[cuda-fp16]'        a folder that shows it with ONNX Runtime alone
@@ -58,7 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: For `--help`, `--version` and arguments that argparse refuses.
     """
     parser = _parser()
-    arguments, more = parser.parse_known_args(argv)
+    # what stands behind `--` is another program's; argparse would take it for arguments of ours
+    given = list(sys.argv[1:] if argv is None else argv)
+    own, after = (given[: given.index("--")], given[given.index("--") + 1 :]) if "--" in given else (given, [])
+    arguments, more = parser.parse_known_args(own)
+    more += after
     if more and not hasattr(arguments, "takes_more"):
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     arguments.more = more

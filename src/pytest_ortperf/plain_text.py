@@ -20,10 +20,12 @@ _SEQUENCES = re.compile(
 
 _CONTROLS = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
-    "\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"  # they hide, or turn round, what follows
+    "\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # they hide, or turn round, what follows
     "\u2028\u2029"  # line ends that only some programs know
     "\ud800-\udfff]"  # halves of characters, of file names that are not UTF-8: they cannot be written
 )
+
+_BACKTICKS = re.compile("`+")
 
 _COMMANDS = re.compile(r"##(?=\[|vso\[)|^(?P<before>[^\S\n]*):(?=:\S)", re.MULTILINE)
 
@@ -33,7 +35,7 @@ def plain(text: str) -> str:
 
     A carriage return ends a line. Tabs and line ends stay.
     """
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
     text = _SEQUENCES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
@@ -58,24 +60,35 @@ def plain_log(text: str) -> str:
     return _COMMANDS.sub(lambda found: "# #" if found[0] == "##" else f"{found['before']}: ", plain(text))
 
 
+def markdown_code(text: str, *, in_table: bool = True) -> str:
+    """Return a text as code of Markdown: nothing in it is a link, a mention, HTML or the end of a table's cell."""
+    text = plain_line(text)
+    if in_table:
+        text = text.replace("\\|", "\\ |").replace("|", "\\|")
+    fence = "`" * (max(map(len, _BACKTICKS.findall(text)), default=0) + 1)
+    space = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{space}{text}{space}{fence}" if text.strip() else ""
+
+
 class PlainOutput(io.TextIOBase):
     """A text stream that passes on what is written to it as plain text."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self.stream = stream
+        """For who writes control characters on purpose, and makes the rest plain itself."""
 
     def write(self, text: str) -> int:
-        self._stream.write(plain(text))
+        self.stream.write(plain(text))
         return len(text)
 
     def flush(self) -> None:
-        self._stream.flush()
+        self.stream.flush()
 
     def fileno(self) -> int:
-        return self._stream.fileno()
+        return self.stream.fileno()
 
     def isatty(self) -> bool:
-        return self._stream.isatty()
+        return self.stream.isatty()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        return getattr(self.stream, name)

@@ -185,7 +185,10 @@ class Quantity:
 
     def value(self, source: Any) -> Any:
         """Return the value in its unit; `None` if it is not known."""
-        found = max(self.readings(source).values(), default=None)
+        if isinstance(self.field, str):  # nearly all: thousands of cases have hundreds of cells
+            found = read(source, self.field)
+        else:
+            found = max(self.readings(source).values(), default=None)
         return found if found is None or self.scale.per == 1 else found / self.scale.per
 
     def ends(self, source: Any) -> tuple[Any, Any] | None:
@@ -202,6 +205,8 @@ class Quantity:
 def read(source: Any, path: str) -> Any:
     """Return what a path of attributes and keys leads to; `None` where something on it is absent."""
     for name in path.split("."):
+        if source is None:
+            return None
         source = source.get(name) if isinstance(source, Mapping) else getattr(source, name, None)
     return source
 

@@ -75,13 +75,25 @@ def test_cases_that_end_in_every_way(project: Project, args: Sequence[str]) -> N
 
 
 @pytest.mark.slow
-def test_a_case_that_took_its_worker_along(project: Project) -> None:
-    project.models("dies", "right")
-    project.write("conftest.py", CRASH)
-    project.run("--ortperf-ep=cpu", "--ortperf-isolation=none", "-n", "1", "--junit-xml=j.xml")
+@pytest.mark.parametrize("place", ["models.json", "../elsewhere/zoo.json"])
+def test_a_case_that_took_its_worker_along(project: Project, place: str) -> None:
+    project.models({"name": "dies", "tags": ["odd"]}, "right")
+    project.write("crash.py", CRASH)
+    path = (project.path / place).resolve()
+    path.parent.mkdir(exist_ok=True)
+    (project.path / "models.json").rename(path)
+    places = (f"--ortperf-models={path}", f"--ortperf-workspace={project.path}", "-p", "crash")
+    result = project.run("--ortperf-ep=cpu", "--ortperf-isolation=none", *places, "-n", "1", "--junit-xml=j.xml")
     check(project, tests=2, failed=1, skipped=0)
     (lost,) = [case for case in project.junit().iter("testcase") if case.find("failure") is not None]
-    assert junit_values(lost)["ortperf.status"] == "crashed"
+    values = junit_values(lost)
+    assert {name: values[f"ortperf.{name}"] for name in ("status", "group", "tags", "line")} == {
+        "status": "crashed",
+        "group": path.stem,
+        "tags": "odd",
+        "line": "1",
+    }
+    assert {(record["group"], record["line"]) for record in result.records} >= {(path.stem, 1)}
 
 
 @pytest.mark.slow

@@ -5,9 +5,10 @@ import re
 
 import pytest
 
+from pytest_ortperf.plain_text import markdown_code
 from pytest_ortperf.records.store import StoredRun
 from pytest_ortperf.reports.comparison.run_comparison import compare
-from pytest_ortperf.reports.markdown import MOST_COMMENT, code, run_markdown
+from pytest_ortperf.reports.markdown import MOST_COMMENT, run_markdown
 from record_examples import make_failure, make_latency, make_record, make_run
 from reports.comparison.sides import fleet, side
 from reports.page.examples import hostile
@@ -97,7 +98,7 @@ def test_sixty_models_fit_a_comment() -> None:
     ],
 )
 def test_names_are_code(text: str, expected: str) -> None:
-    assert code(text) == expected
+    assert markdown_code(text) == expected
 
 
 def test_names_and_messages_are_harmless() -> None:

@@ -116,6 +116,45 @@ def test_compare_reads_every_timing_mode_again(tmp_path: Path) -> None:
     }
 
 
+@pytest.fixture
+def recorded(tmp_path: Path) -> dict[str, Any]:
+    records = tmp_path / "records_20261130-223940.jsonl"
+    records.write_bytes(gzip.decompress(H200.read_bytes()))
+    assert main(["report", str(records), "--format=pytest-benchmark", "--output", str(tmp_path / "out")]) == 0
+    text = (tmp_path / "out/pytest_benchmark_20261130-223940.json").read_text(encoding="ascii")
+    data: dict[str, Any] = json.loads(text, parse_constant=pytest.fail)  # JavaScript and Rust know no NaN
+    assert len(data["benchmarks"]) == 12
+    return data
+
+
+def test_github_action_benchmark_finds_what_it_reads(recorded: dict[str, Any]) -> None:
+    """Reader: `extractPytestResult` in src/extract.ts of benchmark-action/github-action-benchmark."""
+    points = {}
+    for each in recorded["benchmarks"]:
+        stats = each["stats"]
+        assert isinstance(stats["rounds"], int)
+        assert all(isinstance(stats[name], float) and stats[name] > 0 for name in ("ops", "mean", "stddev"))
+        points[each["fullname"]] = stats["ops"], stats["mean"]
+    assert len(points) == 12  # it tells series apart by this name alone
+    assert all(ops * mean == pytest.approx(1) for ops, mean in points.values())
+
+
+def test_bencher_finds_what_it_reads(recorded: dict[str, Any]) -> None:
+    """Reader: lib/bencher_adapter/src/adapters/python/pytest.rs of bencherdev/bencher.
+
+    Its names have 1 to 1,024 characters and no blank at an end.
+    """
+    assert isinstance(recorded["machine_info"], dict)
+    assert isinstance(recorded["commit_info"], dict)
+    for each in recorded["benchmarks"]:
+        name, stats = each["fullname"], each["stats"]
+        assert 0 < len(name) <= 1024
+        assert name == name.strip()
+        assert isinstance(stats["median"], float)
+        assert isinstance(stats["iqr"], float)
+        assert 0 <= stats["iqr"] < stats["median"]  # the lower bound is their difference
+
+
 def test_pytest_benchmark_shows_a_recorded_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("pytest_benchmark", reason="needs the extra bench")
     records = tmp_path / "records_20261130-223940.jsonl"

@@ -32,8 +32,10 @@ def test_the_samples_of_a_case_that_died_stay_apart_by_timing_mode() -> None:
         entry_key=None,
         crash_expected=False,
         isolation="own runner",
+        commands=lambda kind: {"run it again": f"after a {kind}"},
     )
     record = crash_of(attempt, ChildEnd(signal=11, exit_code=None), journal)
     journal.close()
+    assert record.commands == {"run it again": "after a crash"}
     found = [(latency.timing, list(latency.samples_ns), latency.warmup_iterations) for latency in record.latencies]
     assert found == [("bound", [1, 2, 3], 3), ("host", [7], 4)]

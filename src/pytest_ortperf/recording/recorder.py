@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_ortperf.collection.selection import selection_of
+from pytest_ortperf.cases.case_id import CaseId
+from pytest_ortperf.cases.model import Model
+from pytest_ortperf.cases.model_list import read_models
+from pytest_ortperf.collection.selection import selection_of, source_id
 from pytest_ortperf.errors import OrtPerfError, ResultsFileError
 from pytest_ortperf.execution.machine.devices import nvml_gpus
 from pytest_ortperf.recording.ending_signals import EndingSignals
@@ -44,6 +47,7 @@ from pytest_ortperf.running.resume import HANDED_ON, NEWEST, differences
 from pytest_ortperf.running.run import Run
 from pytest_ortperf.running.test_reports import MEASURED, RECORD, TAKEN_OVER, tell_first_line
 from pytest_ortperf.settings import options
+from pytest_ortperf.settings.option_table import absolute
 from pytest_ortperf.settings.provider_choice import left_out_key
 
 if TYPE_CHECKING:
@@ -209,11 +213,26 @@ class Recorder:
         if worker is None or str(report.when) != "???":
             return None
         # pytest-xdist's own report of an item that took its worker along
-        record = record_of_lost_item(report.nodeid, getattr(worker, "id", None), str(report.longrepr))
+        record = record_of_lost_item(report.nodeid, getattr(worker, "id", None), str(report.longrepr), self._model_of)
         if record is not None:
             report.when = "call"
             report.user_properties = properties(record)
         return record
+
+    def _model_of(self, case: CaseId) -> Model | None:
+        """Return the model of a case, from its list: under pytest-xdist the controller has collected nothing."""
+        return next((model for model in self._models_of(case.source or "") if model.name == case.model), None)
+
+    @functools.cache  # noqa: B019 - lives as long as the process
+    def _models_of(self, source: str) -> tuple[Model, ...]:
+        config = self._run.config
+        arguments = (absolute(argument.partition("::")[0], config) for argument in config.args)
+        paths = (*self._run.settings.models, *arguments, config.rootpath / source)
+        path = next((path for path in paths if source_id(path, config.rootpath) == source), None)
+        try:
+            return read_models(path, workspace=self._run.settings.execution.workspace) if path else ()
+        except OrtPerfError:
+            return ()  # it has changed meanwhile
 
     def _name_in_junit(self, report: pytest.TestReport) -> None:
         # CI systems that know a test by its name alone would take one model's "benchmark[cuda]" for all of them

@@ -439,7 +439,7 @@ class Record:
     dims: Mapping[str, int] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     group: str | None = None
-    """What the model belongs to; `None` in records of older versions, and where a case was lost with its worker."""
+    """What the model belongs to; `None` in records of older versions."""
 
     line: int | None = None
     """Where the entry begins in the file of the model list, from 1; `None` for a model of a directory or a test."""
@@ -460,6 +460,9 @@ class Record:
 
     attempt: int = 1
     """Which one in its run at its item, where that was run again; the last one counts."""
+
+    commands: Mapping[str, str] = field(default_factory=dict)
+    """What to do with the case, such as `run it again` -> the command, from where pytest was started."""
 
     worker: str | None = None
     """pytest-xdist worker, such as `gw0`."""

@@ -13,7 +13,8 @@ from pytest_ortperf.reports.tables.rows import BECAUSE_OF_VALIDATION, Rows
 
 OUTCOME_WORDS = {"timed_out": "timed out"}
 _NUMBER = re.compile(r"\b0x[0-9a-fA-F]+|(?<!\w)[-+]?\d[\d.,]*(?:e[-+]?\d+)?")
-_QUOTED = re.compile(r"'[^']*'")
+_QUOTED = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"")
+_PATH = re.compile(r"(?<![\w.])[~.]?/[^\s:;,()'\"]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,21 +26,39 @@ class Cause:
     """In the words of the first case: its kind of failure, and the first line of its message."""
 
     is_common: bool
-    """Whether every case says the same, and not only the same but for numbers and names."""
+    """Whether every case says the same, and not only the same but for numbers, names and paths."""
 
     records: tuple[Record, ...]
     skipped: tuple[Record, ...] = ()
     """Benchmarks that were not run because their validation is among `records`."""
 
     @property
+    def what(self) -> str:
+        """`failed: fallback: ...`."""
+        text = self.text if self.is_common else f"{self.text} (or similar)"
+        word = outcome_word(self.outcome)
+        return text if text.startswith(f"{word} ") else f"{word}: {text}" if text else word
+
+    @property
     def title(self) -> str:
         """`3 failed: fallback: ...`."""
-        text = self.text if self.is_common else f"{self.text} (or alike)"
-        word = OUTCOME_WORDS.get(self.outcome, self.outcome)
-        head = f"{len(self.records)} {word}"
-        if text.startswith(f"{word} "):
-            return f"{len(self.records)} {text}"
-        return f"{head}: {text}" if text else head
+        return f"{len(self.records)} {self.what}"
+
+    @property
+    def consequence(self) -> str:
+        """`1 benchmark not run because of it`; nothing for none."""
+        count = len(self.skipped)
+        return f"{count} {'benchmark' if count == 1 else 'benchmarks'} not run because of it" if count else ""
+
+
+def outcome_word(outcome: str) -> str:
+    """Return how an outcome is written."""
+    return OUTCOME_WORDS.get(outcome, outcome)
+
+
+def failure_kind(record: Record) -> str:
+    """Return the class of a failure; its outcome where nothing is known of it."""
+    return record.failure.kind if record.failure else outcome_word(record.outcome)
 
 
 def failure_causes(rows: Rows) -> list[Cause]:
@@ -121,7 +140,7 @@ Told = tuple[Record, str]
 
 
 def _groups(told: Iterable[Told]) -> Iterator[list[Told]]:
-    """Yield records with what is to be said of them, those that differ in numbers and names alone together."""
+    """Yield records with what is to be said of them, those that differ in numbers, names and paths alone together."""
     groups: dict[tuple[str, str], list[Told]] = {}
     for record, text in told:
         groups.setdefault((record.outcome, _key(record, text)), []).append((record, text))
@@ -132,7 +151,7 @@ def _groups(told: Iterable[Told]) -> Iterator[list[Told]]:
 def _key(record: Record, text: str) -> str:
     line = text.strip().partition("\n")[0].replace(record.case_id, "")
     text = re.sub(rf"(?<!\w){re.escape(record.model)}(?!\w)", "", line)
-    return _NUMBER.sub("0", _QUOTED.sub("''", text))
+    return _NUMBER.sub("0", _PATH.sub("PATH", _QUOTED.sub("''", text)))
 
 
 def _cause(group: Sequence[Told], skipped: tuple[Record, ...] = ()) -> Cause:

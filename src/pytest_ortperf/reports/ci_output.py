@@ -87,7 +87,8 @@ def _annotations(run: StoredRun, annotate: Annotate) -> Iterator[str]:
 def _message(cause: Cause) -> str:
     title = cut(cause.title, _MOST_MESSAGE)
     labels = models_by_label(cause.records)
-    return "\n".join([title, *(f"{label}: {short_names(models, _MOST_MODELS)}" for label, models in labels.items())])
+    lines = [title, *(f"{label}: {short_names(models, _MOST_MODELS)}" for label, models in labels.items())]
+    return "\n".join([*lines, *([cause.consequence] if cause.consequence else [])])
 
 
 def _github(kind: str, source: str, message: str) -> str:

@@ -8,17 +8,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pytest_ortperf.plain_text import plain_line
+from pytest_ortperf.plain_text import markdown_code, plain_line
 from pytest_ortperf.records.record import OUTCOMES
 from pytest_ortperf.records.store import StoredRun
-from pytest_ortperf.reports.causes import OUTCOME_WORDS, Cause, failure_causes, models_by_label, remark_causes
+from pytest_ortperf.reports.causes import Cause, failure_causes, models_by_label, outcome_word, remark_causes
 from pytest_ortperf.reports.comparison.run_comparison import Comparison, verdict_text
 from pytest_ortperf.reports.comparison.verdicts import SLOWER
-from pytest_ortperf.reports.standings import fastest, gain_text, standings
-from pytest_ortperf.reports.tables.columns import Measured, runtime_version
+from pytest_ortperf.reports.standings import Standing, fastest, gain_text, interval_text, standings
+from pytest_ortperf.reports.tables.columns import runtime_version
 from pytest_ortperf.reports.tables.machine_text import machine_lines
 from pytest_ortperf.reports.tables.rows import FAILED, Rows, sorted_rows
-from pytest_ortperf.reports.terminal.matrix_text import interval_text, matrix_of
+from pytest_ortperf.reports.terminal.matrix_text import matrix_of
 from pytest_ortperf.reports.terminal.notes import Notes
 from pytest_ortperf.reports.terminal.summary import plain_run
 from pytest_ortperf.reports.terminal.text_table import cut
@@ -30,8 +30,6 @@ _MOST_MESSAGE = 400
 _MOST_MODELS = 10
 _RESERVED = 400
 """Bytes for the lines that say what was left out."""
-
-_BACKTICKS = re.compile("`+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +59,11 @@ def run_markdown(run: StoredRun, comparison: Comparison | None = None, *, most: 
     return "\n".join([*lines, ""])
 
 
-def code(text: str) -> str:
-    """Return a text as code: nothing in it is a link, a mention, HTML or the end of a table's cell."""
-    text = plain_line(text).replace("\\|", "\\ |").replace("|", "\\|")
-    fence = "`" * (max(map(len, _BACKTICKS.findall(text)), default=0) + 1)
-    space = " " if text.startswith("`") or text.endswith("`") else ""
-    return f"{fence}{space}{text}{space}{fence}" if text.strip() else ""
-
-
 def headline(run: StoredRun) -> str:
     """Return `ortperf: 2 failed, 30 passed of 32 cases`; what is bad comes first."""
     counts = Counter(record.outcome for record in run.records)
     order = [*FAILED, *(name for name in OUTCOMES if name not in FAILED)]
-    outcomes = ", ".join(f"{counts[name]} {OUTCOME_WORDS.get(name, name)}" for name in order if counts[name])
+    outcomes = ", ".join(f"{counts[name]} {outcome_word(name)}" for name in order if counts[name])
     cases = "1 case" if len(run.records) == 1 else f"{len(run.records)} cases"
     unfinished = "" if run.end else "; the run did not come to its end"
     return f"ortperf: {f'{outcomes} of ' if outcomes else ''}{cases}{unfinished}"
@@ -101,21 +91,25 @@ def _sections(rows: Rows, comparison: Comparison | None) -> Iterator[_Section]:
         yield _slower(comparison)
     measured = rows.measured
     best = fastest(rows, measured)
-    yield _providers(rows, measured)
+    yield _providers(standings(rows, best))
     if measured:
         notes = Notes(rows, measured)
         matrix = matrix_of(rows, measured, notes, best)
         titles = [*(title for title, _ in matrix.leading), *(title for title, _ in matrix.columns)]
-        cells = [[code(cell) for cell in column] for _, column in matrix.leading]
-        cells += [[f"{text} {code(letters)}".rstrip() for text, letters in column] for _, column in matrix.columns]
+        cells = [[markdown_code(cell) for cell in column] for _, column in matrix.leading]
+        cells += [
+            [f"{text} {markdown_code(letters)}".rstrip() for text, letters in column] for _, column in matrix.columns
+        ]
         if matrix.fastest:
             titles.append("fastest")
             cells.append(list(matrix.fastest))
         numbers = {title for title, _ in matrix.columns}
         align = "|".join("---:" if title in numbers else "---" for title in titles)
         head = [f"#### {matrix.title.capitalize()}", "", f"| {' | '.join(titles)} |", f"|{align}|"]
-        legend = [f"- {code(line.partition('  ')[0])} {code(line.partition('  ')[2])}" for line in matrix.legend]
-        legend += [f"- {code(line[0])} {_escaped(line[1:].strip())}" for line in notes.legend()]
+        legend = [
+            f"- {markdown_code(name)} {markdown_code(text, in_table=False)}" for text, name in matrix.long_dims.items()
+        ]
+        legend += [f"- {markdown_code(line[0])} {_escaped(line[1:].strip())}" for line in notes.legend()]
         yield _Section(head, [f"| {' | '.join(row)} |" for row in zip(*cells, strict=True)], ["", *legend])
     remarks = remark_causes(rows)
     if remarks:
@@ -128,14 +122,18 @@ def _sections(rows: Rows, comparison: Comparison | None) -> Iterator[_Section]:
 
 def _slower(comparison: Comparison) -> _Section:
     """Return what became slower since the baseline."""
-    head = [f"#### Against {code(comparison.base.name)}: {verdict_text(comparison)}", ""]
+    head = [f"#### Against {markdown_code(comparison.base.name)}: {verdict_text(comparison)}", ""]
     slower = [pair for pair in comparison.pairs if pair.decision.verdict == SLOWER]
     return _Section(
-        head, [f"- {SLOWER} {code(it.case_id)}, {it.timing}: ratio {it.evidence.ratio:.3f}" for it in slower]
+        head,
+        [
+            f"- {SLOWER} {markdown_code(it.case_id, in_table=False)}, {it.timing}: ratio {it.evidence.ratio:.3f}"
+            for it in slower
+        ],
     )
 
 
-def _providers(rows: Rows, measured: Sequence[Measured]) -> _Section:
+def _providers(found: Sequence[Standing]) -> _Section:
     head = [
         "#### Providers",
         "",
@@ -143,10 +141,10 @@ def _providers(rows: Rows, measured: Sequence[Measured]) -> _Section:
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     texts = []
-    for it in standings(rows, measured):
+    for it in found:
         gain = f"{gain_text(it.gain.ratio)} vs {it.gain.reference}" if it.gain else ""
         interval = interval_text(it.gain) if it.gain else ""
-        cells = (code(it.name), it.passed, it.failed, it.skipped, gain, interval, it.fastest_for or "")
+        cells = (markdown_code(it.name), it.passed, it.failed, it.skipped, gain, interval, it.fastest_for or "")
         texts.append(f"| {' | '.join(map(str, cells))} |")
     return _Section(head, texts)
 
@@ -155,11 +153,12 @@ def _cause(cause: Cause) -> str:
     where = []
     for label, models in models_by_label(cause.records).items():
         more = f" and {len(models) - _MOST_MODELS} more" if len(models) > _MOST_MODELS else ""
-        where.append(f"{code(label)}: {', '.join(map(code, models[:_MOST_MODELS]))}{more}")
-    text = code(cut(cause.text, _MOST_MESSAGE))
-    alike = "" if cause.is_common else " or alike"
-    outcome = OUTCOME_WORDS.get(cause.outcome, cause.outcome)
-    return f"| {len(cause.records)} {outcome} | {text}{alike} | {'<br>'.join(where)} |"
+        where.append(f"{markdown_code(label)}: {', '.join(map(markdown_code, models[:_MOST_MODELS]))}{more}")
+    text = markdown_code(cut(cause.text, _MOST_MESSAGE))
+    similar = "" if cause.is_common else " (or similar)"
+    consequence = f"<br>{cause.consequence}" if cause.skipped else ""
+    count = f"{len(cause.records)} {outcome_word(cause.outcome)}"
+    return f"| {count} | {text}{similar}{consequence} | {'<br>'.join(where)} |"
 
 
 def _where(run: StoredRun) -> str:
@@ -168,7 +167,7 @@ def _where(run: StoredRun) -> str:
     gpus = dict.fromkeys(gpu.name for gpu in environment.gpus)
     labels = [f"{name} {value}" for name, value in run.header.labels.items()]
     parts = (f"run {run.header.run}", f"ONNX Runtime {version}" if version else "", environment.cpu or "", *gpus)
-    return ", ".join(code(part) for part in (*parts, *labels) if part)
+    return ", ".join(markdown_code(part) for part in (*parts, *labels) if part)
 
 
 def _escaped(text: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pytest_ortperf.records.intervals import mean_interval
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.tables.columns import Measured
-from pytest_ortperf.reports.tables.gains import PASSED, Gains, shape_difference
+from pytest_ortperf.reports.tables.gains import BEST_FIRST, PASSED, Gains, shape_difference
 from pytest_ortperf.reports.tables.rows import FAILED, Group, Rows, Subject, group_of, subject_of
 
 LEAST_FACTOR = 2.0
@@ -47,6 +47,9 @@ class Standing:
     fastest_for: int
     """Models it is fastest for, alone or beside others."""
 
+    beside_others: int
+    """Models of these for which other providers are as fast."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fastest:
@@ -56,6 +59,9 @@ class Fastest:
     timing: str
     rows: tuple[Measured, ...]
     """The one with the least median first; then those whose 95 % intervals overlap with its interval."""
+
+    lead: float | None
+    """How many times as long the next provider takes; `None` where all are as fast."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -76,11 +82,16 @@ def variant_name(group: Group) -> str:
 
 def gain_text(ratio: float) -> str:
     """Return how many times as fast something is as its reference: `+12.3 %` of time saved, `4.1x faster`."""
-    if ratio >= LEAST_FACTOR:
-        return f"{_factor(ratio)} faster"
-    if ratio <= 1 / LEAST_FACTOR:
-        return f"{_factor(1 / ratio)} slower"
-    return f"{100 * (1 - 1 / ratio):+.1f} %"
+    is_small = 1 / LEAST_FACTOR < ratio < LEAST_FACTOR
+    return f"{_percent(ratio)} %" if is_small else _factor_text(ratio)
+
+
+def _percent(ratio: float) -> str:
+    return f"{100 * (1 - 1 / ratio):+.1f}"
+
+
+def _factor_text(ratio: float) -> str:
+    return f"{_factor(ratio)} faster" if ratio >= 1 else f"{_factor(1 / ratio)} slower"
 
 
 def _factor(value: float) -> str:
@@ -92,15 +103,27 @@ def gain_ratio(percent: float) -> float:
     return 1 / (1 - percent / 100)
 
 
-def standings(rows: Rows, measured: Sequence[Measured]) -> list[Standing]:
+def interval_text(gain: MeanGain) -> str:
+    """Return `1.9x to 4.1x faster`, `-120.0 to +23.1 %`; nothing for a gain of one model."""
+    if gain.low is None or gain.high is None:
+        return ""
+    if gain.low < 1 < gain.high:
+        return f"{_percent(gain.low)} to {_percent(gain.high)} %"
+    is_wide = not 1 / LEAST_FACTOR < gain.low <= gain.high < LEAST_FACTOR
+    low, high = (_factor_text(end) if is_wide else gain_text(end) for end in (gain.low, gain.high))
+    number, _, unit = low.partition(" ")
+    return f"{number} to {high}" if high.endswith(f" {unit}") else f"{low} to {high}"
+
+
+def standings(rows: Rows, best: Mapping[Subject, Fastest]) -> list[Standing]:
     """Return one standing per provider and precision that the run has cases of, in table order.
 
     Args:
         rows: The run.
-        measured: Its measured rows, which take time to find.
+        best: Its fastest providers.
     """
-    best = fastest(rows, measured)
-    wins = Counter(name for found in best.values() for name in set(found.names))
+    wins = Counter(name for found in best.values() for name in found.names)
+    shared = Counter(name for found in best.values() if len(found.rows) > 1 for name in found.names)
     gains = _mean_gains(rows)
     counts: dict[Group, Counter[str]] = {}
     for record in rows.records:
@@ -113,6 +136,7 @@ def standings(rows: Rows, measured: Sequence[Measured]) -> list[Standing]:
             skipped=counts[group]["skipped"] + counts[group]["xfailed"],
             gain=gains.get(group),
             fastest_for=wins[variant_name(group)],
+            beside_others=shared[variant_name(group)],
         )
         for group in rows.groups
         if group in counts
@@ -149,8 +173,8 @@ def fastest(rows: Rows, measured: Sequence[Measured]) -> dict[Subject, Fastest]:
     """Return the fastest valid provider of each model that has two valid ones or more.
 
     Valid is a benchmark that passed and whose validation did not fail. Latencies of other timing modes, other data
-    sets or other shapes are not comparable: the mode that most providers have is taken, and nothing where shapes
-    differ.
+    sets or other shapes are not comparable: the mode that most providers have is taken, of several the first of
+    `BEST_FIRST`, and nothing where shapes differ.
     """
     wrong = failed_validations(rows.records)
     valid: dict[Subject, list[Measured]] = {}
@@ -165,10 +189,14 @@ def fastest(rows: Rows, measured: Sequence[Measured]) -> dict[Subject, Fastest]:
 
 def _fastest(model: str, measured: Sequence[Measured]) -> Fastest | None:
     counts = Counter(row.latency.timing for row in measured)
-    timing = max(counts, key=lambda name: counts[name])
+    timing = max(counts, key=lambda name: (counts[name], -BEST_FIRST.index(name)))
     rows = sorted((row for row in measured if row.latency.timing == timing), key=lambda row: row.summary.p50_ns)
     if len(rows) < 2 or shape_difference(*(row.record for row in rows)):  # noqa: PLR2004 - a race
         return None
     end_ns = rows[0].summary.p50_high_ns or rows[0].summary.p50_ns
-    near = [row for row in rows[1:] if (row.summary.p50_low_ns or row.summary.p50_ns) <= end_ns]
-    return Fastest(model=model, timing=timing, rows=(rows[0], *near))
+    near: list[Measured] = []
+    slower: list[Measured] = []
+    for row in rows[1:]:
+        (near if (row.summary.p50_low_ns or row.summary.p50_ns) <= end_ns else slower).append(row)
+    lead = slower[0].summary.p50_ns / rows[0].summary.p50_ns if slower and rows[0].summary.p50_ns else None
+    return Fastest(model=model, timing=timing, rows=(rows[0], *near), lead=lead)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -163,20 +164,20 @@ class CaseItem(pytest.Item):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, CaseError | SystemExit):
             kind = getattr(excinfo.value, "kind", None)
-            return f"{error_text(excinfo.value)}\n\n{self.advice(kind)}"
+            return f"{error_text(excinfo.value)}\n\n{advice(self.commands(kind))}"
         excinfo.traceback = excinfo.traceback.cut(path=__file__)
         return super().repr_failure(excinfo, style)
 
-    def advice(self, kind: str | None) -> str:
+    def commands(self, kind: str | None) -> dict[str, str]:
         """Return the command that runs this case again, and those that look into a failure of the graph.
 
         Args:
             kind: Of the failure; `None` where it is no case's.
         """
-        lines = [f"run it again: {self.rerun_command()}"]
+        found = {"run it again": self.rerun_command()}
         if kind in BISECTED and self.case.provider.runner == "onnxruntime" and not self._is_within_tolerance():
-            lines.append(f"find the node: {self.case_command('bisect')}")
-        return "\n".join(lines)
+            found["find the node"] = self.case_command("bisect")
+        return found
 
     def rerun_command(self) -> str:
         """Return a command that runs this item again, from where pytest was started."""
@@ -207,6 +208,11 @@ class CaseItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, 0, self.case.case_id
+
+
+def advice(commands: Mapping[str, str]) -> str:
+    """Return what `CaseItem.commands` found as lines."""
+    return "\n".join(f"{what}: {command}" for what, command in commands.items())
 
 
 class UserHooks:

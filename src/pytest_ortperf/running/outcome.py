@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import signal as signals
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from pytest_ortperf.cases.case_id import CaseId
 from pytest_ortperf.cases.matrix import Case, applies
+from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import known_provider
 from pytest_ortperf.cases.rules import Condition
 from pytest_ortperf.errors import CaseError
@@ -63,11 +65,21 @@ class Attempt(Protocol):
     def crash_expected(self) -> bool:
         """Whether a crash is no failure."""
 
+    def commands(self, kind: str | None, /) -> Mapping[str, str]:
+        """Return what to do with it, by what it is good for; the kind is that of its failure."""
+
 
 def record_of(item: Attempt, outcome: str, *, failure: Failure | None = None, reason: str | None = None) -> Record:
     """Return the record of an item from what its facts hold."""
     known = item.facts.reason if item.facts else None
-    return Record(**_identity(item), **_measured(item.facts), outcome=outcome, failure=failure, reason=reason or known)
+    return Record(
+        **_identity(item),
+        **_measured(item.facts),
+        outcome=outcome,
+        failure=failure,
+        reason=reason or known,
+        commands=item.commands(failure.kind if failure else None),
+    )
 
 
 def failure_of(item: Attempt, error: BaseException, captured: str = "") -> Failure:
@@ -139,15 +151,24 @@ def is_case_id(nodeid: str) -> bool:
     return CaseId.parse(nodeid) is not None
 
 
-def record_of_lost_item(nodeid: str, worker: str | None, text: str) -> Record | None:
+def record_of_lost_item(
+    nodeid: str, worker: str | None, text: str, model_of: Callable[[CaseId], Model | None]
+) -> Record | None:
     """Return the record of an item that died with its pytest-xdist worker; `None` if it is not ours.
 
     Only its id is left in the controller, so the identity is read from there.
+
+    Args:
+        nodeid: Of the item.
+        worker: Its name.
+        text: What pytest-xdist says.
+        model_of: Finds the model in its list.
     """
     case = CaseId.parse(nodeid)
     if case is None:
         return None
     row = known_provider(case.provider)
+    model = model_of(case)
     return Record(
         case_id=case.format(),
         nodeid=nodeid,
@@ -157,6 +178,9 @@ def record_of_lost_item(nodeid: str, worker: str | None, text: str) -> Record | 
         provider_full_name=row.full_name if row else case.provider,
         precision=case.precision,
         dims=dict(case.dims),
+        tags=model.tags if model else (),
+        group=model.group if model else None,
+        line=model.line if model else None,
         outcome="crashed",
         failure=Failure(kind="crash", stage=None, message=text),
         started=datetime.now(UTC).isoformat(timespec="milliseconds"),

@@ -13,7 +13,7 @@ from pytest_ortperf.records.codec import as_dict
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.reports.junit import properties
 from pytest_ortperf.reports.terminal.result_row import measured_text, result_row
-from pytest_ortperf.running.case_item import CaseItem
+from pytest_ortperf.running.case_item import CaseItem, advice
 
 RECORD = "ortperf_record"
 """Attribute of the report of an item that carries its record, as builtins: the first one that is handed on after the
@@ -112,7 +112,7 @@ def crash_reports(item: CaseItem, record: Record) -> tuple[pytest.TestReport, py
     properties and the record.
     """
     failure = record.failure
-    text = f"{failure.message if failure else record.outcome}\n\n{item.advice(failure.kind if failure else None)}"
+    text = f"{failure.message if failure else record.outcome}\n\n{advice(record.commands)}"
     call = _report(item, "call", "failed", text, duration=(record.duration_ns or 0) / 1e9)
     if record.outcome == "xfailed":
         call.outcome = "skipped"
@@ -128,7 +128,7 @@ def stored_reports(item: CaseItem, record: Record) -> list[pytest.TestReport]:
     """Return the reports of an item whose record an earlier part of the run has written; they carry no record."""
     failure = record.failure
     bad = record.outcome in {"failed", "crashed", "timed_out"}
-    text = f"{failure.message}\n\n{item.advice(failure.kind)}" if failure else None
+    text = f"{failure.message}\n\n{advice(record.commands)}" if failure else None
     call = _report(item, "call", "failed" if bad else "passed", text if bad else None, (record.duration_ns or 0) / 1e9)
     if record.outcome in {"xfailed", "xpassed"}:
         call.outcome = "skipped" if record.outcome == "xfailed" else "passed"

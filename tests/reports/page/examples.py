@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import gzip
+import json
 import random
+import re
 from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
 
 from pytest_ortperf.records.environment.machine_checks import Finding, MachineState
 from pytest_ortperf.records.latency import Latency
@@ -61,6 +67,7 @@ def many(models: int, variants: int = 6, *, seed: int = 1, both: bool = True) ->
 def _of_model(
     name: str, variants: tuple[tuple[str, str | None], ...], drawn: random.Random, *, both: bool
 ) -> Iterator[Record]:
+    family = name.partition("_")[0]
     base_ms = 10 ** drawn.uniform(-1, 2)
     for place, (provider, precision) in enumerate(variants):
         fails = drawn.random() < 0.04
@@ -73,7 +80,8 @@ def _of_model(
             "model_fact": ModelFact(path=f"/models/{name}.onnx", byte=drawn.randrange(10**8), precision="fp32"),
             "log": (f"[W:onnxruntime:, session_state.cc:{drawn.randrange(2000)}] Some nodes were not assigned",),
             "stage_ns": {"model": drawn.randrange(10**8), "session": drawn.randrange(10**9)},
-            "tags": (name.partition("_")[0],),
+            "tags": (family,),
+            "group": "language" if family in {"bert", "whisper", "t5"} else "vision",
         }
         if both:
             output = make_output(10 ** drawn.uniform(-7, -3), within_tolerance=not fails)
@@ -82,7 +90,7 @@ def _of_model(
             outcome = {"outcome": "failed", "failure": failure} if fails else {}
             yield make_record(name, provider, "validate", accuracy=make_accuracy(output), **common, **outcome)
         if both and fails:
-            reason = "its validation failed before"
+            reason = f"validation failed: {message}"
             yield make_record(name, provider, "benchmark", precision=precision, outcome="skipped", reason=reason)
             continue
         latency = _latency(base_ms / (1, 6, 8, 0.8, 9, 14)[place], drawn)
@@ -152,3 +160,19 @@ def hostile() -> StoredRun:
         options={"models": [HOSTILE["escapes"]]},
     )
     return make_run(records, header=header)
+
+
+def data_of(page: str) -> dict[str, Any]:
+    """Return what the script of a page reads."""
+    (text,) = re.findall(r'<script type="application/gzip" id="data">([A-Za-z0-9+/=]*)</script>', page)
+    found: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(text)))
+    return found
+
+
+def words(page: str) -> str:
+    """Return the texts of a page's body."""
+    found: list[str] = []
+    parser = HTMLParser()
+    parser.handle_data = found.append  # type: ignore[method-assign]
+    parser.feed(page.partition("</header>")[2].partition("<script")[0])
+    return " ".join(" ".join(found).split())

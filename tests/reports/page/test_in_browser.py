@@ -129,9 +129,29 @@ def test_a_cause_filters_the_cases(browser: Browser, opened: Open) -> None:
     words = browser.run("return [...document.querySelectorAll('#cases td:nth-child(3)')].map((it) => it.title)")
     assert set(words) == {"result accuracy issue"}
     only = browser.run("return document.getElementById('cause').textContent")
-    assert only.startswith("Only: result accuracy issue: outputs differ from the reference")
+    assert only.startswith("Only: failed: result accuracy issue: outputs differ from the reference")
     browser.run("document.getElementById('clear').click()")
     assert browser.run(COUNT) == "180 cases"
+
+
+def test_groups_are_a_filter_and_a_column(browser: Browser, opened: Open) -> None:
+    opened(run_page(many(30)))
+    choose = "const it = document.getElementById('group'); it.value = 'language'; it.dispatchEvent(new Event('change'))"
+    browser.run(choose)
+    assert browser.run("return location.hash") == "#group=language"
+    assert {name.partition("_")[0] for name in browser.run(NAMES)} == {"bert", "whisper", "t5"}
+    assert browser.run(COUNT) == "66 of 180 cases"
+    assert browser.run("return document.querySelectorAll('#matrix tbody tr:not(.space)').length") == 11
+    assert browser.run("return Boolean(document.querySelector('#cases [data-sort=group]'))")
+    opened(run_page(make_run([make_record("a", group="models"), make_record("b", group="models")])))
+    assert browser.run("return document.getElementById('group').hidden")
+    assert not browser.run("return Boolean(document.querySelector('#cases [data-sort=group]'))")
+
+
+def test_a_case_shows_how_to_run_it_again(browser: Browser, opened: Open) -> None:
+    command = "pytest --ortperf-ep=cpu 'models.json::bert::benchmark[cpu]'"
+    opened(run_page(make_run([make_record(commands={"run it again": command})])), place="#bert::benchmark[cpu]")
+    assert command in browser.run("return [...document.querySelectorAll('#detail pre')].map((it) => it.textContent)")
 
 
 @pytest.mark.parametrize("place", ["#case=vit_003::benchmark[cuda-fp16]", "#vit_003::benchmark[cuda-fp16]"])

@@ -4,39 +4,20 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import gzip
 import hashlib
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pytest_ortperf.quantities import QUANTITIES
 from pytest_ortperf.reports.page.page_data import COLUMNS
 from pytest_ortperf.reports.page.run_page import run_page
-from pytest_ortperf.reports.rendering import visible
-from record_examples import make_failure, make_record, make_run, whole_record
-from reports.page.examples import HOSTILE, hostile, many
+from pytest_ortperf.reports.terminal.notes import LETTERS, WORDS
+from record_examples import make_failure, make_latency, make_record, make_run, whole_record
+from reports.page.examples import data_of, hostile, many, words
 from reports.pictures.examples import make_picture
-
-
-def data_of(page: str) -> dict[str, Any]:
-    """Return what the script of a page reads."""
-    (text,) = re.findall(r'<script type="application/gzip" id="data">([A-Za-z0-9+/=]*)</script>', page)
-    found: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(text)))
-    return found
-
-
-def words(page: str) -> str:
-    """Return the texts of a page's body."""
-    found: list[str] = []
-    parser = HTMLParser()
-    parser.handle_data = found.append  # type: ignore[method-assign]
-    parser.feed(page.partition("</header>")[2].partition("<script")[0])
-    return " ".join(" ".join(found).split())
 
 
 def test_the_same_run_makes_the_same_bytes() -> None:
@@ -58,7 +39,7 @@ def test_the_answer_comes_first() -> None:
     assert (
         "1 of 3 cases of 3 models failed 1 passed 1 failed 1 skipped run 20261123-210146 · ONNX Runtime 1.31.1" in text
     )
-    assert "Failed, by cause 1 session error 1 no session: Fail a::benchmark[cpu]" in text
+    assert "Failed, by cause 1 failed: session error: no session: Fail a::benchmark[cpu]" in text
     assert "Nothing failed" not in text
 
 
@@ -141,12 +122,43 @@ def test_no_text_of_others_becomes_markup() -> None:
     assert "\\u202e" not in data.replace("\\\\u202e", "")
 
 
-def test_hidden_characters_are_written_as_escapes() -> None:
-    assert visible(HOSTILE["escapes"]) == "red\\x07\\x00"
-    assert visible(HOSTILE["turned round"]) == "abc\\u202egnp.exe"
-    assert visible(HOSTILE["half"]) == "half \\udcff"
-    assert visible("a\tb\nc\r\nd") == "a\tb\nc\nd"
-    assert visible(HOSTILE["right to left"]) == HOSTILE["right to left"]
+def test_each_note_of_the_terminal_has_a_word_on_the_page() -> None:
+    assert WORDS.keys() == LETTERS.keys()
+    shaky = dataclasses.replace(make_latency(*[1.0, 1.02, 1.1] * 10), status="unstable", steady=False)
+    record = make_record(latencies=(shaky,), validation="never validated", assumed_dims={"batch": 1})
+    (row,) = data_of(run_page(make_run([record])))["rows"]
+    assert row["notes"] == [
+        ["never validated", LETTERS["v"]],
+        ["unstable", LETTERS["u"]],
+        ["not steady", LETTERS["w"]],
+        ["assumed sizes", "sizes were assumed: batch=1"],
+    ]
+
+
+def test_wrong_outputs_are_a_note_of_what_was_measured_with_them() -> None:
+    wrong = make_record(mode="validate", outcome="failed", failure=make_failure(kind="result accuracy issue"))
+    benchmark = make_record(latencies=(make_latency(1.0),), started="2026-11-23T21:01:48+00:00")
+    rows = data_of(run_page(make_run([wrong, benchmark, dataclasses.replace(wrong, model="t5")])))["rows"]
+    assert [(row["model"], row.get("notes")) for row in rows] == [
+        ("bert", [["wrong outputs", LETTERS["f"]]]),
+        ("t5", None),
+    ]
+
+
+def test_groups_are_named_once_and_rows_point_to_them() -> None:
+    records = [make_record("a", group="zoo"), make_record("b", group="ours"), make_record("c")]
+    data = data_of(run_page(make_run(records)))
+    assert data["groups"] == ["zoo", "ours"]
+    assert [row.get("group") for row in data["rows"]] == [0, 1, None]
+
+
+def test_a_case_has_the_commands_that_the_terminal_gives() -> None:
+    commands = {"run it again": "pytest models.json::bert::benchmark[cpu]", "find the node": "ortperf bisect bert"}
+    failed = make_record("t5", outcome="failed", failure=make_failure(message="it broke"), commands=commands)
+    rows = data_of(run_page(make_run([make_record(commands=commands), failed])))["rows"]
+    found = [[(it["title"], it["text"]) for it in row["cases"][0]["blocks"] if "text" in it] for row in rows]
+    wanted = [("Run it again", commands["run it again"]), ("Find the node", commands["find the node"])]
+    assert found == [wanted, [("runtime error in timing", "it broke"), *wanted]]
 
 
 def test_error_pictures_are_in_the_page_once() -> None:

@@ -1,14 +1,23 @@
-"""The files of the original script: names, headers and cells, from a run on an NVIDIA H200 and from made-up records."""
+"""The files of the original script: names, headers and cells.
+
+From a run on an NVIDIA H200, recorded runs of trtexec, and made-up records.
+"""
 
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from original_script import filled, read_files
 from pytest_ortperf.cli import main
+from pytest_ortperf.execution.case_settings import Tool
+from pytest_ortperf.execution.trtexec.log import parse_log
+from pytest_ortperf.execution.trtexec.timed import Task, latency_of_summary, parse_times
+from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.program import ProgramFact
 from pytest_ortperf.records.record import Placement, Record
 from pytest_ortperf.records.resources import DeviceMemory, Resources
@@ -212,6 +221,54 @@ def test_tensorrt_beside_cuda_and_alone(tmp_path: Path) -> None:
     names = ("fp16", "enable_cache", "batch_size", "test_times", "QPS", "latency_variance")
     assert [found["success.csv"][1][name] for name in names] == ["True", "True", "4", "2", "2000.00", "1.00"]
     assert found["specs.csv"][5]["Version"] == '{"TensorrtExecutionProvider": {"trt_engine_cache_enable": "True"}}'
+
+
+RECORDED_LOGS = Path(__file__).parents[2] / "data/trtexec"
+
+
+def recorded_alone(name: str, precision: str | None, batch: int) -> Record:
+    """Return what a run of trtexec by somebody else becomes, from its printed summary."""
+    log = parse_log((RECORDED_LOGS / name).read_text(encoding="utf-8"))
+    tool = Tool(path="/opt/trtexec", version=log.version or (0, 0, 0))
+    task = Task(tool=tool, engine=Path("engine"), fed=(), batch=batch)
+    return make_record(
+        "a",
+        "trtexec",
+        provider_full_name="trtexec",
+        precision=precision,
+        program=ProgramFact(path=tool.path, version=tool.version_text, engine="built"),
+        latencies=tuple(latency_of_summary(timing, task, log) for timing in ("bound", "bound+copies")),
+    )
+
+
+def test_recorded_runs_of_trtexec_fill_the_cells_of_standalone_tensorrt(tmp_path: Path) -> None:
+    truth = json.loads((RECORDED_LOGS / "ground_truth.json").read_text(encoding="utf-8"))
+    names = {None: "v8401_loadengine_yolov7.txt", "fp16": "v8500_fp16_batch4.txt"}
+    records = [recorded_alone(name, precision, 1 if precision is None else 4) for precision, name in names.items()]
+    (latency,) = files(tmp_path, *records)["latency.csv"]
+    fp32, fp16 = (truth[name]["Latency"] for name in names.values())
+    assert filled(latency) == {
+        "Model": "a",
+        "TRTFp32 mean (ms)": f"{fp32['mean']:.2f}",
+        "TRTFp16 mean (ms)": f"{fp16['mean']:.2f}",
+        "TRTFp16 90th percentile (ms)": f"{fp16['p90']:.2f}",
+    }
+    assert (fp32["mean"], fp16["p90"]) == (1.20348, 9.88892)
+
+
+def test_exported_times_of_a_recorded_run_give_its_percentile(tmp_path: Path) -> None:
+    text = (RECORDED_LOGS.parent / "trtexec_json/v8x_rtx3090_fp32_times.json").read_text(encoding="utf-8")
+    times = parse_times(text, version=(8, 6, 1), warm_up_ms=200)
+    latency = Latency(timing="bound+copies", samples_ns=times.latency_ns, warmup_iterations=0, batch=1)
+    program = ProgramFact(path="/opt/trtexec", version="8.6.1", engine="built")
+    record = make_record("a", "trtexec", provider_full_name="trtexec", program=program, latencies=(latency,))
+    (row,) = files(tmp_path, record)["latency.csv"]
+    whole = sorted(each["latencyMs"] for each in json.loads(text))
+    assert filled(row) == {
+        "Model": "a",
+        "TRTFp32 mean (ms)": f"{sum(whole) / len(whole):.2f}",
+        "TRTFp32 90th percentile (ms)": f"{np.percentile(whole, 90):.2f}",
+    }
 
 
 def test_failures_have_the_scripts_words_and_the_first_one_counts(tmp_path: Path) -> None:

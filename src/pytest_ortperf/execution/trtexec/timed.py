@@ -177,7 +177,7 @@ def _timed(timing: str, task: Task, settings: ExecutionSettings, started: Starte
     latency = (
         _of_samples(times, timing, settings, seconds, log=log, batch=task.batch)
         if times is not None
-        else _of_summary(timing, task, log)
+        else latency_of_summary(timing, task, log)
     )
     found = FROM_SAMPLES if times is not None else f"{FROM_SUMMARY}: {lacks}"
     return Timed(latency=latency, log=log, command=shlex.join(command), numbers_from=found)
@@ -276,7 +276,8 @@ def _longer_s(latency: Latency, seconds: int, most_s: int) -> int | None:
     return min(max(needed_s, 2 * seconds, 1), most_s)
 
 
-def _of_summary(timing: str, task: Task, log: TrtexecLog) -> Latency:
+def latency_of_summary(timing: str, task: Task, log: TrtexecLog) -> Latency:
+    """Return the latency in a timing mode that trtexec printed, without samples."""
     row = log.rows[_ROWS[timing]]
     median = _ns(row.median) or 0.0
     mean = _ns(row.mean) or median

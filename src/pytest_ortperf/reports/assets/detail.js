@@ -51,7 +51,7 @@ function caseParts(found) {
   const pictures = found.pictures && byId(found.pictures);
   return [
     el("h3", {}, found.mode === "validate" ? "Validation" : found.mode === "benchmark" ? "Benchmark" : found.mode, " ",
-      el("span", { class: `tag ${groupOf(found.outcome)}` }, `${found.outcome.replace("_", " ")}${seconds}`)),
+      el("span", { class: `tag ${statusOf(found.outcome)}` }, `${found.outcome.replace("_", " ")}${seconds}`)),
     el("p", {}, el("code", {}, el("bdi", {}, found.id))),
     ...found.blocks.flatMap(blockParts),
     pictures ? el("div", {}, pictures.content.cloneNode(true)) : null,

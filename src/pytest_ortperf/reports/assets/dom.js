@@ -32,14 +32,6 @@ function shortened(text, most) {
   return `${letters.slice(0, most - tail - 1).join("")}…${letters.slice(-tail).join("")}`;
 }
 
-/* How many times faster or slower; gains come in percent of the reference's time. */
-function gainText(gain) {
-  if (!gain) return "";
-  const factor = 1 / (1 - gain[0] / 100);
-  if (!(factor > 0)) return "";
-  return factor >= 1 ? `${factor.toPrecision(3)}x faster` : `${(1 / factor).toPrecision(3)}x slower`;
-}
-
 const ROW = 34;
 const BEYOND = 12;
 

@@ -22,7 +22,7 @@ async function start() {
   apply = () => {
     state = readAddress();
     state.words = state.q.toLowerCase().split(/\s+/).filter(Boolean);
-    const filter = JSON.stringify([state.words, state.outcome, state.variant, state.cause]);
+    const filter = JSON.stringify([state.words, state.outcome, state.variant, state.group, state.cause]);
     const rest = JSON.stringify([filter, state.sort, state.view, state.cell]);
     if (rest !== before?.rest) {
       const found = data.rows.filter(matches);
@@ -58,6 +58,9 @@ function startControls(data) {
   q.addEventListener("input", () => go({ q: q.value }));
   byId("variant").replaceChildren(el("option", { value: "" }, "every variant"), ...data.variants.map((name) => el("option", { value: name }, name)));
   byId("variant").addEventListener("change", (event) => go({ variant: event.target.value }));
+  byId("group").replaceChildren(el("option", { value: "" }, "every group"), ...data.groups.map((name) => el("option", { value: name }, name)));
+  byId("group").hidden = data.groups.length < 2;
+  byId("group").addEventListener("change", (event) => go({ group: event.target.value }));
   byId("clear").addEventListener("click", () => {
     go({ ...FRESH, view: state.view, cell: state.cell });
     q.focus();
@@ -97,8 +100,9 @@ function showControls(data, found) {
   const q = byId("q");
   if (q.value !== state.q) q.value = state.q;
   byId("variant").value = data.variants.includes(state.variant) ? state.variant : "";
+  byId("group").value = data.groups.includes(state.group) ? state.group : "";
   const totals = { "": data.rows.length };
-  for (const row of data.rows) totals[row.group] = (totals[row.group] || 0) + 1;
+  for (const row of data.rows) totals[row.status] = (totals[row.status] || 0) + 1;
   byId("outcomes").replaceChildren(
     ...["", "failed", "passed", "skipped"].filter((name) => totals[name]).map((name) =>
       el("button", { type: "button", "aria-pressed": String(state.outcome === name), onclick: () => go({ outcome: name }) },

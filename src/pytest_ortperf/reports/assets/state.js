@@ -1,9 +1,9 @@
 /* What is shown: kept in the address, so that a link shows the same. */
 
 const FAILED = ["failed", "crashed", "timed_out"];
-const GROUPS = { failed: FAILED, passed: ["passed", "xpassed"], skipped: ["skipped", "xfailed"] };
-const groupOf = (outcome) => Object.keys(GROUPS).find((name) => GROUPS[name].includes(outcome)) || "skipped";
-const FRESH = { case: "", q: "", outcome: "", variant: "", cause: "", view: "", sort: "", cell: "" };
+const STATUSES = { failed: FAILED, passed: ["passed", "xpassed"], skipped: ["skipped", "xfailed"] };
+const statusOf = (outcome) => Object.keys(STATUSES).find((name) => STATUSES[name].includes(outcome)) || "skipped";
+const FRESH = { case: "", q: "", outcome: "", variant: "", group: "", cause: "", view: "", sort: "", cell: "" };
 let state = { ...FRESH };
 
 function readAddress() {
@@ -46,11 +46,12 @@ function prepareRows(data) {
     row.place = place;
     row.variantName = data.variants[row.variant];
     row.name = [row.model, row.dims].filter(Boolean).join(", ");
-    row.group = groupOf(row.outcome);
+    row.status = statusOf(row.outcome);
+    row.groupName = data.groups[row.group] || "";
     row.label = row.cases[0].id;
     const texts = row.cases.map((found) => `${found.id}\n${found.text || ""}`);
     const notes = (row.notes || []).map((note) => note[0]);
-    row.search = [row.name, row.variantName, row.word, row.group, ...(row.tags || []), ...notes, ...texts].join("\n").toLowerCase();
+    row.search = [row.name, row.variantName, row.word, row.status, row.groupName, ...(row.tags || []), ...notes, ...texts].join("\n").toLowerCase();
   });
 }
 
@@ -60,19 +61,21 @@ function logOf(row) {
 }
 
 function matches(row) {
-  if (state.outcome && row.group !== state.outcome) return false;
+  if (state.outcome && row.status !== state.outcome) return false;
+  if (state.group && row.groupName !== state.group) return false;
   if (state.variant && row.variantName !== state.variant) return false;
-  if (state.cause && String(row.cause) !== state.cause) return false;
+  if (state.cause && !row.causes?.includes(Number(state.cause))) return false;
   return state.words.every((word) => (word.startsWith("log:") ? logOf(row).includes(word.slice(4)) : row.search.includes(word)));
 }
 
 const keyOf = {
   name: (row) => row.name,
   variant: (row) => row.variant,
-  result: (row) => Object.keys(GROUPS).indexOf(row.group),
+  result: (row) => Object.keys(STATUSES).indexOf(row.status),
   gain: (row) => row.gain?.[0],
   nodes: (row) => (row.nodes ? row.nodes[0] / Math.max(1, row.nodes[1]) : undefined),
   elsewhere: (row) => elsewhere(row) || undefined,
+  group: (row) => row.groupName || undefined,
   notes: (row) => row.notes?.length,
 };
 

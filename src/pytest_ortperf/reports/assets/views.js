@@ -19,7 +19,7 @@ function startTable(data) {
       const view = views.includes(state.view) ? state.view : views[0];
       columns = columnsOf(view);
       for (const button of tabs.children) button.setAttribute("aria-pressed", button.dataset.view === view);
-      const extra = further.filter((it) => it.views.includes(view || "Overview") && data.rows.some(it.has));
+      const extra = further.filter((it) => it.views.includes(view || "Overview") && data.rows.some(it.has) && (it.key !== "group" || data.groups.length > 1));
       window_.extra = extra;
       const widths = [innerWidth < 600 ? 150 : 260, 120, 150, ...columns.map(() => 100), ...extra.map((it) => it.width)];
       const heads = [
@@ -41,7 +41,7 @@ function startTable(data) {
     const cells = [
       el("td", { title: row.name }, link(row, el("bdi", {}, shortened(row.name, 44)))),
       el("td", { title: row.variantName }, el("bdi", {}, shortened(row.variantName, 18))),
-      el("td", { title: row.word }, el("span", { class: `tag ${row.group}` }, shortened(row.word, 21))),
+      el("td", { title: row.word }, el("span", { class: `tag ${row.status}` }, shortened(row.word, 21))),
       ...shown.map((column) => el("td", { class: "number", title: exact(row.values[column.key], column.unit) }, shownValue(column, row.values[column.key]))),
     ];
     cells.push(...window_.extra.map((it) => it.draw(row)));
@@ -54,6 +54,7 @@ const further = [
   { key: "gain", views: ["Overview"], width: 124, has: (row) => row.gain, help: "Against the reference provider, of medians of one timing mode", draw: gainCell },
   { key: "nodes", views: ["Overview", "Placement"], width: 150, has: (row) => row.nodes, help: "Nodes on the provider asked for, of all nodes", draw: nodesCell },
   { key: "elsewhere", views: ["Placement"], width: 380, has: (row) => elsewhere(row), help: "Providers that got the other nodes", draw: (row) => el("td", { title: elsewhere(row) }, elsewhere(row)) },
+  { key: "group", views: ["Overview"], width: 130, has: (row) => row.groupName, help: "What the models belong to: the model list's key, or its name", draw: ({ groupName }) => el("td", { title: groupName }, el("bdi", {}, shortened(groupName, 20))) },
   { key: "notes", views: ["Overview"], width: 240, has: (row) => row.notes, help: "What to know of the numbers", draw: notesCell },
 ];
 
@@ -61,7 +62,7 @@ function gainCell({ gain }) {
   if (!gain) return el("td");
   const range = gain[1] !== null ? `, ${digits(gain[1])} to ${digits(gain[2])} %` : "";
   const title = `${digits(gain[0])} % less time than ${gain[3]} (${gain[4]})${range}`;
-  return el("td", { class: `number ${gain[0] >= 0 ? "good" : "bad"}`, title }, gainText(gain));
+  return el("td", { class: `number ${gain[0] >= 0 ? "good" : "bad"}`, title }, gain[5]);
 }
 
 function notesCell({ notes = [] }) {
@@ -109,7 +110,7 @@ function sortHead(key, title, unit, help, isNumber) {
 
 const CELLS = {
   latency: ["p50, ms", (row) => digits(row.latency?.[0])],
-  gain: ["gain", (row) => gainText(row.gain)],
+  gain: ["gain", (row) => row.gain?.[5] || ""],
   error: ["largest error", (row) => shownValue({ unit: "", key: "error" }, row.values.max_abs_error)],
   nodes: ["nodes on provider", (row) => (row.nodes ? `${row.nodes[0]}/${row.nodes[1]}` : "")],
   result: ["result", (row) => row.word],
@@ -124,9 +125,9 @@ function startMatrix(data) {
     const cells = data.variants.map((name, variant) => {
       const row = line.cells[variant];
       if (!row) return el("td");
-      const text = row.group === "failed" ? row.word : CELLS[select.value][1](row) || row.word;
-      const kind = [row.group === "passed" ? null : row.group, row.fastest && `fastest ${row.fastest}`].filter(Boolean).join(" ");
-      const title = `${row.name} ${name}: ${row.word}${{ clear: ", the fastest", close: ", the fastest, within the intervals of the next" }[row.fastest] || ""}`;
+      const text = row.status === "failed" ? row.word : CELLS[select.value][1](row) || row.word;
+      const kind = [row.status === "passed" ? null : row.status, row.fastest && `fastest ${row.fastest}`].filter(Boolean).join(" ");
+      const title = `${row.name} ${name}: ${row.word}${{ clear: ", the fastest", close: ", as fast as another" }[row.fastest] || ""}`;
       return el("td", { class: kind || null }, link(row, text, { title }));
     });
     return el("tr", {}, el("td", { title: line.name }, el("bdi", {}, shortened(line.name, 40))), cells);

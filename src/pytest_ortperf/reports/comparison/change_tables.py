@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 
+from pytest_ortperf.plain_text import markdown_code, plain_line
 from pytest_ortperf.reports.comparison.change import Change
 from pytest_ortperf.reports.comparison.comparison_text import (
     MOST_CASES,
@@ -104,7 +105,7 @@ def markdown_text(comparison: Comparison) -> str:
     parts = [
         f"**{verdict_text(comparison)}**",
         *map(_text, comparison.closing),
-        f"Base: {side_text(comparison.base)}  \nCurrent: {side_text(comparison.current)}",
+        f"Base: {_text(side_text(comparison.base))}  \nCurrent: {_text(side_text(comparison.current))}",
         *(_text(fleet_text(fleet)) for fleet in comparison.fleets),
         _pairs_table(comparison),
         *(_text(note) for note in ratio_notes(comparison)),
@@ -137,20 +138,24 @@ def _pairs_table(comparison: Comparison) -> str:
 def _way_out(each: WayOut) -> str:
     names = _text(names_text(each.cases, MOST_CASES))
     lines = [f"**UNSURE {len(each.cases)}**: {_text(each.reason)} {names}. To settle it, {_text(each.what)}."]
-    return "\n".join([*lines, *(["", "```console", *each.commands, "```"] if each.commands else [])])
+    return "\n".join([*lines, *(["", "```console", *map(plain_line, each.commands), "```"] if each.commands else [])])
 
 
 def _changes_list(title: str, changes: list[Change]) -> str:
     if not changes:
         return ""
-    lines = [f"- {each.kind}: `{each.case_id}`: {_text(each.text)}" for each in changes[:MOST_ROWS]]
+    lines = [
+        f"- {each.kind}: {markdown_code(each.case_id, in_table=False)}: {_text(each.text)}"
+        for each in changes[:MOST_ROWS]
+    ]
     more = len(changes) - MOST_ROWS
     return "\n".join([f"**{title}**\n", *lines, *([f"- and {more} more"] if more > 0 else [])])
 
 
 def _text(text: str) -> str:
     """Return a text that Markdown shows as it is; names and messages come from files of others."""
-    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>|#!" else letter for letter in " ".join(text.split()))
+    text = " ".join(plain_line(text).split())
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>|#!" else letter for letter in text)
 
 
 def _pair_row(pair: LatencyPair) -> dict[str, Cell]:

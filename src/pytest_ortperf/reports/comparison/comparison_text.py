@@ -6,6 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from pytest_ortperf.plain_text import plain_line
 from pytest_ortperf.reports.comparison.change import BETTER, TOPICS, WORSE, Change
 from pytest_ortperf.reports.comparison.compared_side import RunSide, Side
 from pytest_ortperf.reports.comparison.evidence import PAIRS
@@ -63,7 +64,7 @@ def comparison_lines(comparison: Comparison, *, width: int, everything: bool = F
     lines: list[Line] = []
     for block in (block for block in blocks if block):
         lines += [("", PLAIN), *block] if lines else block
-    return lines
+    return [(plain_line(text), markup) for text, markup in lines]
 
 
 def side_text(side: Side) -> str:

@@ -11,6 +11,7 @@ from pytest_ortperf.quantities import ENERGY, ENGINES, GPU_MEMORY, HOST_MEMORY, 
 from pytest_ortperf.records.latency import Latency, Summary
 from pytest_ortperf.records.record import Placement, Record
 from pytest_ortperf.records.statistics import percentile, summarize
+from pytest_ortperf.reports.standings import gain_ratio, gain_text
 from pytest_ortperf.reports.tables.accuracy_columns import ACCURACY, compared_rows
 from pytest_ortperf.reports.tables.columns import refused_text
 from pytest_ortperf.reports.tables.gains import Gains
@@ -36,6 +37,7 @@ def details_of(record: Record, gains: Gains) -> list[Block]:
         _machine,
         _stages,
         _files,
+        lambda it: () if it.failure else _commands(it),
         _log,
     )
     return [block for make in makers for block in make(record)]
@@ -84,6 +86,7 @@ def _failure(record: Record) -> Iterator[Block]:
     yield from facts("Process", [("signal", failure.signal), ("exit code", failure.exit_code)])
     if failure.log_tail and failure.log_tail != record.log:
         yield {"title": "Last output of the process", "text": "\n".join(failure.log_tail), "log": True}
+    yield from _commands(record)
 
 
 def _latency(record: Record, gains: Gains) -> Iterator[Block]:
@@ -103,7 +106,7 @@ def _latency(record: Record, gains: Gains) -> Iterator[Block]:
                 _ms(summary.p99_ns),
                 _ms(summary.max_ns),
                 summary.throughput_per_s,
-                f"{gain.percent:+.1f} % against {gain.reference}" if gain else None,
+                f"{gain_text(gain_ratio(gain.percent))} vs {gain.reference}" if gain else None,
                 summary.count,
                 ", ".join(filter(None, (latency.status, latency.stop_reason))),
                 record.timing_notes.get(latency.label),
@@ -281,6 +284,8 @@ def _model(record: Record) -> Iterator[Block]:
     if fact is not None:
         pairs = [
             ("file", fact.path),
+            ("group", record.group),
+            ("tags", ", ".join(record.tags)),
             ("size, MiB", fact.byte / 2**20),
             ("precision", fact.precision),
             ("fp16 from", fact.fp16_from),
@@ -316,6 +321,11 @@ def _stages(record: Record) -> Iterator[Block]:
 
 def _files(record: Record) -> Iterator[Block]:
     yield from facts("Files", record.kept.items())
+
+
+def _commands(record: Record) -> Iterator[Block]:
+    for what, command in record.commands.items():
+        yield {"title": what[0].upper() + what[1:], "text": command}
 
 
 def _log(record: Record) -> Iterator[Block]:

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pytest_ortperf.reports.rendering import visible
+from pytest_ortperf.plain_text import plain
 
 _GZIP = 31
 """Window bits of zlib that ask for gzip's header, which then holds no time."""
@@ -40,12 +40,12 @@ def _json(data: object) -> str:
 
 def shown(data: Any) -> Any:
     """Return data with visible texts, without numbers that JSON lacks, and without keys whose value is absent."""
+    if data is None or isinstance(data, int):
+        return data
     if isinstance(data, str):
-        return visible(data)
+        return data if data.isprintable() else plain(data)
     if isinstance(data, float):
         return float(f"{data:.6g}") if math.isfinite(data) else str(data)
     if isinstance(data, dict):
-        return {visible(str(key)): shown(value) for key, value in data.items() if value is not None}
-    if isinstance(data, list | tuple):
-        return [shown(value) for value in data]
-    return data
+        return {shown(str(key)): shown(value) for key, value in data.items() if value is not None}
+    return [shown(value) for value in data]

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_ortperf.quantities import OUTPUT, QUANTITIES, Quantity, nodes_on_provider
-from pytest_ortperf.records.environment.machine_checks import LEVELS
-from pytest_ortperf.records.latency import UNSTABLE, Latency, Summary
-from pytest_ortperf.records.record import OTHERWISE_VALIDATED, Record
+from pytest_ortperf.records.latency import Summary
+from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.statistics import summarize
-from pytest_ortperf.reports.page.answers import Cause, Fastest, failure_kind, first_line
+from pytest_ortperf.reports.causes import Cause, failure_kind
 from pytest_ortperf.reports.page.case_details import details_of
 from pytest_ortperf.reports.page.packing import packed
-from pytest_ortperf.reports.standings import variant_name
+from pytest_ortperf.reports.standings import Fastest, gain_ratio, gain_text, variant_name
 from pytest_ortperf.reports.tables.columns import dims_text, value_of
 from pytest_ortperf.reports.tables.gains import Gains, counts, list_of
 from pytest_ortperf.reports.tables.machine_text import off_text
-from pytest_ortperf.reports.tables.rows import FAILED, Rows, Subject, group_of, subject_of
+from pytest_ortperf.reports.tables.rows import BECAUSE_OF_VALIDATION, FAILED, Rows, Subject, group_of, subject_of
+from pytest_ortperf.reports.terminal.notes import LETTERS, WORDS, Notes
 
 Data = dict[str, Any]
 
@@ -79,13 +79,13 @@ _SHOWN = tuple(_BY_NAME[name] for name in dict.fromkeys(column.quantity for colu
 
 
 def packed_data(
-    rows: Rows, failures: Sequence[Cause], fastest: Mapping[Subject, Fastest], pictures: Mapping[str, str]
+    rows: Rows, causes: Sequence[Cause], fastest: Mapping[Subject, Fastest], pictures: Mapping[str, str]
 ) -> str:
     """Return everything that the script needs, packed.
 
     Args:
         rows: The run.
-        failures: Its failures by cause.
+        causes: Of its failures, then of skips and remarks.
         fastest: Its fastest variants by model.
         pictures: Node id -> id of the template that holds the error pictures of a case.
     """
@@ -96,30 +96,37 @@ def packed_data(
         "run": rows.run.header.run,
         "variants": variants,
         "lists": lists,
-        "causes": [f"{cause.kind}: {cause.message}" if cause.message else cause.kind for cause in failures],
+        "groups": list(dict.fromkeys(record.group for record in rows.records if record.group)),
+        "causes": [cause.what for cause in causes],
         "columns": [_column(column) for column in COLUMNS if _is_known(column, rows.records)],
     }
-    return packed(facts, _page_rows(rows, failures, fastest, pictures, facts))
+    return packed(facts, _page_rows(rows, causes, fastest, pictures, facts))
 
 
 def _page_rows(
     rows: Rows,
-    failures: Sequence[Cause],
+    causes: Sequence[Cause],
     fastest: Mapping[Subject, Fastest],
     pictures: Mapping[str, str],
     facts: Mapping[str, Any],
 ) -> Iterator[Data]:
-    numbers = {record.nodeid: number for number, cause in enumerate(failures) for record in cause.records}
-    lists, variants = ({name: place for place, name in enumerate(facts[key])} for key in ("lists", "variants"))
-    best = {id(each.record): "clear" if each.is_clear else "close" for each in fastest.values()}
+    numbers = {id(record): number for number, cause in enumerate(causes) for record in (*cause.records, *cause.skipped)}
+    lists, variants, groups = (
+        {name: place for place, name in enumerate(facts[key])} for key in ("lists", "variants", "groups")
+    )
+    best = {
+        id(row.record): "clear" if len(each.rows) == 1 else "close" for each in fastest.values() for row in each.rows
+    }
     gains = Gains(rows.run.header, rows.records)
+    notes = Notes(rows, ())
     for records in grouped(rows.records):
         yield {
-            **_row(records, gains),
+            **_row(records, gains, notes),
             "fastest": next((best[id(record)] for record in records if id(record) in best), None),
             "list": lists[list_of(records[0])],
             "variant": variants[variant_name(group_of(records[0]))],
-            "cause": next((numbers[it.nodeid] for it in records if it.nodeid in numbers), None),
+            "group": next((groups[it.group] for it in records if it.group), None),
+            "causes": sorted({numbers[id(it)] for it in records if id(it) in numbers}) or None,
             "cases": [_case(record, gains, pictures) for record in records],
         }
 
@@ -153,7 +160,7 @@ def _column(column: PageColumn) -> Data:
     }
 
 
-def _row(records: Sequence[Record], gains: Gains) -> Data:
+def _row(records: Sequence[Record], gains: Gains, notes: Notes) -> Data:
     first = records[0]
     measured = next((record for record in records if counts(record) and record.latencies), None)
     worst = min(records, key=lambda record: WORST_FIRST.index(record.outcome))
@@ -169,7 +176,7 @@ def _row(records: Sequence[Record], gains: Gains) -> Data:
         "latency": _interval(summarize(measured.latencies[0])) if measured else None,
         "timing": measured.latencies[0].label if measured else None,
         "nodes": _nodes(placed) if placed else None,
-        "notes": list(dict.fromkeys(note for record in records for note in notes_of(record))) or None,
+        "notes": list(dict.fromkeys(note for record in records for note in notes_of(record, notes))) or None,
     }
 
 
@@ -204,7 +211,8 @@ def _gain(gains: Gains, record: Record | None) -> list[Any] | None:
     found = gains.of(record) if record else None
     if found is None:
         return None
-    return [found.percent, found.low_percent, found.high_percent, found.reference, found.timing]
+    text = gain_text(gain_ratio(found.percent))
+    return [found.percent, found.low_percent, found.high_percent, found.reference, found.timing, text]
 
 
 def _interval(summary: Summary) -> list[float | None]:
@@ -221,34 +229,18 @@ def _nodes(record: Record) -> list[Any]:
     return [nodes_on_provider(record), placement.total_nodes, others]
 
 
-def notes_of(record: Record) -> list[tuple[str, str]]:
+def notes_of(record: Record, notes: Notes) -> list[tuple[str, str]]:
     """Return what to know of a case: a word, and a sentence."""
+    details = {"a": dims_text(record.assumed_dims), "h": off_text(record.machine)}
     found = []
-    if counts(record) and record.latencies:
-        found += _latency_notes(record.latencies[0], summarize(record.latencies[0]))
-    if record.validation and record.validation.startswith(OTHERWISE_VALIDATED):
-        found.append(("other model validated", record.validation))
-    if record.assumed_dims:
-        found.append(("assumed sizes", f"Nobody gave these sizes: {dims_text(record.assumed_dims)}."))
-    level = record.machine.level if record.machine else "ok"
-    if LEVELS.index(level) >= LEVELS.index("warning"):
-        found.append(("machine", f"Seen while it was measured: {off_text(record.machine)}"))
-    if record.reason:
-        found.append(("reason" if record.outcome == "skipped" else "note", first_line(record.reason)))
-    note = record.model_fact.note if record.model_fact else None
-    if note:
-        found.append(("precision", note))
-    return found
-
-
-def _latency_notes(latency: Latency, summary: Summary) -> list[tuple[str, str]]:
-    found = []
-    if latency.status == UNSTABLE:
-        found.append(("unstable", "The 95 % interval of the median stayed wider than asked for."))
-    if latency.steady is False:
-        found.append(("not steady", "The warm-up ended before two windows of it agreed."))
-    if (summary.modes or 1) > 1:
-        found.append(("several modes", "Samples gather around more than one value; p50 may be any of them."))
+    for letter, text in notes.of(record):
+        if letter == "f" and not record.latencies:
+            continue  # nothing was measured with them
+        detail = details.get(letter)
+        found.append((WORDS[letter], f"{LETTERS[letter].partition(':')[0]}: {detail}" if detail else text))
+    if record.reason and not record.reason.startswith(BECAUSE_OF_VALIDATION):
+        line = record.reason.strip().partition("\n")[0]
+        found.append(("reason" if record.outcome == "skipped" else "note", line))
     return found
 
 

@@ -17,26 +17,19 @@ from pytest_ortperf.records.environment.machine_checks import LEVELS, Finding, m
 from pytest_ortperf.records.record import OUTCOMES
 from pytest_ortperf.records.statistics import summarize
 from pytest_ortperf.records.store import StoredRun
+from pytest_ortperf.reports.causes import failure_causes, outcome_word, remark_causes
 from pytest_ortperf.reports.comparison.change import WORSE
 from pytest_ortperf.reports.comparison.comparison_page import section
 from pytest_ortperf.reports.comparison.run_comparison import Comparison, verdict_text
 from pytest_ortperf.reports.comparison.verdicts import SLOWER, UNSURE
 from pytest_ortperf.reports.frame import RUN_SCRIPTS, RUN_STYLES, frame
-from pytest_ortperf.reports.page.answers import (
-    Cause,
-    Fastest,
-    causes,
-    fastest_variants,
-    subject_text,
-    variant_totals,
-)
 from pytest_ortperf.reports.page.page_data import packed_data
 from pytest_ortperf.reports.pictures.picture_page import error_section
 from pytest_ortperf.reports.rendering import render
-from pytest_ortperf.reports.standings import variant_name
-from pytest_ortperf.reports.tables.columns import runtime_version
+from pytest_ortperf.reports.standings import Fastest, Standing, fastest, gain_text, interval_text, standings
+from pytest_ortperf.reports.tables.columns import dims_text, runtime_version
 from pytest_ortperf.reports.tables.gains import counts
-from pytest_ortperf.reports.tables.rows import Rows, Subject, group_of, sorted_rows, subject_of
+from pytest_ortperf.reports.tables.rows import Rows, Subject, sorted_rows, subject_of
 
 MOST_PICTURES = 20
 """Cases whose error pictures are in the page; those of others are in files beside the records."""
@@ -48,8 +41,9 @@ _KINDS = {"passed": "passed", "failed": "failed", "crashed": "failed", "timed_ou
 def run_page(run: StoredRun, comparison: Comparison | None = None) -> str:
     """Return the page of a run, with a comparison with its baseline if there is one."""
     rows = sorted_rows(run)
-    failures = causes(rows.failed)
-    fastest = fastest_variants(rows)
+    failures, remarks = failure_causes(rows), remark_causes(rows)
+    best = fastest(rows, rows.measured)
+    stood = standings(rows, best)
     pictured = [record for record in rows.failed if record.error_pictures][:MOST_PICTURES]
     names = {record.nodeid: f"pictures-{number}" for number, record in enumerate(pictured)}
     return render(
@@ -60,17 +54,18 @@ def run_page(run: StoredRun, comparison: Comparison | None = None) -> str:
         outcomes=_outcomes(rows),
         facts=list(run_facts(run)),
         notes=list(_notes(run)),
-        groups=by_kind(failures),
+        failures=list(enumerate(failures)),
+        remarks=list(enumerate(remarks, start=len(failures))),
         validated=_validated(rows),
         known_failures=_known_failures(rows),
-        totals=variant_totals(rows, fastest),
-        **_speed(rows, fastest),
+        standings=[(it, _gain(it)) for it in stood],
+        **_speed(rows, best, stood),
         **_compared(comparison),
         **_environment(run),
         pictures=[
             (names[record.nodeid], Markup("").join(map(error_section, record.error_pictures))) for record in pictured
         ],
-        data=Markup(packed_data(rows, failures, fastest, names)),  # noqa: S704 - base64
+        data=Markup(packed_data(rows, [*failures, *remarks], best, names)),  # noqa: S704 - base64
     )
 
 
@@ -103,21 +98,13 @@ def run_facts(run: StoredRun) -> Iterator[str]:
         yield f"{run.end.duration_ns / 1e9:.1f} s"
 
 
-def by_kind(failures: Sequence[Cause]) -> list[tuple[str, int, list[tuple[int, Cause]]]]:
-    """Return class, cases, and causes with their numbers."""
-    found: dict[str, list[tuple[int, Cause]]] = {}
-    for number, cause in enumerate(failures):
-        found.setdefault(cause.kind, []).append((number, cause))
-    return [(kind, sum(len(cause.records) for _, cause in listed), listed) for kind, listed in found.items()]
-
-
 def _plural(word: str, count: int) -> str:
     return word if count == 1 else f"{word}s"
 
 
 def _outcomes(rows: Rows) -> list[tuple[str, str, int]]:
     found = Counter(record.outcome for record in rows.records)
-    return [(_KINDS.get(name, "skipped"), name.replace("_", " "), found[name]) for name in OUTCOMES if found[name]]
+    return [(_KINDS.get(name, "skipped"), outcome_word(name), found[name]) for name in OUTCOMES if found[name]]
 
 
 def _notes(run: StoredRun) -> Iterator[str]:
@@ -142,31 +129,38 @@ def _known_failures(rows: Rows) -> str:
     return f"{count} known {_plural('failure', count)}, expected by the model list." if count else ""
 
 
-def _speed(rows: Rows, fastest: Mapping[Subject, Fastest]) -> dict[str, Any]:
+def _gain(standing: Standing) -> tuple[str, str, str] | None:
+    """Return the mean gain of a provider, its interval, and of how many benchmarks it is."""
+    gain = standing.gain
+    if gain is None:
+        return None
+    return (f"{gain_text(gain.ratio)} vs {gain.reference}", interval_text(gain), str(gain.cases))
+
+
+def _speed(rows: Rows, best: Mapping[Subject, Fastest], stood: Sequence[Standing]) -> dict[str, Any]:
     """Return what the card of speed shows: the fastest variants, or the slowest models where there is one variant."""
-    by_name: dict[str, list[Fastest]] = {}
-    for each in fastest.values():
-        by_name.setdefault(variant_name(group_of(each.record)), []).append(each)
     leaders = [
-        (
-            subject_text(subject),
-            {
-                "name": variant_name(group_of(each.record)),
-                "ms": f"{each.p50_ns / 1e6:.4g}",
-                "factor": each.factor,
-                "is_clear": each.is_clear,
-            },
-        )
-        for subject, each in fastest.items()
+        {
+            "model": _subject_text(subject),
+            "names": found.text,
+            "ms": f"{found.rows[0].summary.p50_ns / 1e6:.4g}",
+            "lead": found.lead,
+        }
+        for subject, found in best.items()
     ]
     measured = [record for record in rows.records if counts(record) and record.latencies]
     slowest = sorted(((summarize(it.latencies[0]).p50_ns, it) for it in measured), key=lambda pair: -pair[0])
     return {
-        "fastest": sorted(by_name.items(), key=lambda item: -len(item[1])),
-        "unclear": {name: sum(not each.is_clear for each in found) for name, found in by_name.items()},
+        "fastest": sorted((it for it in stood if it.fastest_for), key=lambda it: -it.fastest_for),
         "leaders": leaders,
-        "slowest": [(subject_text(subject_of(it)), f"{p50 / 1e6:.4g}") for p50, it in slowest[:_SLOWEST]],
+        "slowest": [(_subject_text(subject_of(it)), f"{p50 / 1e6:.4g}") for p50, it in slowest[:_SLOWEST]],
     }
+
+
+def _subject_text(subject: Subject) -> str:
+    """Return `bert` or `bert (batch=8)`."""
+    dims = dims_text(dict(subject[2]))
+    return f"{subject[1]} ({dims})" if dims else subject[1]
 
 
 def _compared(comparison: Comparison | None) -> dict[str, Any]:

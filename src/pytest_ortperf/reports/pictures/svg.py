@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from markupsafe import Markup, escape
 
+from pytest_ortperf.plain_text import plain
+
 __all__ = ["Markup", "element", "picture", "power", "text", "tip"]
 
 
@@ -18,9 +20,9 @@ def element(tag: str, *content: str, **attributes: object) -> Markup:
         **attributes: Their values as text; numbers with at most two decimals.
     """
     written = "".join(
-        f' {name.rstrip("_").replace("_", "-")}="{escape(_text(value))}"' for name, value in attributes.items()
+        f' {name.rstrip("_").replace("_", "-")}="{escape(plain(_text(value)))}"' for name, value in attributes.items()
     )
-    inside = "".join(map(escape, content))
+    inside = "".join(each if isinstance(each, Markup) else escape(plain(each)) for each in content)
     return Markup(f"<{tag}{written}>{inside}</{tag}>")  # noqa: S704 - content and values are escaped just above
 
 

@@ -18,7 +18,7 @@ from pytest_ortperf.reports.standings import gain_ratio, gain_text, variant_name
 from pytest_ortperf.reports.tables.columns import Measured, dims_text
 from pytest_ortperf.reports.tables.gains import PASSED, list_of
 from pytest_ortperf.reports.tables.rows import Group, Rows, Subject, group_of, subject_of
-from pytest_ortperf.reports.terminal.notes import MOST_NAMES, Notes, dims_legend, row_name
+from pytest_ortperf.reports.terminal.notes import MOST_NAMES, Notes, dims_legend, dims_lines, row_name
 from pytest_ortperf.reports.terminal.text_table import TextColumn, short_names, table_lines
 
 _LEAST_SHOWN = 0.0005
@@ -42,7 +42,7 @@ def timing_lines(rows: Rows, width: int) -> list[str]:
     for name, text in texts:
         said.setdefault(text, []).append(name)
     lines = [f"{short_names(names, MOST_NAMES)}: {text}" for text, names in said.items()]
-    return [line for text in lines for line in wrap(text, width, subsequent_indent="  ")]
+    return [line for text in lines for line in wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)]
 
 
 def _of_record(record: Record) -> Iterator[tuple[str, str]]:
@@ -137,8 +137,7 @@ def latency_lines(rows: Rows, measured: Sequence[Measured], notes: Notes, width:
     placed = "; nodes on the provider asked for / all nodes" if any(row.record.placement for row in measured) else ""
     title = f"latency in {time.unit}, {covered_text(timings)}{placed}"
     filled = [column for column in columns if any(column.cells)]
-    legend = [f"{name}  {text}" for text, name in long_dims.items()]
-    return [title, *table_lines(filled, width), *legend]
+    return [*wrap(title, width, subsequent_indent="  "), *table_lines(filled, width), *dims_lines(long_dims, width)]
 
 
 def covered_text(timings: Sequence[str]) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.reports.standings import Fastest, MeanGain, Standing, gain_text, variant_name
+from pytest_ortperf.reports.standings import Fastest, Standing, gain_text, interval_text, variant_name
 from pytest_ortperf.reports.tables.columns import Measured, dims_text
 from pytest_ortperf.reports.tables.rows import FAILED, Group, Rows, Subject, group_of, subject_of
 from pytest_ortperf.reports.terminal.latency_text import LONGEST_DIMS, TimeFormat, covered_text, model_names
-from pytest_ortperf.reports.terminal.notes import Notes, dims_legend
+from pytest_ortperf.reports.terminal.notes import Notes, dims_legend, dims_lines
 from pytest_ortperf.reports.terminal.text_table import GAP, TextColumn, short_names, shortened, table_lines
 
 MOST_ROWS = 20
@@ -38,8 +39,8 @@ class Matrix:
     fastest: Sequence[str]
     """Per row; empty where no two variants can be compared."""
 
-    legend: Sequence[str]
-    """What short names of long lists of dimensions stand for."""
+    long_dims: Mapping[str, str]
+    """Long lists of dimensions -> their short names."""
 
 
 def matrix_of(rows: Rows, measured: Sequence[Measured], notes: Notes, best: Mapping[Subject, Fastest]) -> Matrix:
@@ -62,7 +63,7 @@ def matrix_of(rows: Rows, measured: Sequence[Measured], notes: Notes, best: Mapp
         leading=(("model", model_names(heads)), *((title, found) for title, found in more if any(found))),
         columns=tuple((variant_name(group), [cells.get((*key, group), ("", "")) for key in keys]) for group in groups),
         fastest=winners if any(winners) else (),
-        legend=[f"{name}  {text}" for text, name in long_dims.items()],
+        long_dims=long_dims,
     )
 
 
@@ -75,7 +76,8 @@ def matrix_lines(matrix: Matrix, width: int) -> list[str]:
     columns = [_column(title, cells) for title, cells in matrix.columns]
     if matrix.fastest:
         columns.append(TextColumn(title="fastest", cells=matrix.fastest, to_left=True))
-    return [matrix.title, *_blocks(leading, columns, width), *matrix.legend]
+    title = wrap(matrix.title, width, subsequent_indent="  ")
+    return [*title, *_blocks(leading, columns, width), *dims_lines(matrix.long_dims, width)]
 
 
 def standing_lines(found: Sequence[Standing], width: int) -> list[str]:
@@ -99,15 +101,6 @@ def standing_lines(found: Sequence[Standing], width: int) -> list[str]:
         TextColumn(title="fastest for", cells=[str(it.fastest_for or "") for it in found], keep=2),
     ]
     return table_lines([column for column in columns if any(column.cells)], width)
-
-
-def interval_text(gain: MeanGain) -> str:
-    """Return `1.9x to 4.1x faster`; nothing for a gain of one model."""
-    if gain.low is None or gain.high is None:
-        return ""
-    low, high = gain_text(gain.low), gain_text(gain.high)
-    number, _, unit = low.partition(" ")
-    return f"{number} to {high}" if high.endswith(f" {unit}") else f"{low} to {high}"
 
 
 def fastest_text(best: Mapping[Subject, Fastest]) -> str:

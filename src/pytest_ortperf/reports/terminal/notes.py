@@ -5,13 +5,15 @@ How far a latency can be trusted, in words.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 
 from pytest_ortperf.records.latency import FIXED, UNSTABLE, Latency, Summary
 from pytest_ortperf.records.record import NEVER_VALIDATED, OTHERWISE_VALIDATED, Record
+from pytest_ortperf.records.statistics import summarize
 from pytest_ortperf.reports.standings import failed_validations, variant_name
 from pytest_ortperf.reports.tables.columns import Measured, dims_text
-from pytest_ortperf.reports.tables.gains import Gains
+from pytest_ortperf.reports.tables.gains import Gains, counts
 from pytest_ortperf.reports.tables.machine_text import off_text
 from pytest_ortperf.reports.tables.rows import Rows, group_of, subject_of
 from pytest_ortperf.reports.terminal.text_table import short_names
@@ -38,6 +40,23 @@ LETTERS: Mapping[str, str] = {
     "p": "the precision that was stored and computed in, where it is not the one that was asked for",
 }
 """Letter -> what it means, in the order of the column and the legend. Changing one misleads readers of old logs."""
+
+WORDS: Mapping[str, str] = {
+    "f": "wrong outputs",
+    "l": "limit not kept",
+    "v": "never validated",
+    "o": "other model validated",
+    "u": "unstable",
+    "e": "unstable",
+    "i": "wide",
+    "w": "not steady",
+    "m": "several modes",
+    "h": "machine",
+    "s": "other shapes",
+    "a": "assumed sizes",
+    "p": "precision",
+}
+"""Letter -> a word for it, where there is room for words."""
 
 MOST_NAMES = 3
 
@@ -87,15 +106,23 @@ class Notes:
             lines.append(f"{letter}  {text}" if is_one else f"{letter}  {text}: {short_names(names, MOST_NAMES)}")
         return lines
 
+    def of(self, record: Record) -> list[tuple[str, str]]:
+        """Return letter and text of each note of a record and its headline, in the order of the legend."""
+        latency = record.latencies[0] if record.latencies and counts(record) else None
+        return self._sorted(record, latency_notes(latency, summarize(latency)) if latency else ())
+
     def _note(self, row: Measured) -> str:
         letters = ""
-        for letter, text in sorted(self._found(row), key=lambda note: list(LETTERS).index(note[0])):
+        for letter, text in self._sorted(row.record, latency_notes(row.latency, row.summary)):
             self._texts.setdefault((letter, text), {})[row_name(row.record)] = None
             letters += letter if letter not in letters else ""
         return letters
 
-    def _found(self, row: Measured) -> Iterator[tuple[str, str]]:
-        record = row.record
+    def _sorted(self, record: Record, of_latency: Iterable[str]) -> list[tuple[str, str]]:
+        order = list(LETTERS)
+        return sorted(self._found(record, of_latency), key=lambda note: order.index(note[0]))
+
+    def _found(self, record: Record, of_latency: Iterable[str]) -> Iterator[tuple[str, str]]:
         label = record.validation or ""
         holds = {
             "f": (subject_of(record), group_of(record)) in self._wrong,
@@ -105,7 +132,7 @@ class Notes:
             "s": id(record) in self._other_shapes,
             "a": bool(record.assumed_dims),
         }
-        letters = [*(letter for letter, it in holds.items() if it), *latency_notes(row.latency, row.summary)]
+        letters = [*(letter for letter, it in holds.items() if it), *of_latency]
         yield from ((letter, LETTERS[letter]) for letter in letters)
         if label.startswith(OTHERWISE_VALIDATED):
             yield "o", label
@@ -127,3 +154,13 @@ def dims_legend(records: Iterable[Record], longest: int) -> dict[str, str]:
     """Return a short name, such as `dims1`, for each list of dimensions that is too long for a column."""
     texts = dict.fromkeys(text for record in records if len(text := dims_text(record.dims) or "") > longest)
     return {text: f"dims{number}" for number, text in enumerate(texts, start=1)}
+
+
+def dims_lines(short: Mapping[str, str], width: int) -> list[str]:
+    """Return what the short names of `dims_legend` stand for."""
+    legend = [f"{name}  {text.replace(',', ', ')}" for text, name in short.items()]
+    return [
+        line
+        for text in legend
+        for line in textwrap.wrap(text, width, subsequent_indent="       ", break_on_hyphens=False)
+    ]

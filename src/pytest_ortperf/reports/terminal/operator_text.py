@@ -24,7 +24,7 @@ def operator_lines(rows: Rows, width: int, *, verbose: bool) -> list[str]:
     profiled = [(it, it.operators) for it in rows.records if it.operators is not None and it.outcome in PASSED]
     if not profiled or not (verbose or len(rows.subjects) == 1):
         return []
-    lines = [_TITLE]
+    lines = wrap(_TITLE, width, subsequent_indent="  ")
     for record, profile in profiled:
         text = f"{row_name(record)}: {', '.join(map(_unbroken, _operators(record, profile)))}"
         wrapped = wrap(text, width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_ortperf.plain_text import plain_line
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.statistics import summarize
-from pytest_ortperf.reports.causes import OUTCOME_WORDS
+from pytest_ortperf.reports.causes import outcome_word
 from pytest_ortperf.reports.tables.rows import FAILED
 from pytest_ortperf.reports.terminal.latency_text import TimeFormat, half_width_text
 from pytest_ortperf.reports.terminal.notes import latency_notes, row_name
@@ -29,7 +29,7 @@ def result_row(record: Record) -> str:
     name = plain_line(row_name(record))
     if record.outcome in FAILED:
         message = record.failure.message.strip().partition("\n")[0] if record.failure else ""
-        outcome = OUTCOME_WORDS.get(record.outcome, record.outcome)
+        outcome = outcome_word(record.outcome)
         return plain_line(f"{name}  {record.mode} {outcome}{f': {message}' if message else ''}")
     measured = measured_text(record)
     return f"{name}  {measured}" if measured else ""

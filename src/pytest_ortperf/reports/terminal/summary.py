@@ -14,9 +14,9 @@ from pytest_ortperf.plain_text import plain, plain_line
 from pytest_ortperf.records.record import OUTCOMES, Record
 from pytest_ortperf.records.store import StoredRun
 from pytest_ortperf.reports.causes import (
-    OUTCOME_WORDS,
     failure_causes,
     models_by_label,
+    outcome_word,
     remark_causes,
     shared_case_ids,
 )
@@ -74,7 +74,7 @@ def summary_lines(
     measured = rows.measured
     notes = Notes(rows, measured)
     best = fastest(rows, measured)
-    stood = standings(rows, measured)
+    stood = standings(rows, best)
     blocks = (
         _table(rows, measured, notes, best, width),
         _assumed(rows, width),
@@ -155,9 +155,8 @@ def _failures(rows: Rows, width: int) -> list[Line]:
     for cause in causes[:MOST_CAUSES]:
         lines += [(line, RED) for line in _cut_message(cause.title, width)]
         lines += [(line, PLAIN) for line in _cases(cause.records, owners, width)]
-        if cause.skipped:
-            count = _count(len(cause.skipped), "benchmark")
-            lines.append((f"  {count} not run because of it", PLAIN))
+        if cause.consequence:
+            lines.append((f"  {cause.consequence}", PLAIN))
         pictures = [record.kept["picture"] for record in cause.records if "picture" in record.kept]
         # whole, so that a terminal makes it a link
         lines += [(f"  pictures: {path}", PLAIN) for path in pictures[:MOST_PICTURES]]
@@ -236,7 +235,7 @@ def _machine(run: StoredRun, width: int) -> list[Line]:
 
 def _totals(run: StoredRun, width: int) -> list[Line]:
     counts = Counter(record.outcome for record in run.records)
-    outcomes = ", ".join(f"{counts[name]} {OUTCOME_WORDS.get(name, name)}" for name in OUTCOMES if counts[name])
+    outcomes = ", ".join(f"{counts[name]} {outcome_word(name)}" for name in OUTCOMES if counts[name])
     models = len({record.model for record in run.records})
     text = f"{_count(models, 'model')}, {_count(len(run.records), 'case')}" + (f": {outcomes}" if outcomes else "")
     bad = any(counts[name] for name in ("failed", "crashed", "timed_out"))
