@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import pytest
 
@@ -196,6 +197,13 @@ def test_reruns_of_measured_cases(project: Project) -> None:
 def test_which_failures_are_rerun(project: Project, args: Sequence[str], count: int) -> None:
     project.models("fails")
     assert len(run(project, "rerunfailures", "--reruns=1", *args).records) == count
+
+
+def test_attempts_are_delayed(project: Project) -> None:
+    project.models("flaky")
+    first, second = run(project, "rerunfailures", "--reruns=1", "--reruns-delay=2").records
+    began = [datetime.fromisoformat(record["started"]) for record in (first, second)]
+    assert (began[1] - began[0]).total_seconds() >= 2
 
 
 def test_a_flaky_run_can_fail(project: Project) -> None:

@@ -39,8 +39,9 @@ def outer_deadline_s(item: pytest.Item) -> float | None:
 
 def reruns_of(item: pytest.Item) -> int:
     """Return how often pytest-rerunfailures is asked to run an item again after a failure."""
-    plugin = _rerunfailures(item.config)
-    if plugin is None or plugin._is_rerun_path_excluded(item):  # noqa: SLF001 - as its own protocol asks
+    config, plugin = item.config, _rerunfailures(item.config)
+    excluded = config.getoption("rerun_exclude_path", None) or ()
+    if plugin is None or any(item.path.is_relative_to(config.rootpath / path) for path in excluded):
         return 0
     return int(plugin.get_reruns_count(item) or 0)
 
@@ -67,6 +68,8 @@ class Attempts:
     def __iter__(self) -> Iterator[int]:
         while self._again:
             self._again = False
+            if self.number:
+                self._wait()
             self.number += 1
             yield self.number
         if self.number > 1:
@@ -82,9 +85,11 @@ class Attempts:
         if self._again:
             for report in failed:
                 report.outcome = "rerun"  # type: ignore[assignment] # pytest-rerunfailures' word
-            plugin: Any = _rerunfailures(self._item.config)
-            factor = plugin.get_reruns_delay_backoff_factor(self._item) ** (self.number - 1)
-            time.sleep(plugin.get_reruns_delay(self._item) * factor)
+
+    def _wait(self) -> None:
+        plugin: Any = _rerunfailures(self._item.config)
+        factor = getattr(plugin, "get_reruns_delay_backoff_factor", _constant)(self._item) ** (self.number - 1)
+        time.sleep(plugin.get_reruns_delay(self._item) * factor)
 
     def _wanted(self, failed: Sequence[pytest.TestReport]) -> bool:
         config, text = self._item.config, "\n".join(str(report.longrepr) for report in failed)
@@ -96,6 +101,11 @@ class Attempts:
             return False
         most: int | None = config.getoption("max_suite_reruns", None)
         return most is None or bool(config.failures_db.try_increment_suite_reruns(most))  # type: ignore[attr-defined]
+
+
+def _constant(_item: pytest.Item) -> float:
+    """Stand for what older versions of pytest-rerunfailures lack."""
+    return 1.0
 
 
 def _patterns(config: pytest.Config, name: str) -> list[str]:
