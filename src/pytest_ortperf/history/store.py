@@ -1,0 +1,501 @@
+"""A history: runs kept whole, and what is asked of them.
+
+Adding is one transaction a run, and adding a run again adds only what is new of it. So writers need not know of each
+other, and one that was killed is simply started again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from sqlalchemy import Connection, ColumnElement, Select, and_, delete, func, inspect, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+
+from pytest_ortperf.errors import HistoryError
+from pytest_ortperf.history.database import Database
+from pytest_ortperf.history.derivation import Derived, Origin, derive
+from pytest_ortperf.history.kept_run import KeptRun, Line, Parsed, packed, parse, unpacked
+from pytest_ortperf.history.schema import (
+    ACCEPTANCE,
+    META,
+    OUTCOME,
+    POINT,
+    RECORD,
+    RETIRED,
+    RUN,
+    SCHEMA,
+    SCRIPT_RESULT,
+    SCRIPT_SPEC,
+    SERIES,
+    SOURCE_RUN,
+    TEST_CASE,
+    derived,
+    kept,
+)
+from pytest_ortperf.records.store import StoredRun
+
+Progress = Callable[[str], None]
+
+_ROWS_AT_ONCE = 10_000
+_IDS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """That somebody takes a run for what others are held against."""
+
+    at: str
+    by: str | None
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run."""
+
+    id: int
+    """The order of adding; it never changes."""
+
+    run: str
+    kind: str
+    """`records`, or `script` of a folder of CSV files."""
+
+    added_at: str
+    started: str
+    branch: str | None
+    commit_id: str | None
+    commit_date: str | None
+    identifier: str | None
+    groups: tuple[str, ...]
+    labels: Mapping[str, str]
+    options: Mapping[str, Any]
+    host: str | None
+    machine: str | None
+    """Fingerprint of the hardware."""
+
+    device: str | None
+    onnxruntime: str | None
+    """Distribution and version, such as `onnxruntime 1.31.1`."""
+
+    complete: bool
+    state: str
+    """`complete`, or what cut it short."""
+
+    cases: int
+    passed: int
+    failed: int
+    deselected: tuple[str, ...]
+    notes: tuple[str, ...]
+    """What of its file could not be used."""
+
+    digest: str
+    """Changes when lines come to it."""
+
+    source: str | None
+    """File or folder that it was added from."""
+
+    url: str | None
+    acceptance: Acceptance | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One quantity of one case on one machine, over runs."""
+
+    id: int
+    """A hash of all below: the same in each database."""
+
+    lineage: int
+    """The same for all contents of the model."""
+
+    metric: str
+    unit: str
+    timing: str
+    """Timing mode; empty for quantities of a whole case."""
+
+    nodeid: str
+    list: str
+    case_id: str
+    model: str
+    model_hash: str | None
+    mode: str
+    provider: str
+    precision: str | None
+    dims: str
+    settings: str
+    group: str | None
+    machine: str | None
+    device: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The value of a series in a run."""
+
+    run: int
+    series: int
+    value: float
+    low: float | None
+    high: float | None
+    n: int | None
+    flags: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a case of a run ended."""
+
+    run: int
+    number: int
+    outcome: str
+    kind: str | None
+    text: str | None
+    nodeid: str
+    list: str
+    case_id: str
+    model: str
+    model_hash: str | None
+    mode: str
+    provider: str
+    precision: str | None
+    dims: str
+    settings: str
+    group: str | None
+    machine: str | None
+    device: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What became of a run that was added."""
+
+    id: int
+    run: str
+    is_new: bool
+    lines: int
+    """That the history did not have."""
+
+    points: int
+    state: str
+
+
+class History:
+    """An open history.
+
+    Attributes:
+        database: Where it is.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @classmethod
+    def open(cls, url: str, *, create: bool = False, progress: Progress = lambda _: None) -> Self:
+        """Open a history; one of an older version is brought up to date.
+
+        Args:
+            url: A file of SQLite, or the URL of a database.
+            create: Whether to make one where there is none.
+            progress: Is told what takes long.
+
+        Raises:
+            HistoryError: If there is none, it does not answer, or a newer version wrote it.
+        """
+        database = Database(url)
+        if create:
+            database.create()
+        elif not database.is_there:
+            raise HistoryError(
+                f"{database.name}: there is no history. Add a run: ortperf history add RUN --history={url}"
+            )
+        history = cls(database)
+        history._bring_up_to_date(progress, create=create)
+        return history
+
+    def add(self, run: KeptRun) -> Added:
+        """Add a run, or what is new of one that is there.
+
+        Raises:
+            HistoryError: If it could not be: then nothing of it was added.
+        """
+        lines = {line.number: packed(line.data) for line in run.lines}
+        return self.database.write(lambda connection: _add(connection, run, lines))
+
+    def accept(self, run: int, *, by: str | None = None, why: str | None = None) -> None:
+        """Take a run for what later ones are held against."""
+        row = {"run": run, "accepted_at": _now(), "accepted_by": by, "why": why}
+
+        def change(connection: Connection) -> None:
+            connection.execute(delete(ACCEPTANCE).where(ACCEPTANCE.c.run == run))
+            connection.execute(ACCEPTANCE.insert(), row)
+
+        self.database.write(change)
+
+    def withdraw(self, run: int) -> None:
+        """Take back that a run was accepted."""
+        self.database.write(lambda connection: connection.execute(delete(ACCEPTANCE).where(ACCEPTANCE.c.run == run)))
+
+    def rebuild(self, progress: Progress = lambda _: None) -> int:
+        """Make all derived tables again; return the number of runs."""
+        return self.database.write(lambda connection: _rebuild(self.database, connection, progress))
+
+    def runs(
+        self,
+        *,
+        branch: str | None = None,
+        machine: str | None = None,
+        complete: bool | None = None,
+        accepted: bool | None = None,
+    ) -> list[Run]:
+        """Return runs in the order they were made; those of a branch, a machine, or complete ones alone."""
+        query = select(RUN, ACCEPTANCE.c.accepted_at, ACCEPTANCE.c.accepted_by, ACCEPTANCE.c.why)
+        query = query.outerjoin(ACCEPTANCE, ACCEPTANCE.c.run == RUN.c.id).order_by(RUN.c.position, RUN.c.id)
+        wanted = {RUN.c.branch: branch, RUN.c.machine: machine, RUN.c.complete: complete}
+        for column, value in wanted.items():
+            query = query if value is None else query.where(column == value)
+        if accepted is not None:
+            is_accepted = ACCEPTANCE.c.run.is_not(None)
+            query = query.where(is_accepted if accepted else ~is_accepted)
+        with self.database.read() as connection:
+            return [_run(row) for row in connection.execute(query).mappings()]
+
+    def series(
+        self,
+        *,
+        metric: str | None = None,
+        model: str | None = None,
+        machine: str | None = None,
+        ids: Collection[int] | None = None,
+    ) -> list[Series]:
+        """Return series by model, case and metric; those of a metric, a model, a machine, or of some ids alone."""
+        query = select(SERIES, *_case_columns()).join(TEST_CASE, TEST_CASE.c.id == SERIES.c.test_case)
+        query = query.order_by(TEST_CASE.c.model, TEST_CASE.c.nodeid, SERIES.c.timing, SERIES.c.metric, SERIES.c.id)
+        for column, value in {SERIES.c.metric: metric, TEST_CASE.c.model: model, TEST_CASE.c.machine: machine}.items():
+            query = query if value is None else query.where(column == value)
+        with self.database.read() as connection:
+            return [Series(**_without(row, "test_case")) for row in _of_ids(connection, query, SERIES.c.id, ids)]
+
+    def points(self, series: Collection[int] | None = None, runs: Collection[int] | None = None) -> Iterator[Point]:
+        """Yield points of series, or of runs: ordered by series, and in each by the order of its runs.
+
+        Args:
+            series: Ids; all unless given.
+            runs: Ids; all unless given.
+        """
+        columns = (POINT.c.run, POINT.c.series, POINT.c.value, POINT.c.low, POINT.c.high, POINT.c.n, POINT.c.flags)
+        query = select(*columns).join(RUN, RUN.c.id == POINT.c.run)
+        if runs is not None:
+            query = query.where(POINT.c.run.in_(sorted(runs)))
+        query = query.order_by(POINT.c.series, RUN.c.position, RUN.c.id)
+        with self.database.read() as connection:
+            streamed = connection.execution_options(yield_per=_ROWS_AT_ONCE)
+            if series is None:
+                yield from (Point(*row) for row in streamed.execute(query))
+            for some in _batches(sorted(series or ())):
+                yield from (Point(*row) for row in streamed.execute(query.where(POINT.c.series.in_(some))))
+
+    def trend(self, series: int) -> list[Point]:
+        """Return the points of one series in the order of its runs."""
+        return list(self.points([series]))
+
+    def outcomes(self, runs: Collection[int] | None = None) -> Iterator[Outcome]:
+        """Yield how each case ended, by run and in the order of its lines."""
+        columns = (OUTCOME.c[name] for name in ("run", "number", "outcome", "kind", "text"))
+        query = select(*columns, *_case_columns()).join(TEST_CASE, TEST_CASE.c.id == OUTCOME.c.test_case)
+        query = query.order_by(OUTCOME.c.run, OUTCOME.c.number)
+        with self.database.read() as connection:
+            streamed = connection.execution_options(yield_per=_ROWS_AT_ONCE)
+            for row in _of_ids(streamed, query, OUTCOME.c.run, runs):
+                yield Outcome(**row)
+
+    def record_lines(self, run: int) -> list[tuple[int, bytes]]:
+        """Return number and text of each line that was kept of a run."""
+        with self.database.read() as connection:
+            return [(line.number, line.data) for line in _lines(connection, run)]
+
+    def stored_run(self, run: int) -> StoredRun:
+        """Return a run as its file had it."""
+        with self.database.read() as connection:
+            kind, name = connection.execute(
+                select(SOURCE_RUN.c.kind, SOURCE_RUN.c.run).where(SOURCE_RUN.c.id == run)
+            ).one()
+            return parse(kind, name, _lines(connection, run)).stored
+
+    def count(self) -> Mapping[str, int]:
+        """Return how many runs, series and points there are."""
+        with self.database.read() as connection:
+            return {
+                table.name: connection.scalar(select(func.count()).select_from(table)) or 0
+                for table in (RUN, SERIES, POINT)
+            }
+
+    def _bring_up_to_date(self, progress: Progress, *, create: bool) -> None:
+        schema = self._schema()
+        if schema is None and not create:
+            raise HistoryError(
+                f"{self.database.name}: holds no history. Add a run: ortperf history add RUN --history=URL"
+            )
+        if schema == SCHEMA:
+            return
+        if schema is not None and schema > SCHEMA:
+            raise HistoryError(
+                f"{self.database.name}: a newer pytest-ortperf wrote this history (schema {schema}; this one knows "
+                f"{SCHEMA}). Update pytest-ortperf here."
+            )
+        self.database.write(lambda connection: _update(self.database, connection, progress))
+
+    def _schema(self) -> int | None:
+        with self.database.read() as connection:
+            return _schema(connection)
+
+
+def _schema(connection: Connection) -> int | None:
+    if not inspect(connection).has_table(META.name):
+        return None
+    found = connection.scalar(select(META.c.value).where(META.c.name == "schema"))
+    return int(found) if found else None
+
+
+def _update(database: Database, connection: Connection, progress: Progress) -> None:
+    """Create the tables, or make them again, unless another process has done so meanwhile."""
+    database.lock(connection)
+    found = _schema(connection)
+    if found == SCHEMA:
+        return
+    if found is not None:
+        progress(f"bringing the history from schema {found} to {SCHEMA}")
+    kept.create_all(connection)
+    _rebuild(database, connection, progress)
+
+
+def _rebuild(database: Database, connection: Connection, progress: Progress) -> int:
+    database.lock(connection)
+    _drop_derived(connection)
+    kept.create_all(connection)
+    derived.create_all(connection)
+    connection.execute(delete(META).where(META.c.name == "schema"))
+    connection.execute(META.insert(), {"name": "schema", "value": str(SCHEMA)})
+    ids = connection.scalars(select(SOURCE_RUN.c.id).order_by(SOURCE_RUN.c.id)).all()
+    for number, run in enumerate(ids, start=1):
+        progress(f"rebuilding run {number} of {len(ids)}")
+        _derive(connection, run)
+    return len(ids)
+
+
+def _drop_derived(connection: Connection) -> None:
+    derived.drop_all(connection)
+    for name in RETIRED:
+        connection.execute(text(f"DROP TABLE IF EXISTS {name}"))
+
+
+def _add(connection: Connection, run: KeptRun, lines: Mapping[int, bytes]) -> Added:
+    row = {
+        "key": run.key,
+        "kind": run.kind,
+        "run": run.run,
+        "added_at": _now(),
+        "source": run.source,
+        "labels": json.dumps(dict(run.labels), sort_keys=True),
+    }
+    query = select(SOURCE_RUN.c.id).where(SOURCE_RUN.c.key == run.key)
+    is_new = connection.scalars(query).one_or_none() is None
+    if is_new:
+        is_new = bool(connection.execute(_insert(connection, SOURCE_RUN), row).rowcount)
+    found = connection.scalars(query.with_for_update()).one()
+    known = set(connection.scalars(select(RECORD.c.number).where(RECORD.c.run == found)))
+    fresh = [{"run": found, "number": number, "data": lines[number]} for number in sorted(lines) if number not in known]
+    points = 0
+    if fresh:
+        _insert_rows(connection, RECORD, fresh)
+        is_all = known <= lines.keys()
+        points = _derive(connection, found, run.parsed if is_all else None)
+    state = connection.scalars(select(RUN.c.state).where(RUN.c.id == found)).one()
+    return Added(id=found, run=run.run, is_new=is_new, lines=len(fresh), points=points, state=state)
+
+
+def _derive(connection: Connection, run: int, parsed: Parsed | None = None) -> int:
+    """Make the derived rows of a run again; return the number of its points."""
+    row = connection.execute(select(SOURCE_RUN).where(SOURCE_RUN.c.id == run)).mappings().one()
+    parsed = parsed or parse(row["kind"], row["run"], _lines(connection, run))
+    origin = Origin(
+        id=run,
+        kind=row["kind"],
+        added_at=row["added_at"],
+        source=row["source"],
+        labels=json.loads(row["labels"]),
+        digest=f"{len(parsed.lines)}-{row['key'][:16]}",
+    )
+    found = derive(parsed, origin)
+    for table in (POINT, OUTCOME, SCRIPT_RESULT, SCRIPT_SPEC):
+        connection.execute(delete(table).where(table.c.run == run))
+    connection.execute(delete(RUN).where(RUN.c.id == run))
+    _insert_derived(connection, found)
+    return len(found.points)
+
+
+def _insert_derived(connection: Connection, found: Derived) -> None:
+    connection.execute(RUN.insert(), found.run)
+    # in the order of their ids: writers that have some in common then never wait for each other in a circle
+    _insert_rows(connection, TEST_CASE, [found.cases[key] for key in sorted(found.cases)])
+    _insert_rows(connection, SERIES, [found.series[key] for key in sorted(found.series)])
+    _insert_rows(connection, POINT, [found.points[key] for key in sorted(found.points)])
+    _insert_rows(connection, OUTCOME, found.outcomes)
+    _insert_rows(connection, SCRIPT_RESULT, found.script_results)
+    _insert_rows(connection, SCRIPT_SPEC, found.script_specs)
+
+
+def _insert(connection: Connection, table: Any) -> Any:
+    """Return an insertion that leaves what is there."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    return dialect.insert(table).on_conflict_do_nothing()
+
+
+def _insert_rows(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        connection.execute(_insert(connection, table), rows)
+
+
+def _lines(connection: Connection, run: int) -> Iterator[Line]:
+    query = select(RECORD.c.number, RECORD.c.data).where(RECORD.c.run == run).order_by(RECORD.c.number)
+    return (Line(number, unpacked(data)) for number, data in connection.execute(query))
+
+
+def _case_columns() -> list[ColumnElement[Any]]:
+    names = [column.name for column in TEST_CASE.c if column.name not in ("id", "group_name")]
+    return [*(TEST_CASE.c[name] for name in names), TEST_CASE.c.group_name.label("group")]
+
+
+def _of_ids(
+    connection: Connection, query: Select[Any], column: ColumnElement[int], ids: Collection[int] | None
+) -> Iterator[Mapping[str, Any]]:
+    if ids is None:
+        yield from connection.execute(query).mappings()
+    for some in _batches(sorted(ids or ())):
+        yield from connection.execute(query.where(and_(column.in_(some)))).mappings()
+
+
+def _batches(ids: Sequence[int]) -> Iterable[Sequence[int]]:
+    return (ids[start : start + _IDS_AT_ONCE] for start in range(0, len(ids), _IDS_AT_ONCE))
+
+
+def _without(row: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != name}
+
+
+def _run(row: Mapping[str, Any]) -> Run:
+    data = dict(row)
+    at, by, why = data.pop("accepted_at"), data.pop("accepted_by"), data.pop("why")
+    del data["position"]
+    for name in ("groups", "deselected", "notes"):
+        data[name] = tuple(json.loads(data[name]))
+    for name in ("labels", "options"):
+        data[name] = json.loads(data[name])
+    return Run(acceptance=Acceptance(at=at, by=by, why=why) if at else None, **data)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
