@@ -1,0 +1,119 @@
+/* A chart of one quantity by uPlot: a line for each branch, its intervals as a band, change points as vertical lines. */
+
+const MOST_LINES = 8;
+
+/* What a colour of the style is now; a canvas cannot resolve it. */
+function colourOf(name) {
+  const probe = el("span");
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
+}
+
+class Chart {
+  constructor(box, readout) {
+    this.box = box;
+    this.readout = readout;
+    this.width = 0;
+    new ResizeObserver(() => {
+      if (Math.abs(box.clientWidth - this.width) > 4) this.paint();
+    }).observe(box);
+    const again = () => this.paint();
+    window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+    new MutationObserver(again).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+    box.addEventListener("keydown", (event) => this.move(event));
+  }
+
+  /* `points` in the order of runs, each with value, low, high and line; `marks` by the place of their point. */
+  show(points, lines, marks, label, describe) {
+    Object.assign(this, { points, lines: lines.slice(0, MOST_LINES), marks, describe });
+    this.box.setAttribute("aria-label", label);
+    this.paint();
+  }
+
+  paint() {
+    this.plot?.destroy();
+    this.plot = null;
+    this.width = this.box.clientWidth;
+    if (!this.points?.length || this.width < 80) return;
+    const ink = colourOf("--faint");
+    const grid = { stroke: colourOf("--line"), width: 1 };
+    const data = [this.points.map((_, place) => place)];
+    const series = [{}];
+    const bands = [];
+    this.lines.forEach((line, place) => {
+      const colour = colourOf(`--c${place % 8}`);
+      const column = (name) => this.points.map((point) => (point.line === line ? (point[name] ?? null) : null));
+      const at = data.length;
+      data.push(column("value"));
+      series.push({ label: line, stroke: colour, width: 2, spanGaps: true, points: { show: this.points.length < 150, size: 6, fill: colour, stroke: colour } });
+      if (!this.points.some((point) => point.line === line && point.high !== undefined)) return;
+      data.push(column("high"), column("low"));
+      const edge = { stroke: "transparent", spanGaps: true, points: { show: false } };
+      series.push(edge, edge);
+      bands.push({ series: [at + 1, at + 2], fill: colour.replace("rgb(", "rgba(").replace(")", ", 0.18)") });
+    });
+    this.plot = new window.uPlot({
+      width: this.width,
+      height: this.width < 600 ? 260 : 340,
+      legend: { show: false },
+      padding: [22, 12, null, null],
+      cursor: { y: false, drag: { x: true, y: false } },
+      scales: { x: { time: false, range: (_, least, most) => (least === most ? [least - 1, most + 1] : [least, most]) } },
+      axes: [
+        { stroke: ink, grid, ticks: grid, space: 96, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000], values: (_, places) => places.map((place) => day(this.points[place]?.run.time)) },
+        { stroke: ink, grid, ticks: grid, size: 64, values: (_, values) => values.map((value) => digits(Number(value.toPrecision(6)))) },
+      ],
+      series,
+      bands,
+      hooks: { setCursor: [(plot) => this.tell(plot.cursor.idx)], draw: [(plot) => this.drawMarks(plot)] },
+    }, data, this.box);
+    this.tell(null);
+  }
+
+  drawMarks(plot) {
+    const { ctx, bbox } = plot;
+    const ratio = window.devicePixelRatio;
+    ctx.save();
+    ctx.font = `600 ${12 * ratio}px system-ui, sans-serif`;
+    ctx.setLineDash([5 * ratio, 4 * ratio]);
+    ctx.lineWidth = 1.5 * ratio;
+    let free = -Infinity;
+    for (const mark of this.marks) {
+      const x = plot.valToPos(mark.place - 0.5, "x", true);
+      if (x < bbox.left - 1 || x > bbox.left + bbox.width + 1) continue;
+      const colour = colourOf(mark.better > 0 ? "--good" : mark.better < 0 ? "--bad" : "--warn");
+      ctx.strokeStyle = colour;
+      ctx.fillStyle = colour;
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+      const text = percentText(mark.percent);
+      const wide = ctx.measureText(text).width;
+      const left = Math.min(x - wide / 2, bbox.left + bbox.width - wide);
+      if (left > free) {
+        ctx.fillText(text, left, bbox.top - 6 * ratio);
+        free = left + wide + 8 * ratio;
+      }
+    }
+    ctx.restore();
+  }
+
+  tell(place) {
+    const point = place === null || place === undefined ? null : this.points[place];
+    this.readout.replaceChildren(...(point ? this.describe(point) : [el("span", { class: "faint" }, "Point at the chart, or use the arrow keys on it; drag to zoom, double-click for everything.")]));
+  }
+
+  /* Arrow keys go from point to point. */
+  move(event) {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step || !this.plot || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    const now = this.plot.cursor.idx ?? (step > 0 ? -1 : this.points.length);
+    const place = Math.max(0, Math.min(this.points.length - 1, now + step));
+    this.plot.setCursor({ left: this.plot.valToPos(place, "x"), top: 10 });
+  }
+}
