@@ -65,7 +65,7 @@ ACCEPTANCE = Table(
 TRIAGE = Table(
     "triage",
     kept,
-    Column("series", BigInteger, primary_key=True, autoincrement=False),
+    Column("lineage", BigInteger, primary_key=True, autoincrement=False),
     Column("run", Integer, primary_key=True, autoincrement=False),
     Column("state", Text, nullable=False),  # confirmed, expected, fixed
     Column("changed_at", Text, nullable=False),
@@ -165,15 +165,21 @@ OUTCOME = Table(
 CHANGE_POINT = Table(
     "change_point",
     derived,
-    Column("series", BigInteger, primary_key=True, autoincrement=False),
-    Column("run", Integer, primary_key=True, autoincrement=False),
-    Column("run_before", Integer, nullable=False),
-    Column("before", Double, nullable=False),
+    Column("lineage", BigInteger, primary_key=True, autoincrement=False),
+    Column("run", Integer, primary_key=True, autoincrement=False),  # the first with the new level
+    Column("series", BigInteger, nullable=False),  # of that run's point
+    Column("run_before", Integer, nullable=False),  # the last with the old level
+    Column("before", Double, nullable=False),  # medians, less what all series of a run have in common
     Column("after", Double, nullable=False),
-    Column("percent", Double, nullable=False),
+    Column("noise", Double, nullable=False),  # relative
     Column("p_value", Double, nullable=False),
-    Column("noise", Double),
-    Column("command", Text),
+)
+
+ANALYSED = Table(
+    "analysed",
+    derived,
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("digest", Text, nullable=False),  # of the run when change points were looked for
 )
 
 SCRIPT_RESULT = Table(

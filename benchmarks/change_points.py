@@ -1,0 +1,189 @@
+"""How often a planted step is found, and how often a flat series is accused, on resampled recorded runs.
+
+A history is 100 runs of ten models, put together from blocks of ten neighbouring recorded runs (see
+`change_point_runs.py`), so that neighbours have in common what they had. Where a noise level is asked for, what is left
+of each model once the common movement is taken out is scaled to it. One model of each history becomes 5 % slower at run
+60. With `--otava` the same series go to Apache Otava with its defaults, in an environment of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from measuring import Report, Target, parser, table
+
+from pytest_ortperf.history.change_points import level_changes, windows_of, without_common_movement
+from pytest_ortperf.history.steps import Values, noise_of
+from pytest_ortperf.records.intervals import lag1_correlation
+
+RECORDED = Path(__file__).parent / "data" / "change_point_runs.jsonl"
+RUNS, PLACE, NEAR = 100, 60, 3
+CHANGE = 0.05
+BLOCK = 10
+LEVELS = (0.005, 0.01, 0.02, 0.03, 0.05)
+SEED = 1000
+"""Of the series that test; those that bounds were chosen on have seeds from 0 on."""
+
+OTAVA = """
+import json, sys
+from otava.analysis import compute_change_points
+answers = []
+for series in json.load(sys.stdin):
+    points, _ = compute_change_points(series)
+    answers.append([point.index for point in points])
+json.dump(answers, sys.stdout)
+"""
+
+Finder = Callable[[Sequence["History"]], list[list[int]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """Values of all models in some runs, one of which may have changed."""
+
+    values: Values
+    """One row a model, one column a run."""
+
+    model: int
+    """Row of the one that is looked at."""
+
+
+def load_runs(path: Path = RECORDED) -> tuple[tuple[str, ...], Values]:
+    """Return the models and the logarithms of their medians, one row a model, one column a run."""
+    runs = [json.loads(line)["median_ns"] for line in path.read_text(encoding="utf-8").splitlines()]
+    models = tuple(runs[0])
+    return models, np.log(np.array([[run[model] for run in runs] for model in models]))
+
+
+def histories(logs: Values, level: float | None, count: int, *, seed: int) -> Iterator[History]:
+    """Yield histories without a change; the models are looked at in turns.
+
+    Args:
+        logs: As recorded.
+        level: What the noise of each model is scaled to; `None` leaves it as it is.
+        count: How many.
+        seed: Of the first; every history has its own.
+    """
+    own = without_common_movement(logs)
+    common = np.median(logs - own, axis=0) - np.median(logs - own)
+    own = own - np.median(own, axis=1, keepdims=True)
+    if level is not None:
+        own = own * (level / np.array([noise_of(line) for line in own]))[:, None]
+    for number in range(count):
+        order = blocks(logs.shape[1], seed + number)
+        yield History(values=np.exp(own[:, order] + common[order] + math.log(1e6)), model=number % len(logs))
+
+
+def blocks(recorded: int, seed: int) -> list[int]:
+    """Return which recorded run stands for each run of a history: whole blocks, going on at the start."""
+    random = np.random.default_rng(seed)
+    starts = random.integers(recorded, size=math.ceil(RUNS / BLOCK))
+    return [int((start + step) % recorded) for start in starts for step in range(BLOCK)][:RUNS]
+
+
+def planted(history: History, change: float = CHANGE, place: int = PLACE) -> History:
+    """Return the history with its model slower from a run on."""
+    values = history.values.copy()
+    values[history.model, place:] *= 1 + change
+    return History(values=values, model=history.model)
+
+
+def ours(made: Sequence[History]) -> list[list[int]]:
+    """Return where this package sees changes of each history's model."""
+    return [
+        [
+            change.at
+            for change in level_changes(history.values, windows_of(history.values.shape[1]))
+            if change.series == history.model
+        ]
+        for history in made
+    ]
+
+
+def otava(python: str) -> Finder:
+    """Return a finder that asks Otava, of an interpreter that has it, on the normalised series."""
+
+    def ask(made: Sequence[History]) -> list[list[int]]:
+        lines = [np.exp(without_common_movement(np.log(history.values))[history.model]) for history in made]
+        given = json.dumps([(line / line[0]).tolist() for line in lines])
+        done = subprocess.run([python, "-c", OTAVA], input=given, capture_output=True, text=True, check=True)
+        found: list[list[int]] = json.loads(done.stdout)
+        return found
+
+    return ask
+
+
+def hits(found: Sequence[Sequence[int]], place: int = PLACE) -> int:
+    """Count the series with a change within 3 runs of the place."""
+    return sum(any(abs(at - place) <= NEAR for at in places) for places in found)
+
+
+def delay(history: History) -> int | None:
+    """Return how many runs with the new level it takes until the change is seen; `None` if it never is."""
+    for count in range(PLACE + 1, RUNS + 1):
+        part = History(values=history.values[:, :count], model=history.model)
+        if hits(ours([part])):
+            return count - PLACE
+    return None
+
+
+def measured_noise(made: Sequence[History]) -> tuple[float, float]:
+    """Return medians over series: robust standard deviation, and correlation of neighbours, as normalised."""
+    lines = [without_common_movement(np.log(history.values))[history.model] for history in made]
+    return statistics.median(map(noise_of, lines)), statistics.median(
+        lag1_correlation(line.tolist()) or 0.0 for line in lines
+    )
+
+
+def row(name: str, made: Sequence[History], finders: Mapping[str, Finder]) -> tuple[list[str], tuple[int, int]]:
+    """Return a line of the table, and what this package found: hits, and flat series accused."""
+    changed = [planted(history) for history in made]
+    noise, correlation = measured_noise(made)
+    delays = [found for history in changed if (found := delay(history)) is not None]
+    cells = [name, f"{noise:.1%}", f"{correlation:.2f}"]
+    counts = []
+    for find in finders.values():
+        counts.append((hits(find(changed)), sum(map(bool, find(made)))))
+        cells += [f"{counts[-1][0]} of {len(made)}", f"{counts[-1][1]} of {len(made)}"]
+    return [*cells, f"{statistics.median(delays):.0f}" if delays else "-"], counts[0]
+
+
+def main() -> None:
+    """Make the table."""
+    options = parser(__doc__, rounds=40)
+    options.add_argument("--runs", type=Path, default=RECORDED, metavar="FILE", help="recorded runs")
+    options.add_argument("--otava", metavar="PYTHON", help="interpreter of an environment with apache-otava")
+    options.add_argument("--seed", type=int, default=SEED, help=f"of the first history (default: {SEED})")
+    arguments = options.parse_args()
+    finders: dict[str, Finder] = {"ours": ours}
+    if arguments.otava:
+        finders["Otava"] = otava(arguments.otava)
+    _, logs = load_runs(arguments.runs)
+    report = Report("Change points on resampled runs")
+    rows = []
+    for level in (None, *LEVELS):
+        made = list(histories(logs, level, arguments.repeat, seed=arguments.seed))
+        name = "as recorded" if level is None else f"scaled to {level:.1%}"
+        cells, (found, accused) = row(name, made, finders)
+        rows.append(cells)
+        print(" ".join(cells), file=sys.stderr, flush=True)
+        if level is not None and level <= 0.01:  # noqa: PLR2004 - the promise
+            kept = found >= 0.95 * len(made) and accused <= len(made) / 40
+            report.targets.append(
+                Target(f"noise {level:.1%}: 95 % found, 1 of 40 accused", f"{found} and {accused} of {len(made)}", kept)
+            )
+    heads = [cell for name in finders for cell in (f"{name}: found", f"{name}: flat accused")]
+    report.sections.append(table(["noise", "measured", "lag 1", *heads, "runs until found"], rows))
+    report.finish(arguments.output)
+
+
+if __name__ == "__main__":
+    main()

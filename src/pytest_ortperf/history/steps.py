@@ -1,0 +1,173 @@
+"""Steps in one series: E-divisive finds where a series may change, a t test decides whether it did.
+
+Sources: Matteson and James, "A Nonparametric Approach for Multiple Change Point Analysis of Multivariate Data" (2014),
+for the energy distance that places a change; Fleming et al., "Hunter: Using Change Point Detection to Hunt for
+Performance Regressions" (2023), for a t test in place of permutations and for removing weak changes last.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_ortperf.records.intervals import two_sided_p
+
+Values = npt.NDArray[np.float64]
+
+FEWEST = 3
+"""Values on either side of a step: it is seen once three runs have the new level, and one outlier is no level."""
+
+MAX_P = 1e-5
+MIN_CHANGE = 0.02
+"""Relative; smaller steps are not looked for."""
+
+MIN_NOISES = 1.5
+"""A step is at least that many standard deviations of the noise around it."""
+
+_CANDIDATE_P = 1e-3
+_NEIGHBOURS = 3
+_MOST_NOISES = 3.5
+_TO_SIGMA = 1.4826
+"""Median absolute deviation -> standard deviation, of a normal distribution."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A place where the level of a series changes."""
+
+    index: int
+    """Of the first value of the new level."""
+
+    before: float
+    """Median between the step before and this one."""
+
+    after: float
+    """Median from this step to the next."""
+
+    noise: float
+    """Robust standard deviation around both."""
+
+    p_value: float
+
+
+def find_steps(
+    values: Sequence[float] | Values,
+    *,
+    max_p: float = MAX_P,
+    min_change: float = MIN_CHANGE,
+    min_noises: float = MIN_NOISES,
+) -> list[Step]:
+    """Return the steps of a series of logarithms, in order.
+
+    Args:
+        values: Logarithms, all finite, oldest first.
+        max_p: Largest p value of a step.
+        min_change: Least relative change of a step.
+        min_noises: Least size of a step in standard deviations of the noise.
+    """
+    series = np.asarray(values, dtype=np.float64)
+    if len(series) < 2 * FEWEST:
+        return []
+    clipped = _without_outliers(series)
+    cuts = _candidates(clipped)
+    while cuts:
+        steps = _steps(clipped, series, cuts)
+        weak = [
+            step
+            for step in steps
+            if step.p_value > max_p
+            or abs(step.after - step.before) < max(math.log1p(min_change), min_noises * step.noise)
+        ]
+        if not weak:
+            return steps
+        # one at a time: its neighbours then stand on more values
+        cuts.remove(max(weak, key=lambda step: step.p_value).index)
+    return []
+
+
+def noise_of(values: Sequence[float] | Values) -> float:
+    """Return the robust standard deviation of values around their median."""
+    series = np.asarray(values, dtype=np.float64)
+    return _TO_SIGMA * float(np.median(np.abs(series - np.median(series))))
+
+
+def _without_outliers(series: Values) -> Values:
+    """Bring values far from the median of their neighbours nearer; the edges of a step stay as they are."""
+    padded = np.pad(series, _NEIGHBOURS, constant_values=np.nan)
+    medians = np.nanmedian(np.lib.stride_tricks.sliding_window_view(padded, 2 * _NEIGHBOURS + 1), axis=1)
+    width = _MOST_NOISES * noise_of(series - medians)
+    return np.clip(series, medians - width, medians + width) if width > 0 else series
+
+
+def _candidates(series: Values) -> list[int]:
+    """Return where the series may change: halved where the energy distance is largest, as long as that says much."""
+    distances = np.abs(series[:, None] - series[None, :])
+    sums = np.zeros((len(series) + 1, len(series) + 1))
+    sums[1:, 1:] = distances.cumsum(axis=0).cumsum(axis=1)
+    found: list[int] = []
+    open_parts = [(0, len(series))]
+    while open_parts:
+        start, end = open_parts.pop()
+        if end - start < 2 * FEWEST:
+            continue
+        cut, until = _farthest(sums, start, end)
+        if _p_value(series[start:cut], series[cut:until]) <= _CANDIDATE_P:
+            found.append(cut)
+            open_parts += [(start, cut), (cut, end)]
+    return sorted(found)
+
+
+def _farthest(sums: Values, start: int, end: int) -> tuple[int, int]:
+    """Return a place and an end for which what lies before and behind the place differs most, by energy distance.
+
+    The end may be before that of the part: a change that was taken back is seen too.
+
+    Args:
+        sums: Of the distances of all pairs before a row and a column.
+        start: Of the part.
+        end: Of the part, at least twice `FEWEST` behind its start.
+    """
+    cut = np.arange(start + FEWEST, end - FEWEST + 1)[:, None]
+    until = np.arange(start + 2 * FEWEST, end + 1)[None, :]
+    allowed = until - cut >= FEWEST
+    left, right = cut - start, np.where(allowed, until - cut, FEWEST)
+    across = sums[cut, until] - sums[cut, cut] - sums[start, until] + sums[start, cut]
+    within_left = sums[cut, cut] - 2 * sums[start, cut] + sums[start, start]
+    within_right = sums[until, until] - 2 * sums[cut, until] + sums[cut, cut]
+    energy = 2 * across / (left * right) - within_left / (left * (left - 1)) - within_right / (right * (right - 1))
+    scaled = np.where(allowed, left * right / (left + right) * energy, -np.inf)
+    row, column = divmod(int(scaled.argmax()), scaled.shape[1])
+    return int(cut[row, 0]), int(until[0, column])
+
+
+def _steps(clipped: Values, series: Values, cuts: Sequence[int]) -> list[Step]:
+    edges = [0, *cuts, len(series)]
+    return [_step(start, cut, end, clipped, series) for start, cut, end in zip(edges, cuts, edges[2:], strict=False)]
+
+
+def _step(start: int, cut: int, end: int, clipped: Values, series: Values) -> Step:
+    left, right = series[start:cut], series[cut:end]
+    before, after = float(np.median(left)), float(np.median(right))
+    deviations = np.abs(np.concatenate([left - before, right - after]))
+    return Step(
+        index=cut,
+        before=before,
+        after=after,
+        noise=_TO_SIGMA * float(np.median(deviations)),
+        p_value=_p_value(clipped[start:cut], clipped[cut:end]),
+    )
+
+
+def _p_value(left: Values, right: Values) -> float:
+    """Return how likely means so far apart are by chance."""
+    difference = abs(float(left.mean() - right.mean()))
+    freedom = len(left) + len(right) - 2
+    squares = float(((left - left.mean()) ** 2).sum() + ((right - right.mean()) ** 2).sum())
+    error = math.sqrt(squares / freedom * (1 / len(left) + 1 / len(right)))
+    if error <= difference * 1e-12:
+        return 0.0 if difference > 0 else 1.0
+    return two_sided_p(difference / error, freedom)
