@@ -24,6 +24,8 @@ _CONTROLS = re.compile(
     "\ud800-\udfff]"  # halves of characters, of file names that are not UTF-8: they cannot be written
 )
 
+_PASSWORD = re.compile(r"(?P<before>\w+://[^\s/@:]*):[^\s/@]*(?=@)")
+
 _COMMANDS = re.compile(r"##(?=\[|vso\[)|^(?P<before>[^\S\n]*):(?=:\S)", re.MULTILINE)
 
 
@@ -46,6 +48,11 @@ def plain_line(text: str) -> str:
 def plain_log(text: str) -> str:
     """Return output of others that CI systems take for no commands: `##[error]` becomes `# #[error]`."""
     return _COMMANDS.sub(lambda found: "# #" if found[0] == "##" else f"{found['before']}: ", plain(text))
+
+
+def without_password(text: str) -> str:
+    """Return the text with `***` for the passwords of URLs in it."""
+    return _PASSWORD.sub(r"\g<before>:***", text)
 
 
 class PlainOutput(io.TextIOBase):

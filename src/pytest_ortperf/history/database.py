@@ -45,7 +45,8 @@ class Database:
     def __init__(self, given: str) -> None:
         self._url = _url(given)
         self.file = Path(self._url.database or "") if self._url.drivername.startswith("sqlite") else None
-        self.name = str(self.file) if self.file else self._url.render_as_string(hide_password=True)
+        shown = self._url.set(drivername="postgresql").render_as_string(hide_password=True)
+        self.name = str(self.file) if self.file else shown
         self._engine = _engine(self._url)
 
     @property

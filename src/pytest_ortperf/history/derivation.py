@@ -13,6 +13,7 @@ from typing import Any
 
 from pytest_ortperf.cases.providers import known_provider
 from pytest_ortperf.history.kept_run import Parsed
+from pytest_ortperf.history.script_views import script_results, script_specs
 from pytest_ortperf.quantities import ENERGY, OUTPUT, QUANTITIES, TIMING, Drift, Quantity
 from pytest_ortperf.records.environment.run_header import Environment, RunHeader
 from pytest_ortperf.records.latency import UNSTABLE, Latency
@@ -69,7 +70,11 @@ class Origin:
 def derive(parsed: Parsed, origin: Origin) -> Derived:
     """Return the rows of a run."""
     stored = parsed.stored
-    found = Derived(run=_run_row(stored, origin))
+    found = Derived(
+        run=_run_row(stored, origin),
+        script_results=script_results(parsed, origin.id),
+        script_specs=script_specs(stored, origin.id),
+    )
     environment = stored.header.environment
     for number, record in zip(parsed.numbers, stored.records, strict=True):
         case = _case_row(record, environment)

@@ -32,6 +32,7 @@ class Line:
 class Parsed:
     """What the lines of a run mean."""
 
+    kind: str
     stored: StoredRun
     numbers: Sequence[int]
     """Of the line of each record."""
@@ -136,6 +137,7 @@ def parse(kind: str, run: str, lines: Iterable[Line]) -> Parsed:
 def _parsed_records(path: Path, lines: Sequence[tuple[int, bytes]]) -> Parsed:
     found, notes = read_lines(path, lines)
     return Parsed(
+        kind=RECORDS,
         stored=run_of(path, found, notes),
         numbers=[number for number, line in found if isinstance(line, Record)],
         lines=frozenset(number for number, _ in found),
@@ -177,6 +179,7 @@ def _parsed_script(lines: Sequence[Line]) -> Parsed:
         for timing, observed in case.observations.items()
     }
     return Parsed(
+        kind=SCRIPT,
         stored=StoredRun(path=Path(head["run"]), header=header, records=records, end=end, notes=side.notes),
         numbers=range(1, len(records) + 1),
         lines=frozenset(line.number for line in lines),

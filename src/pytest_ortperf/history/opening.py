@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,12 @@ if TYPE_CHECKING:
 
 DEFAULT = "history.db"
 """In the folder that a command is called in."""
+
+HISTORY = "history:"
+"""What a baseline out of a history begins with; a branch follows."""
+
+_EACH_S = 1.0
+"""Between two lines of progress."""
 
 _EXTRA = ("sqlalchemy", "psycopg", "greenlet")
 
@@ -30,5 +37,19 @@ def open_history(url: str, *, create: bool = False, progress: Callable[[str], No
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
         raise HistoryError(
-            f"A history needs {error.name}, which is not installed here: python -m pip install 'pytest-ortperf[history]'"
+            f"a history needs {error.name}, which is not installed here: "
+            f"python -m pip install 'pytest-ortperf[history]'"
         ) from error
+
+
+def now_and_then(tell: Callable[[str], None]) -> Callable[[str], None]:
+    """Return what passes on what takes long, no more than once a second."""
+    last = time.monotonic()
+
+    def progress(text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _EACH_S:
+            last = time.monotonic()
+            tell(text)
+
+    return progress

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from sqlalchemy import Connection, ColumnElement, Select, and_, delete, func, inspect, select, text
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, inspect, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pytest_ortperf.errors import HistoryError
@@ -36,6 +36,7 @@ from pytest_ortperf.history.schema import (
     derived,
     kept,
 )
+from pytest_ortperf.history.script_views import VIEWS
 from pytest_ortperf.records.store import StoredRun
 
 Progress = Callable[[str], None]
@@ -176,6 +177,9 @@ class Added:
     id: int
     run: str
     is_new: bool
+    is_relabelled: bool
+    """Whether it was there with other labels."""
+
     lines: int
     """That the history did not have."""
 
@@ -377,6 +381,8 @@ def _rebuild(database: Database, connection: Connection, progress: Progress) -> 
     _drop_derived(connection)
     kept.create_all(connection)
     derived.create_all(connection)
+    for name, query in VIEWS.items():
+        connection.execute(text(f"CREATE VIEW {name} AS {query}"))
     connection.execute(delete(META).where(META.c.name == "schema"))
     connection.execute(META.insert(), {"name": "schema", "value": str(SCHEMA)})
     ids = connection.scalars(select(SOURCE_RUN.c.id).order_by(SOURCE_RUN.c.id)).all()
@@ -387,6 +393,8 @@ def _rebuild(database: Database, connection: Connection, progress: Progress) -> 
 
 
 def _drop_derived(connection: Connection) -> None:
+    for name in VIEWS:
+        connection.execute(text(f"DROP VIEW IF EXISTS {name}"))
     derived.drop_all(connection)
     for name in RETIRED:
         connection.execute(text(f"DROP TABLE IF EXISTS {name}"))
@@ -401,20 +409,33 @@ def _add(connection: Connection, run: KeptRun, lines: Mapping[int, bytes]) -> Ad
         "source": run.source,
         "labels": json.dumps(dict(run.labels), sort_keys=True),
     }
+    is_relabelled = False
     query = select(SOURCE_RUN.c.id).where(SOURCE_RUN.c.key == run.key)
     is_new = connection.scalars(query).one_or_none() is None
     if is_new:
         is_new = bool(connection.execute(_insert(connection, SOURCE_RUN), row).rowcount)
     found = connection.scalars(query.with_for_update()).one()
+    if run.labels and not is_new:
+        changed = update(SOURCE_RUN).where(SOURCE_RUN.c.id == found, SOURCE_RUN.c.labels != row["labels"])
+        is_relabelled = bool(connection.execute(changed.values(labels=row["labels"])).rowcount)
     known = set(connection.scalars(select(RECORD.c.number).where(RECORD.c.run == found)))
     fresh = [{"run": found, "number": number, "data": lines[number]} for number in sorted(lines) if number not in known]
     points = 0
     if fresh:
         _insert_rows(connection, RECORD, fresh)
+    if fresh or is_relabelled:
         is_all = known <= lines.keys()
         points = _derive(connection, found, run.parsed if is_all else None)
     state = connection.scalars(select(RUN.c.state).where(RUN.c.id == found)).one()
-    return Added(id=found, run=run.run, is_new=is_new, lines=len(fresh), points=points, state=state)
+    return Added(
+        id=found,
+        run=run.run,
+        is_new=is_new,
+        is_relabelled=is_relabelled,
+        lines=len(fresh),
+        points=points,
+        state=state,
+    )
 
 
 def _derive(connection: Connection, run: int, parsed: Parsed | None = None) -> int:
