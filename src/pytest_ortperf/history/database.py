@@ -98,10 +98,16 @@ class Database:
             except SQLAlchemyError as error:
                 raise self._error(error) from error
 
-    def lock(self, connection: Connection) -> None:
-        """Wait until no other process creates or rebuilds the tables; until the end of the transaction."""
+    def lock(self, connection: Connection, *, shared: bool = False) -> None:
+        """Wait until no other process creates or rebuilds the tables, and keep it so until the transaction ends.
+
+        Args:
+            connection: Of the transaction; in SQLite it is the only one that writes anyway.
+            shared: Whether for adding, which several may do at once.
+        """
         if self.file is None:
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+            kind = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+            connection.execute(text(f"SELECT {kind}({_LOCK})"))
 
     def _write_once(self, change: Callable[[Connection], T]) -> T:
         options = {"ortperf_writes": True}

@@ -7,39 +7,29 @@ other, and one that was killed is simply started again.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, inspect, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, delete, func, select
 
 from pytest_ortperf.errors import HistoryError
 from pytest_ortperf.history.database import Database
-from pytest_ortperf.history.derivation import Derived, Origin, derive
-from pytest_ortperf.history.kept_run import KeptRun, Line, Parsed, packed, parse, unpacked
-from pytest_ortperf.history.schema import (
-    ACCEPTANCE,
-    META,
-    OUTCOME,
-    POINT,
-    RECORD,
-    RETIRED,
-    RUN,
-    SCHEMA,
-    SCRIPT_RESULT,
-    SCRIPT_SPEC,
-    SERIES,
-    SOURCE_RUN,
-    TEST_CASE,
-    derived,
-    kept,
+from pytest_ortperf.history.kept_run import KeptRun, packed, parse
+from pytest_ortperf.history.schema import ACCEPTANCE, OUTCOME, POINT, RUN, SCHEMA, SERIES, SOURCE_RUN, TEST_CASE
+from pytest_ortperf.history.writing import (
+    Added,
+    Progress,
+    add_run,
+    lines_of,
+    now,
+    rebuild_tables,
+    schema_of,
+    update_tables,
 )
-from pytest_ortperf.history.script_views import VIEWS
 from pytest_ortperf.records.store import StoredRun
 
-Progress = Callable[[str], None]
+__all__ = ["Acceptance", "Added", "History", "Outcome", "Point", "Progress", "Run", "Series"]
 
 _ROWS_AT_ONCE = 10_000
 _IDS_AT_ONCE = 500
@@ -170,23 +160,6 @@ class Outcome:
     device: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Added:
-    """What became of a run that was added."""
-
-    id: int
-    run: str
-    is_new: bool
-    is_relabelled: bool
-    """Whether it was there with other labels."""
-
-    lines: int
-    """That the history did not have."""
-
-    points: int
-    state: str
-
-
 class History:
     """An open history.
 
@@ -227,11 +200,11 @@ class History:
             HistoryError: If it could not be: then nothing of it was added.
         """
         lines = {line.number: packed(line.data) for line in run.lines}
-        return self.database.write(lambda connection: _add(connection, run, lines))
+        return self.database.write(lambda connection: add_run(self.database, connection, run, lines))
 
     def accept(self, run: int, *, by: str | None = None, why: str | None = None) -> None:
         """Take a run for what later ones are held against."""
-        row = {"run": run, "accepted_at": _now(), "accepted_by": by, "why": why}
+        row = {"run": run, "accepted_at": now(), "accepted_by": by, "why": why}
 
         def change(connection: Connection) -> None:
             connection.execute(delete(ACCEPTANCE).where(ACCEPTANCE.c.run == run))
@@ -245,7 +218,7 @@ class History:
 
     def rebuild(self, progress: Progress = lambda _: None) -> int:
         """Make all derived tables again; return the number of runs."""
-        return self.database.write(lambda connection: _rebuild(self.database, connection, progress))
+        return self.database.write(lambda connection: rebuild_tables(self.database, connection, progress))
 
     def runs(
         self,
@@ -319,7 +292,7 @@ class History:
     def record_lines(self, run: int) -> list[tuple[int, bytes]]:
         """Return number and text of each line that was kept of a run."""
         with self.database.read() as connection:
-            return [(line.number, line.data) for line in _lines(connection, run)]
+            return [(line.number, line.data) for line in lines_of(connection, run)]
 
     def stored_run(self, run: int) -> StoredRun:
         """Return a run as its file had it."""
@@ -327,7 +300,7 @@ class History:
             kind, name = connection.execute(
                 select(SOURCE_RUN.c.kind, SOURCE_RUN.c.run).where(SOURCE_RUN.c.id == run)
             ).one()
-            return parse(kind, name, _lines(connection, run)).stored
+            return parse(kind, name, lines_of(connection, run)).stored
 
     def count(self) -> Mapping[str, int]:
         """Return how many runs, series and points there are."""
@@ -350,139 +323,11 @@ class History:
                 f"{self.database.name}: a newer pytest-ortperf wrote this history (schema {schema}; this one knows "
                 f"{SCHEMA}). Update pytest-ortperf here."
             )
-        self.database.write(lambda connection: _update(self.database, connection, progress))
+        self.database.write(lambda connection: update_tables(self.database, connection, progress))
 
     def _schema(self) -> int | None:
         with self.database.read() as connection:
-            return _schema(connection)
-
-
-def _schema(connection: Connection) -> int | None:
-    if not inspect(connection).has_table(META.name):
-        return None
-    found = connection.scalar(select(META.c.value).where(META.c.name == "schema"))
-    return int(found) if found else None
-
-
-def _update(database: Database, connection: Connection, progress: Progress) -> None:
-    """Create the tables, or make them again, unless another process has done so meanwhile."""
-    database.lock(connection)
-    found = _schema(connection)
-    if found == SCHEMA:
-        return
-    if found is not None:
-        progress(f"bringing the history from schema {found} to {SCHEMA}")
-    kept.create_all(connection)
-    _rebuild(database, connection, progress)
-
-
-def _rebuild(database: Database, connection: Connection, progress: Progress) -> int:
-    database.lock(connection)
-    _drop_derived(connection)
-    kept.create_all(connection)
-    derived.create_all(connection)
-    for name, query in VIEWS.items():
-        connection.execute(text(f"CREATE VIEW {name} AS {query}"))
-    connection.execute(delete(META).where(META.c.name == "schema"))
-    connection.execute(META.insert(), {"name": "schema", "value": str(SCHEMA)})
-    ids = connection.scalars(select(SOURCE_RUN.c.id).order_by(SOURCE_RUN.c.id)).all()
-    for number, run in enumerate(ids, start=1):
-        progress(f"rebuilding run {number} of {len(ids)}")
-        _derive(connection, run)
-    return len(ids)
-
-
-def _drop_derived(connection: Connection) -> None:
-    for name in VIEWS:
-        connection.execute(text(f"DROP VIEW IF EXISTS {name}"))
-    derived.drop_all(connection)
-    for name in RETIRED:
-        connection.execute(text(f"DROP TABLE IF EXISTS {name}"))
-
-
-def _add(connection: Connection, run: KeptRun, lines: Mapping[int, bytes]) -> Added:
-    row = {
-        "key": run.key,
-        "kind": run.kind,
-        "run": run.run,
-        "added_at": _now(),
-        "source": run.source,
-        "labels": json.dumps(dict(run.labels), sort_keys=True),
-    }
-    is_relabelled = False
-    query = select(SOURCE_RUN.c.id).where(SOURCE_RUN.c.key == run.key)
-    is_new = connection.scalars(query).one_or_none() is None
-    if is_new:
-        is_new = bool(connection.execute(_insert(connection, SOURCE_RUN), row).rowcount)
-    found = connection.scalars(query.with_for_update()).one()
-    if run.labels and not is_new:
-        changed = update(SOURCE_RUN).where(SOURCE_RUN.c.id == found, SOURCE_RUN.c.labels != row["labels"])
-        is_relabelled = bool(connection.execute(changed.values(labels=row["labels"])).rowcount)
-    known = set(connection.scalars(select(RECORD.c.number).where(RECORD.c.run == found)))
-    fresh = [{"run": found, "number": number, "data": lines[number]} for number in sorted(lines) if number not in known]
-    points = 0
-    if fresh:
-        _insert_rows(connection, RECORD, fresh)
-    if fresh or is_relabelled:
-        is_all = known <= lines.keys()
-        points = _derive(connection, found, run.parsed if is_all else None)
-    state = connection.scalars(select(RUN.c.state).where(RUN.c.id == found)).one()
-    return Added(
-        id=found,
-        run=run.run,
-        is_new=is_new,
-        is_relabelled=is_relabelled,
-        lines=len(fresh),
-        points=points,
-        state=state,
-    )
-
-
-def _derive(connection: Connection, run: int, parsed: Parsed | None = None) -> int:
-    """Make the derived rows of a run again; return the number of its points."""
-    row = connection.execute(select(SOURCE_RUN).where(SOURCE_RUN.c.id == run)).mappings().one()
-    parsed = parsed or parse(row["kind"], row["run"], _lines(connection, run))
-    origin = Origin(
-        id=run,
-        kind=row["kind"],
-        added_at=row["added_at"],
-        source=row["source"],
-        labels=json.loads(row["labels"]),
-        digest=f"{len(parsed.lines)}-{row['key'][:16]}",
-    )
-    found = derive(parsed, origin)
-    for table in (POINT, OUTCOME, SCRIPT_RESULT, SCRIPT_SPEC):
-        connection.execute(delete(table).where(table.c.run == run))
-    connection.execute(delete(RUN).where(RUN.c.id == run))
-    _insert_derived(connection, found)
-    return len(found.points)
-
-
-def _insert_derived(connection: Connection, found: Derived) -> None:
-    connection.execute(RUN.insert(), found.run)
-    # in the order of their ids: writers that have some in common then never wait for each other in a circle
-    _insert_rows(connection, TEST_CASE, [found.cases[key] for key in sorted(found.cases)])
-    _insert_rows(connection, SERIES, [found.series[key] for key in sorted(found.series)])
-    _insert_rows(connection, POINT, [found.points[key] for key in sorted(found.points)])
-    _insert_rows(connection, OUTCOME, found.outcomes)
-    _insert_rows(connection, SCRIPT_RESULT, found.script_results)
-    _insert_rows(connection, SCRIPT_SPEC, found.script_specs)
-
-
-def _insert(connection: Connection, table: Any) -> Any:
-    """Return an insertion that leaves what is there."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    return dialect.insert(table).on_conflict_do_nothing()
-
-
-def _insert_rows(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-    if rows:
-        connection.execute(_insert(connection, table), rows)
-
-
-def _lines(connection: Connection, run: int) -> Iterator[Line]:
-    query = select(RECORD.c.number, RECORD.c.data).where(RECORD.c.run == run).order_by(RECORD.c.number)
-    return (Line(number, unpacked(data)) for number, data in connection.execute(query))
+            return schema_of(connection)
 
 
 def _case_columns() -> list[ColumnElement[Any]]:
@@ -492,7 +337,7 @@ def _case_columns() -> list[ColumnElement[Any]]:
 
 def _of_ids(
     connection: Connection, query: Select[Any], column: ColumnElement[int], ids: Collection[int] | None
-) -> Iterator[Mapping[str, Any]]:
+) -> Iterator[RowMapping]:
     if ids is None:
         yield from connection.execute(query).mappings()
     for some in _batches(sorted(ids or ())):
@@ -503,11 +348,11 @@ def _batches(ids: Sequence[int]) -> Iterable[Sequence[int]]:
     return (ids[start : start + _IDS_AT_ONCE] for start in range(0, len(ids), _IDS_AT_ONCE))
 
 
-def _without(row: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _without(row: RowMapping, name: str) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key != name}
 
 
-def _run(row: Mapping[str, Any]) -> Run:
+def _run(row: RowMapping) -> Run:
     data = dict(row)
     at, by, why = data.pop("accepted_at"), data.pop("accepted_by"), data.pop("why")
     del data["position"]
@@ -516,7 +361,3 @@ def _run(row: Mapping[str, Any]) -> Run:
     for name in ("labels", "options"):
         data[name] = json.loads(data[name])
     return Run(acceptance=Acceptance(at=at, by=by, why=why) if at else None, **data)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
