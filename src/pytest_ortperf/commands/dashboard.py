@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_ortperf.history.dashboard.site import build_site
     from pytest_ortperf.history.dashboard.stored_history import StoredHistory
 
-    shown = StoredHistory(history, arguments.branch)
+    shown = StoredHistory(history, arguments.branch, _say)
     if arguments.branch and not shown.runs:
         branches = sorted({run.branch for run in history.runs() if run.branch})
         raise HistoryError(

@@ -40,7 +40,7 @@ def level_of(value: float, earlier: Sequence[float], **changes: Any) -> Level:
     ],
 )
 def test_a_change_clears_both_floors_and_the_scatter(
-    value: float, earlier: Sequence[float], is_change: bool, better: int, word: str
+    value: float, earlier: Sequence[float], *, is_change: bool, better: int, word: str
 ) -> None:
     level = level_of(value, earlier)
     assert (level.is_change, level.better, level.word) == (is_change, better, word)

@@ -76,7 +76,7 @@ def test_a_damaged_marker_makes_the_site_anew(tmp_path: Path, marker: str) -> No
 def test_a_file_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     built(tmp_path / "site", {"index.html": b"1"})
     (tmp_path / "site" / "assets").write_text("in the way")
-    with pytest.raises(ResultsFileError, match="assets/a.css: was not written: .* Make room, or give another folder"):
+    with pytest.raises(ResultsFileError, match=r"assets/a\.css: was not written: .* Make room, or give another folder"):
         built(tmp_path / "site", {"assets/a.css": b"1"})
     assert (tmp_path / "site/index.html").read_bytes() == b"1"
 

@@ -89,7 +89,6 @@ def overview_page(
         styles=("assets/dashboard.css",),
         scripts=("assets/overview.js",),
         headline=headline(runs, newest),
-        tags=[(card.kind, f"{len(card.items)} {card.title.lower()}") for card in cards if card.items],
         facts=list(_facts(runs, catalogue)),
         notes=list(_notes(newest, catalogue)),
         cards=cards,
@@ -179,7 +178,7 @@ def _cards(newest: Sequence[Judged], points: Sequence[ChangePoint], catalogue: C
         ),
         Card(
             title="Missing cases",
-            kind="slower",
+            kind="warned",
             items=[
                 Item(
                     name=f"{it.case.name} {it.mode}",
@@ -191,7 +190,7 @@ def _cards(newest: Sequence[Judged], points: Sequence[ChangePoint], catalogue: C
         ),
         Card(
             title="Change points to confirm",
-            kind="slower",
+            kind="warned",
             items=[_point(point, catalogue) for point in points if point.state == "new"],
         ),
     ]
@@ -229,5 +228,5 @@ def _point(point: ChangePoint, catalogue: Catalogue) -> Item:
         figure=f"{100 * point.change:+.1f} %",
         kind="better" if is_better else "worse",
         about=catalogue.metrics[series.metric].title,
-        command=point.command,
+        command=next(iter(point.commands), None),
     )

@@ -127,7 +127,10 @@ def case_data(
         others: Key and case of those of the same model.
         points: Change points of its series.
     """
-    near = [(key, f"{', '.join(filter(None, (it.dims, it.variant, it.group)))} {it.device}") for key, it in others]
+    near = [
+        (key, " ".join(filter(None, (it.dims, it.variant, it.device if it.device != case.device else "", it.settings))))
+        for key, it in others
+    ]
     return {
         "model": case.model,
         "dims": case.dims,
@@ -150,13 +153,21 @@ def metrics_data(metrics: Mapping[str, Metric]) -> dict[str, Any]:
     return {name: {"title": it.title, "unit": it.unit, "help": it.meaning} for name, it in metrics.items()}
 
 
-_POINT = ("percent", "better", "before", "after", "state", "command")
+_POINT = ("id", "percent", "better", "before", "after", "state", "note", "command")
 
 
 def _point_row(point: ChangePoint, series: Series) -> tuple[Any, ...]:
     better = 0 if not point.change else 1 if (point.change > 0) is series.more_is_better else -1
-    command = point.command
-    return round(100 * point.change, 1), better, _rounded(point.before), _rounded(point.after), point.state, command
+    return (
+        point.id,
+        round(100 * point.change, 1),
+        better,
+        _rounded(point.before),
+        _rounded(point.after),
+        point.state,
+        point.note or None,
+        "\n".join(point.commands) or None,
+    )
 
 
 def runs_data(runs: Iterable[Run], reports: Iterable[int]) -> dict[str, Any]:

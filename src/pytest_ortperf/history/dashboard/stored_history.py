@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pytest_ortperf.history import store
+from pytest_ortperf.history.changes import change_points
 from pytest_ortperf.history.dashboard.view import Case, ChangePoint, Metric, Outcome, Point, Run, Series
 from pytest_ortperf.history.schema import SCHEMA
 from pytest_ortperf.quantities import ENERGY, OUTPUT, QUANTITIES, Footprint
@@ -33,11 +34,15 @@ class StoredHistory:
     Args:
         history: Is open.
         branches: Whose runs count; all of them if empty.
+        progress: Is told what takes long.
     """
 
-    def __init__(self, history: store.History, branches: Sequence[str] = ()) -> None:
+    def __init__(
+        self, history: store.History, branches: Sequence[str] = (), progress: store.Progress = lambda _: None
+    ) -> None:
         self._history = history
         self._branches = tuple(branches)
+        self._progress = progress
 
     @cached_property
     def runs(self) -> Sequence[Run]:
@@ -79,8 +84,22 @@ class StoredHistory:
 
     @cached_property
     def change_points(self) -> Sequence[ChangePoint]:
-        """Change points of the runs, the newest first."""
-        return []
+        """Change points of the runs, brought up to date: the newest first."""
+        known = {run.id for run in self.runs}
+        return [
+            ChangePoint(
+                id=it.id,
+                series=it.series.lineage,
+                run=it.run.id,
+                before=it.before,
+                after=it.after,
+                state=it.state,
+                note=it.note or "",
+                commands=it.commands,
+            )
+            for it in change_points(self._history, progress=self._progress)
+            if it.run.id in known
+        ]
 
     @cached_property
     def _stored(self) -> Mapping[int, store.Series]:

@@ -129,6 +129,9 @@ class Outcome:
 class ChangePoint:
     """A run from which on a series has another level."""
 
+    id: str
+    """For people."""
+
     series: int
     run: int
     before: float
@@ -136,8 +139,11 @@ class ChangePoint:
     state: str
     """New, confirmed, expected or fixed."""
 
-    command: str | None
-    """Confirms it."""
+    note: str
+    """What was said of it."""
+
+    commands: tuple[str, ...]
+    """Confirm it."""
 
     @property
     def change(self) -> float:

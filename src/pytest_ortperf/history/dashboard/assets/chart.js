@@ -64,7 +64,7 @@ class Chart {
       scales: { x: { time: false, range: (_, least, most) => (least === most ? [least - 1, most + 1] : [least, most]) } },
       axes: [
         { stroke: ink, grid, ticks: grid, space: 96, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000], values: (_, places) => places.map((place) => day(this.points[place]?.run.time)) },
-        { stroke: ink, grid, ticks: grid, size: 64, values: (_, values) => values.map((value) => digits(Number(value.toPrecision(6)))) },
+        { stroke: ink, grid, ticks: grid, size: 64, values: (_, values) => values.map((value) => String(Number(value.toPrecision(6)))) },
       ],
       series,
       bands,

@@ -22,6 +22,7 @@ startPage(async () => {
   };
   for (const found of document.querySelectorAll("[data-needs-script]")) found.hidden = false;
   byId("failed").hidden = !data.lost.length;
+  severalDevices = new Set(cases.map((it) => it.device)).size > 1;
   const tables = startTables(data);
   const matrix = startMatrix(data);
   for (const id of ["branch", "commit", "version", "device", "group", "metric", "run"]) {
@@ -69,14 +70,15 @@ const seriesLink = (row, text, more) =>
     : text;
 
 const caseColumns = [
-  { title: "model", width: 230, narrow: 140, cell: (row) => cell(seriesLink(row, el("bdi", {}, shortened(row.of.name, 40))), { title: row.of.name }) },
-  { title: "variant", width: 130, narrow: 110, cell: (row) => cell(el("bdi", {}, shortened(row.of.variant, 18)), { title: row.of.variant }) },
+  { title: "model", width: 210, narrow: 140, cell: (row) => cell(seriesLink(row, el("bdi", {}, shortened(row.of.name, 40))), { title: row.of.name }) },
+  { title: "variant", width: 115, narrow: 110, cell: (row) => cell(el("bdi", {}, shortened(row.of.variant, 18)), { title: row.of.variant }) },
 ];
+let severalDevices = false;
 const runColumns = [
-  { title: "branch", width: 110, when: (row) => row.in?.branch, cell: (row) => cell(row.in?.branch && shortened(row.in.branch, 16), { title: row.in?.branch }) },
-  { title: "commit", width: 110, when: (row) => row.in?.commit, cell: (row) => cell(row.in?.commit?.slice(0, 10), { title: row.in?.commit }) },
-  { title: "run", width: 170, cell: (row) => cell(row.in ? runLink(row.in) : "", { title: minute(row.in?.time) }) },
-  { title: "device", width: 190, when: (row) => row.of.device, cell: (row) => cell(row.of.device && shortened(row.of.device, 26), { title: row.of.device }) },
+  { title: "branch", width: 90, when: (row) => row.in?.branch, cell: (row) => cell(row.in?.branch && shortened(row.in.branch, 12), { title: row.in?.branch }) },
+  { title: "commit", width: 105, when: (row) => row.in?.commit, cell: (row) => cell(row.in?.commit?.slice(0, 10), { title: row.in?.commit }) },
+  { title: "run", width: 150, cell: (row) => cell(row.in ? runLink(row.in) : "", { title: minute(row.in?.time) }) },
+  { title: "device", width: 190, when: (row) => row.of.device && severalDevices, cell: (row) => cell(row.of.device && shortened(row.of.device, 26), { title: row.of.device }) },
 ];
 
 const kindOf = (better) => (better > 0 ? "passed" : better < 0 ? "failed" : "skipped");
@@ -84,36 +86,37 @@ const changeTag = (row) => el("span", { class: `tag ${kindOf(row.better)}` }, `$
 
 function startTables({ index }) {
   const metric = (row) => index.metrics[row.metric] || { title: row.metric, unit: "" };
-  const quantity = { title: "quantity", width: 170, cell: (row) => cell(metric(row).title, { title: metric(row).help }) };
+  const quantity = { title: "quantity", width: 155, cell: (row) => cell(metric(row).title, { title: metric(row).help }) };
   const value = (row, number) => cell([digits(number), metric(row).unit].filter((it) => it !== "").join(" "), { class: "number" });
   const changes = table("changes", "Changes", [
     caseColumns[0],
     caseColumns[1],
     { ...quantity, key: "metric", help: "What was measured" },
-    { title: "change", key: "percent", width: 110, number: true, cell: (row) => cell(percentText(row.percent), { class: `number ${row.better < 0 ? "bad" : row.better > 0 ? "good" : ""}` }) },
-    { title: "verdict", width: 130, cell: (row) => cell(changeTag(row), { title: row.about }) },
-    { title: "value", width: 110, number: true, cell: (row) => value(row, row.value) },
-    { title: "before", width: 110, number: true, help: "Median of earlier runs", cell: (row) => value(row, row.median) },
-    { title: "earlier runs", width: 120, cell: (row) => cell(spark(row)) },
+    { title: "change", key: "percent", width: 90, number: true, cell: (row) => cell(percentText(row.percent), { class: `number ${row.better < 0 ? "bad" : row.better > 0 ? "good" : ""}` }) },
+    { title: "verdict", width: 100, cell: (row) => cell(changeTag(row), { title: row.about }) },
+    { title: "value", width: 105, number: true, cell: (row) => value(row, row.value) },
+    { title: "before", width: 105, number: true, help: "Median of earlier runs", cell: (row) => value(row, row.median) },
+    { title: "earlier runs", width: 110, cell: (row) => cell(spark(row)) },
     { title: "change point", width: 120, when: (row) => row.state, cell: (row) => cell(row.state) },
     ...runColumns,
   ], "Nothing changed beyond both floors, as far as the filter goes.");
   const points = table("points-table", "Change points", [
-    { title: "state", width: 110, cell: (row) => cell(el("span", { class: `tag ${{ new: "failed", confirmed: "failed", fixed: "passed" }[row.state] || "skipped"}` }, row.state)) },
     caseColumns[0],
     caseColumns[1],
     quantity,
+    { title: "state", width: 110, cell: (row) => cell(el("span", { class: `tag ${{ new: "failed", confirmed: "failed", fixed: "passed" }[row.state] || "skipped"}` }, row.state)) },
     { title: "change", width: 110, number: true, cell: (row) => cell(percentText(row.percent), { class: `number ${row.better < 0 ? "bad" : row.better > 0 ? "good" : ""}` }) },
-    { title: "to confirm", width: 420, when: (row) => row.command, cell: (row) => cell(row.command && el("code", {}, row.command), { title: row.command }) },
+    { title: "id", width: 90, cell: (row) => cell(el("code", {}, row.id)) },
+    { title: "to confirm", width: 420, when: (row) => row.command, cell: (row) => cell(row.command && el("code", {}, row.command.split("\n")[0]), { title: row.command }) },
     ...runColumns,
   ], "No change point found, as far as the filter goes.");
   const lost = table("lost", "New failures and missing cases", [
-    { title: "state", width: 120, cell: (row) => cell(el("span", { class: `tag ${row.missing ? "skipped" : "failed"}` }, row.word)) },
     caseColumns[0],
-    { ...caseColumns[1] },
+    caseColumns[1],
+    { title: "state", width: 120, cell: (row) => cell(el("span", { class: `tag ${row.missing ? "skipped" : "failed"}` }, row.word)) },
     { title: "mode", width: 100, when: (row) => row.mode, cell: (row) => cell(row.mode) },
-    { title: "message", width: 420, when: (row) => row.text, cell: (row) => cell(row.text) },
-    { title: "last passed", width: 170, cell: (row) => cell(row.last, { title: row.last }) },
+    { title: "message", width: 400, when: (row) => row.text, cell: (row) => cell(row.text) },
+    { title: "last passed", width: 150, cell: (row) => cell(row.last, { title: row.last }) },
     ...runColumns,
   ], "None, as far as the filter goes.");
   const runs = table("runs-table", "Runs", [

@@ -134,7 +134,7 @@ function showMarks(marks, points, unit) {
       const { run } = at.get(mark.run);
       return el("li", {},
         el("span", { class: `tag ${mark.better > 0 ? "passed" : mark.better < 0 ? "failed" : "skipped"}` }, percentText(mark.percent)), " ",
-        `${[minute(run.time), run.commit?.slice(0, 12)].filter(Boolean).join(", ")}: ${digits(mark.before)} to ${digits(mark.after)} ${unit}, ${mark.state}`,
+        `${[minute(run.time), run.commit?.slice(0, 12)].filter(Boolean).join(", ")}: ${digits(mark.before)} to ${digits(mark.after)} ${unit}, ${mark.state}${mark.note ? ` (${mark.note})` : ""}, id ${mark.id}`,
         mark.command ? el("pre", {}, mark.command) : null);
     })),
   ] : []));
