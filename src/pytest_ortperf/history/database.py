@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from pytest_ortperf.errors import HistoryError
+from pytest_ortperf.plain_text import without_password
 
 FORMS = "a file such as history.db or sqlite:///history.db, or postgresql://USER:PASSWORD@HOST/DATABASE"
 
@@ -136,8 +137,8 @@ def _url(given: str) -> URL:
         return URL.create("sqlite", database=str(Path(given)))
     try:
         url = make_url(given)
-    except ArgumentError as error:
-        raise HistoryError(f"history {given}: is no URL of a database ({error}). Give {FORMS}.") from error
+    except (ArgumentError, ValueError) as error:
+        raise HistoryError(f"history {without_password(given)}: is no URL of a database ({error}). Give {FORMS}.") from error
     kind = url.get_backend_name()
     if kind == "sqlite" and url.database:
         return url

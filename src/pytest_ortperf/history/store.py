@@ -27,6 +27,7 @@ from pytest_ortperf.history.writing import (
     schema_of,
     update_tables,
 )
+from pytest_ortperf.plain_text import without_password
 from pytest_ortperf.records.store import StoredRun
 
 __all__ = ["Acceptance", "Added", "History", "Outcome", "Point", "Progress", "Run", "Series"]
@@ -186,9 +187,7 @@ class History:
         if create:
             database.create()
         elif not database.is_there:
-            raise HistoryError(
-                f"{database.name}: there is no history. Add a run: ortperf history add RUN --history={url}"
-            )
+            raise HistoryError(f"{database.name}: there is no such history. {_way_out(url)}")
         history = cls(database)
         history._bring_up_to_date(progress, create=create)
         return history
@@ -313,9 +312,7 @@ class History:
     def _bring_up_to_date(self, progress: Progress, *, create: bool) -> None:
         schema = self._schema()
         if schema is None and not create:
-            raise HistoryError(
-                f"{self.database.name}: holds no history. Add a run: ortperf history add RUN --history=URL"
-            )
+            raise HistoryError(f"{self.database.name}: holds no history. {_way_out(self.database.name)}")
         if schema == SCHEMA:
             return
         if schema is not None and schema > SCHEMA:
@@ -328,6 +325,10 @@ class History:
     def _schema(self) -> int | None:
         with self.database.read() as connection:
             return schema_of(connection)
+
+
+def _way_out(name: str) -> str:
+    return f"Add the runs you have: ortperf history add result --history={without_password(name)}"
 
 
 def _case_columns() -> list[ColumnElement[Any]]:

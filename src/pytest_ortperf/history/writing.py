@@ -112,9 +112,7 @@ def add_run(database: Database, connection: Connection, run: KeptRun, lines: Map
     """
     database.lock(connection, shared=True)
     if schema_of(connection) != SCHEMA:
-        raise HistoryError(
-            f"history {database.name}: another version of pytest-ortperf has just rebuilt it. Try again."
-        )
+        raise HistoryError(f"history {database.name}: another pytest-ortperf has just changed its tables. Try again.")
     row = {
         "key": run.key,
         "kind": run.kind,
