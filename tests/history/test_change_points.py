@@ -15,7 +15,7 @@ from pytest_ortperf.history.change_points import (
 SERIES = 10
 
 
-def fleet(runs: int, *, noise: float = 0.01, common: float = 0.05, series: int = SERIES, seed: int = 0) -> np.ndarray:
+def fleet(runs: int, *, noise: float = 0.005, common: float = 0.05, series: int = SERIES, seed: int = 0) -> np.ndarray:
     """Return values of some series in ms that move together by `common` from run to run, and each by `noise`."""
     random = np.random.default_rng(seed)
     levels = random.uniform(0.1, 50, size=(series, 1))
@@ -51,7 +51,7 @@ def test_a_step_is_found_below_what_all_series_have_in_common() -> None:
     (change,) = found(slower(fleet(100), 3, 60))
     assert (change.series, change.before, change.at) == (3, 59, 60)
     assert change.after_level / change.before_level == pytest.approx(1.05, abs=0.01)
-    assert change.noise == pytest.approx(0.01, rel=0.3)
+    assert change.noise == pytest.approx(0.005, rel=0.3)
 
 
 def test_levels_are_those_at_the_usual_speed_of_the_machine() -> None:
@@ -125,12 +125,12 @@ def test_changes_at_edges_of_windows_are_found_once(place: int) -> None:
 
 
 def test_runs_added_one_by_one_give_the_same_as_all_at_once() -> None:
-    values = fleet(180, noise=0.012)
-    for row, place in enumerate((20, 73, 76, 79, 101, 128, 150, 170)):
+    values = fleet(128, noise=0.012, series=8)
+    for row, place in enumerate((20, 73, 76, 79, 101, 120)):
         values = slower(values, row, place, 1.07 if row % 2 else 0.95)
     at_once = found(values)
-    assert len(at_once) >= 8
-    assert added_one_by_one(values, 90) == at_once
+    assert len(at_once) >= 6
+    assert added_one_by_one(values, 98) == at_once
 
 
 def test_a_late_run_opens_the_windows_that_hold_it() -> None:

@@ -7,6 +7,7 @@ Performance Regressions" (2023), for a t test in place of permutations and for r
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pytest_ortperf.records.intervals import two_sided_p
+from pytest_ortperf.records.intervals import lag1_correlation, two_sided_p
 
 Values = npt.NDArray[np.float64]
 
@@ -25,11 +26,11 @@ MAX_P = 1e-5
 MIN_CHANGE = 0.02
 """Relative; smaller steps are not looked for."""
 
-MIN_NOISES = 1.5
-"""A step is at least that many standard deviations of the noise around it."""
-
+_MOST_CORRELATION = 0.9
 _CANDIDATE_P = 1e-3
-_NEIGHBOURS = 3
+_NEIGHBOURS = 4
+"""On either side of a value."""
+
 _MOST_NOISES = 3.5
 _TO_SIGMA = 1.4826
 """Median absolute deviation -> standard deviation, of a normal distribution."""
@@ -54,20 +55,13 @@ class Step:
     p_value: float
 
 
-def find_steps(
-    values: Sequence[float] | Values,
-    *,
-    max_p: float = MAX_P,
-    min_change: float = MIN_CHANGE,
-    min_noises: float = MIN_NOISES,
-) -> list[Step]:
+def find_steps(values: Sequence[float] | Values, *, max_p: float = MAX_P, min_change: float = MIN_CHANGE) -> list[Step]:
     """Return the steps of a series of logarithms, in order.
 
     Args:
         values: Logarithms, all finite, oldest first.
         max_p: Largest p value of a step.
         min_change: Least relative change of a step.
-        min_noises: Least size of a step in standard deviations of the noise.
     """
     series = np.asarray(values, dtype=np.float64)
     if len(series) < 2 * FEWEST:
@@ -76,12 +70,8 @@ def find_steps(
     cuts = _candidates(clipped)
     while cuts:
         steps = _steps(clipped, series, cuts)
-        weak = [
-            step
-            for step in steps
-            if step.p_value > max_p
-            or abs(step.after - step.before) < max(math.log1p(min_change), min_noises * step.noise)
-        ]
+        least = math.log1p(min_change)
+        weak = [step for step in steps if step.p_value > max_p or abs(step.after - step.before) < least]
         if not weak:
             return steps
         # one at a time: its neighbours then stand on more values
@@ -96,11 +86,14 @@ def noise_of(values: Sequence[float] | Values) -> float:
 
 
 def _without_outliers(series: Values) -> Values:
-    """Bring values far from the median of their neighbours nearer; the edges of a step stay as they are."""
+    """Bring values nearer that are far from those before them and from those after them; steps stay as they are."""
+    width = _MOST_NOISES * _TO_SIGMA * float(np.median(np.abs(np.diff(series)))) / math.sqrt(2)
+    if width <= 0:
+        return series
     padded = np.pad(series, _NEIGHBOURS, constant_values=np.nan)
-    medians = np.nanmedian(np.lib.stride_tricks.sliding_window_view(padded, 2 * _NEIGHBOURS + 1), axis=1)
-    width = _MOST_NOISES * noise_of(series - medians)
-    return np.clip(series, medians - width, medians + width) if width > 0 else series
+    medians = np.nanmedian(np.lib.stride_tricks.sliding_window_view(padded, _NEIGHBOURS + 1), axis=1)
+    until, since = medians[: len(series)], medians[_NEIGHBOURS:]
+    return np.clip(series, np.minimum(until, since) - width, np.maximum(until, since) + width)
 
 
 def _candidates(series: Values) -> list[int]:
@@ -146,28 +139,45 @@ def _farthest(sums: Values, start: int, end: int) -> tuple[int, int]:
 
 def _steps(clipped: Values, series: Values, cuts: Sequence[int]) -> list[Step]:
     edges = [0, *cuts, len(series)]
-    return [_step(start, cut, end, clipped, series) for start, cut, end in zip(edges, cuts, edges[2:], strict=False)]
+    widening = _widening(clipped, edges)
+    found = []
+    for start, cut, end in zip(edges, cuts, edges[2:], strict=False):
+        left, right = series[start:cut], series[cut:end]
+        before, after = float(np.median(left)), float(np.median(right))
+        deviations = np.abs(np.concatenate([left - before, right - after]))
+        step = Step(
+            index=cut,
+            before=before,
+            after=after,
+            noise=_TO_SIGMA * float(np.median(deviations)),
+            p_value=_p_value(clipped[start:cut], clipped[cut:end], widening),
+        )
+        found.append(step)
+    return found
 
 
-def _step(start: int, cut: int, end: int, clipped: Values, series: Values) -> Step:
-    left, right = series[start:cut], series[cut:end]
-    before, after = float(np.median(left)), float(np.median(right))
-    deviations = np.abs(np.concatenate([left - before, right - after]))
-    return Step(
-        index=cut,
-        before=before,
-        after=after,
-        noise=_TO_SIGMA * float(np.median(deviations)),
-        p_value=_p_value(clipped[start:cut], clipped[cut:end]),
-    )
+def _widening(series: Values, edges: Sequence[int]) -> float:
+    """Return how much farther means are off than those of independent values, as neighbours have much in common.
+
+    That is sqrt((1 + r) / (1 - r)) for a correlation r of neighbours that fades from one to the next. What is left
+    around fitted means correlates less than the noise does, the less the shorter the parts; that is made up for.
+    """
+    parts = [series[start:end] for start, end in itertools.pairwise(edges)]
+    left = np.concatenate([part - part.mean() for part in parts])
+    correlation = lag1_correlation(left.tolist())
+    if correlation is None:
+        return 1.0
+    unbiased = correlation + len(parts) * (1 + 3 * max(correlation, 0.0)) / len(series)
+    within = min(max(unbiased, 0.0), _MOST_CORRELATION)
+    return math.sqrt((1 + within) / (1 - within))
 
 
-def _p_value(left: Values, right: Values) -> float:
+def _p_value(left: Values, right: Values, widening: float = 1.0) -> float:
     """Return how likely means so far apart are by chance."""
     difference = abs(float(left.mean() - right.mean()))
     freedom = len(left) + len(right) - 2
     squares = float(((left - left.mean()) ** 2).sum() + ((right - right.mean()) ** 2).sum())
-    error = math.sqrt(squares / freedom * (1 / len(left) + 1 / len(right)))
+    error = widening * math.sqrt(squares / freedom * (1 / len(left) + 1 / len(right)))
     if error <= difference * 1e-12:
         return 0.0 if difference > 0 else 1.0
     return two_sided_p(difference / error, freedom)
