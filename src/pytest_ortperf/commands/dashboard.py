@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pytest_ortperf.commands.compare import add_history_option
 from pytest_ortperf.errors import HistoryError
-from pytest_ortperf.history.opening import DEFAULT, open_history
+from pytest_ortperf.history.opening import open_history
 
 _SHOWN = 10
 """Branches in a message."""
@@ -35,12 +36,7 @@ def add_command(commands: Any) -> None:
         metavar="SITE",
         help="folder of the site: new, empty, or written by this command before",
     )
-    parser.add_argument(
-        "--history",
-        default=DEFAULT,
-        metavar="URL",
-        help="file of SQLite, or URL of a database, that runs were added to (default: %(default)s)",
-    )
+    add_history_option(parser)
     parser.add_argument(
         "--branch",
         action="append",

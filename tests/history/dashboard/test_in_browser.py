@@ -161,7 +161,7 @@ def test_points_are_filtered(browser: Browser, opened: Open, site: Path) -> None
     page = series_page(browser, opened, site, "bert, cpu")
     opened(site, f"{page}&branch=pr-7")
     assert browser.run("return document.getElementById('count').textContent") == "8 of 40 points"
-    opened(site, f"{page}&version=onnxruntime%201.31.0")
+    opened(site, f"{page}&version=1.31.0")
     assert browser.run("return document.getElementById('count').textContent") == "8 of 40 points"
 
 

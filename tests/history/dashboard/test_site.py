@@ -126,6 +126,7 @@ def test_a_damaged_site_is_made_whole(
 def test_a_branch_alone(history: History, tmp_path: Path) -> None:
     build(history, tmp_path / "site", branches=["pr-7"])
     assert {run["branch"] for run in rows(read(tmp_path / "site", "runs"))} == {"pr-7"}
+    assert len(rows(read(tmp_path / "site", "index")["cases"])) == 10
     assert "Nothing to compare yet: a value needs 3 earlier runs" in (tmp_path / "site/index.html").read_text()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,9 @@ FORMAT = 1
 
 RECENT = 30
 """Runs whose changes and matrix the first page shows, besides the newest of the main branch on each machine."""
+
+_FILE_NAME = re.compile(r"[\w.-]{1,100}")
+"""A run id of somebody else may be any text."""
 
 Progress = Callable[[str], None]
 
@@ -82,7 +86,7 @@ def build_site(
     for each in judged:
         site.write(f"data/run/{each.run.id}.js", script(f"run/{each.run.id}", run_data(each, catalogue)))
     site.write("data/runs.js", script("runs", runs_data(runs, there)))
-    site.write("data/index.js", script("index", index_data(judged, points, catalogue)))
+    site.write("data/index.js", script("index", index_data(judged, points, catalogue, EarlierRuns(runs).main_branch)))
     for name, data in assets():
         site.write(name, data)
     site.write("series.html", series_page())
@@ -238,9 +242,9 @@ def _digest(data: object) -> str:
 
 def _copy_report(site: SiteFolder, run: Run, folders: Sequence[Path]) -> bool:
     """Copy the page of a run, if there is one; return whether the site has it."""
-    name = f"report_{run.run}.html"
-    if "/" in run.run or run.run in ("", ".", ".."):
+    if not _FILE_NAME.fullmatch(run.run):
         return False
+    name = f"report_{run.run}.html"
     places = [*([Path(run.results)] if run.results else []), *folders]
     source = next((place / name for place in places if (place / name).is_file()), None)
     return source is not None and site.copy(f"reports/{name}", source)

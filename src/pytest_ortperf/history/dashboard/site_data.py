@@ -227,8 +227,17 @@ def _about(judged: Judged) -> str:
     return f"Held against {runs}{of_branch}, {judged.earlier[0].run} to {judged.earlier[-1].run}."
 
 
-def index_data(judged: Sequence[Judged], points: Sequence[ChangePoint], catalogue: Catalogue) -> dict[str, Any]:
-    """Return what the first page shows."""
+def index_data(
+    judged: Sequence[Judged], points: Sequence[ChangePoint], catalogue: Catalogue, main_branch: str | None
+) -> dict[str, Any]:
+    """Return what the first page shows.
+
+    Args:
+        judged: Recent runs, the newest of each branch and machine first.
+        points: Change points, the newest first.
+        catalogue: Of the history.
+        main_branch: Whose newest run the matrix shows first.
+    """
     places = {case: place for place, case in enumerate(catalogue.keys)}
     states = {(point.series, point.run): point.state for point in points}
     changes = [
@@ -277,6 +286,7 @@ def index_data(judged: Sequence[Judged], points: Sequence[ChangePoint], catalogu
         "metrics": metrics_data(catalogue.metrics),
         "newest": [each.run.id for each in judged if each.is_newest],
         "recent": [each.run.id for each in judged],
+        "branch": main_branch,
         "changes": packed_rows(
             ("case", "metric", "run", "value", "median", "percent", "better", "word", "spark", "state"), changes
         ),

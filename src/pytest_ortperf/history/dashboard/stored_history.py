@@ -7,10 +7,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from sqlalchemy import select
+
 from pytest_ortperf.history import store
 from pytest_ortperf.history.changes import change_points
 from pytest_ortperf.history.dashboard.view import Case, ChangePoint, Metric, Outcome, Point, Run, Series
-from pytest_ortperf.history.schema import SCHEMA
+from pytest_ortperf.history.schema import POINT, SCHEMA
 from pytest_ortperf.quantities import ENERGY, OUTPUT, QUANTITIES, Footprint
 
 _USUAL_TIMINGS = ("", "host")
@@ -53,12 +55,13 @@ class StoredHistory:
     @cached_property
     def series(self) -> Mapping[int, tuple[Series, Case]]:
         """Every series with its case, by id: one for all contents of a model."""
-        return {it.lineage: (_series(it), _case(it)) for it in self._stored.values()}
+        there = self._with_points() if self._branches else self._stored.keys()
+        return {it.lineage: (_series(it), _case(it)) for it in self._stored.values() if it.id in there}
 
     @cached_property
     def metrics(self) -> Mapping[str, Metric]:
         """Every quantity that there are series of, by name: the median latency first, then as they are declared."""
-        found = {_metric_name(it): it for it in self._stored.values()}
+        found = {_metric_name(it): it for it in self._stored.values() if it.lineage in self.series}
         order = sorted(found, key=lambda name: (_place(found[name]), name))
         return {name: _metric(found[name]) for name in order}
 
@@ -101,6 +104,14 @@ class StoredHistory:
             if it.run.id in known
         ]
 
+    def _with_points(self) -> Collection[int]:
+        """Return the ids of series that the runs have points of."""
+        found: set[int] = set()
+        with self._history.database.read() as connection:
+            for run in self.runs:
+                found.update(connection.scalars(select(POINT.c.series).where(POINT.c.run == run.id)))
+        return found
+
     @cached_property
     def _stored(self) -> Mapping[int, store.Series]:
         return {it.id: it for it in self._history.series()}
@@ -113,7 +124,7 @@ def _run(run: store.Run) -> Run:
         started=run.started,
         branch=run.branch,
         commit=run.commit_id,
-        version=run.onnxruntime,
+        version=_version(run.onnxruntime),
         machine=run.machine,
         device=run.device,
         state=run.state,
@@ -124,6 +135,12 @@ def _run(run: store.Run) -> Run:
         results=_folder(run.source),
         deselected=frozenset(run.deselected),
     )
+
+
+def _version(distribution: str | None) -> str | None:
+    """Return `1.31.1`, or `1.31.1 gpu` where another distribution than the usual one was measured."""
+    name, _, number = (distribution or "").partition(" ")
+    return f"{number} {name.removeprefix('onnxruntime').strip('-')}".strip() or None
 
 
 def _folder(source: str | None) -> str | None:

@@ -63,7 +63,7 @@ class Chart {
       cursor: { y: false, drag: { x: true, y: false } },
       scales: { x: { time: false, range: (_, least, most) => (least === most ? [least - 1, most + 1] : [least, most]) } },
       axes: [
-        { stroke: ink, grid, ticks: grid, space: 96, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000], values: (_, places) => places.map((place) => day(this.points[place]?.run.time)) },
+        { stroke: ink, grid, ticks: grid, space: 96, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000], values: (_, places) => places.map((place) => this.timeLabel(place)) },
         { stroke: ink, grid, ticks: grid, size: 64, values: (_, values) => values.map((value) => String(Number(value.toPrecision(6)))) },
       ],
       series,
@@ -73,6 +73,13 @@ class Chart {
     this.tell(null);
   }
 
+  /* The day; within a few days the hour too. */
+  timeLabel(place) {
+    const time = this.points[place]?.run.time;
+    const [first, last] = [this.points[0], this.points[this.points.length - 1]].map((point) => Date.parse(`${point.run.time}Z`));
+    return last - first < 4 * 86400000 ? minute(time).slice(5) : day(time);
+  }
+
   drawMarks(plot) {
     const { ctx, bbox } = plot;
     const ratio = window.devicePixelRatio;
@@ -80,6 +87,8 @@ class Chart {
     ctx.font = `600 ${12 * ratio}px system-ui, sans-serif`;
     ctx.setLineDash([5 * ratio, 4 * ratio]);
     ctx.lineWidth = 1.5 * ratio;
+    ctx.textAlign = "left";
+    ctx.textBaseline = "alphabetic";
     let free = -Infinity;
     for (const mark of this.marks) {
       const x = plot.valToPos(mark.place - 0.5, "x", true);

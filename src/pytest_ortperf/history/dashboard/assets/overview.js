@@ -106,7 +106,7 @@ function startTables({ index }) {
     quantity,
     { title: "state", width: 110, cell: (row) => cell(el("span", { class: `tag ${{ new: "failed", confirmed: "failed", fixed: "passed" }[row.state] || "skipped"}` }, row.state)) },
     { title: "change", width: 110, number: true, cell: (row) => cell(percentText(row.percent), { class: `number ${row.better < 0 ? "bad" : row.better > 0 ? "good" : ""}` }) },
-    { title: "id", width: 90, cell: (row) => cell(el("code", {}, row.id)) },
+    { title: "id", width: 115, cell: (row) => cell(el("code", {}, row.id)) },
     { title: "to confirm", width: 420, when: (row) => row.command, cell: (row) => cell(row.command && el("code", {}, row.command.split("\n")[0]), { title: row.command }) },
     ...runColumns,
   ], "No change point found, as far as the filter goes.");
@@ -197,7 +197,7 @@ function startMatrix({ index, runs, cases }) {
     const select = byId("run");
     const label = (run) => [minute(run.time), run.branch, run.commit?.slice(0, 8), run.version, run.device && shortened(run.device, 24)].filter(Boolean).join(" · ");
     select.replaceChildren(...wanted.map((run) => el("option", { value: run.run }, label(run))));
-    const run = wanted.find((it) => it.run === state.run) || wanted.find((it) => index.newest.includes(it.id)) || wanted[0];
+    const run = wanted.find((it) => it.run === state.run) || wanted.find((it) => it.branch === index.branch) || wanted[0];
     if (emptyText(byId("matrix"), run ? [run] : [], "No run of the newest ones, as far as the filter goes.")) return;
     select.value = run.run;
     const found = await load(`run/${run.id}`);
@@ -222,9 +222,10 @@ function startMatrix({ index, runs, cases }) {
     variants = index.variants.filter((name) => seen.has(name));
     byId("matrix-about").textContent = found.about || "";
     const first = innerWidth < 600 ? 140 : 240;
-    const width = innerWidth < 600 ? 130 : 150;
+    const width = 165;
     const heads = [el("th", { scope: "col" }, "model"), ...variants.map((name) => el("th", { scope: "col", class: "number", title: name }, shortened(name, 18)))];
     heads.forEach((head, place) => (head.style.width = `${place ? width : first}px`));
+    if (emptyText(byId("matrix"), [...lines], "No case, as far as the filter goes.")) return;
     if (!byId("matrix").querySelector("table")) byId("matrix").replaceChildren(window_.table);
     window_.show(heads, [...lines.values()], first + width * variants.length);
   };
