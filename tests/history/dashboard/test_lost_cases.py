@@ -30,6 +30,10 @@ def test_a_failure_is_new_unless_the_run_before_had_it() -> None:
     assert found == [("a", "session error", "no session", RUNS[2].run), ("c", "timed out", "", None)]
 
 
+def test_a_first_run_has_nothing_new() -> None:
+    assert lost_cases(RUNS[0], [], by_run([make_outcome(0, "a", "failed")])) == []
+
+
 def test_a_case_that_most_earlier_runs_had_is_missing() -> None:
     common = [make_outcome(number, "stays") for number in range(4)]
     found = lost(

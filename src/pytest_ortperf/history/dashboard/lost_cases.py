@@ -31,13 +31,15 @@ class Lost:
 
 
 def lost_cases(run: Run, earlier: Sequence[Run], outcomes: Mapping[int, Mapping[str, Outcome]]) -> list[Lost]:
-    """Return new failures, then missing cases, each in the order of the run.
+    """Return new failures, then missing cases, each in the order of the run; nothing without earlier runs.
 
     Args:
         run: Looked at.
         earlier: Runs that it is held against, oldest first.
         outcomes: By run and node id.
     """
+    if not earlier:
+        return []
     now = outcomes.get(run.id, {})
     newest_first = [outcomes.get(other.id, {}) for other in reversed(earlier)]
     names = {id(found): other.run for found, other in zip(newest_first, reversed(earlier), strict=True)}

@@ -41,12 +41,13 @@ startPage(async () => {
   await apply();
 });
 
-function showFilters({ runs, cases }) {
+function showFilters({ runs, cases, index }) {
   const found = [...runs.values()].reverse();
+  const recent = index.recent.map((id) => runs.get(id)).sort((one, other) => other.order - one.order);
   const q = byId("q");
   if (q.value !== state.q) q.value = state.q;
   showChoice("branch", found.map((run) => run.branch), "every branch");
-  showChoice("commit", found.filter(ofBranch).map((run) => run.commit), "newest commit", (value) => value.slice(0, 12));
+  showChoice("commit", recent.filter(ofBranch).map((run) => run.commit), "newest commit", (value) => value.slice(0, 12));
   showChoice("version", found.map((run) => run.version), "every ONNX Runtime");
   showChoice("device", cases.map((it) => it.device), "every device");
   showChoice("group", cases.map((it) => it.group), "every group");
