@@ -15,9 +15,13 @@ from pytest_ortperf.errors import HistoryError, SettingsError
 
 if TYPE_CHECKING:
     from pytest_ortperf.history.adding import Answer
+    from pytest_ortperf.history.changes import ChangePoint
     from pytest_ortperf.history.store import Run
 
 NOT_ADDED = 1
+_LEAST_P = 1e-15
+"""Smaller ones are beyond what the arithmetic tells apart."""
+
 DESCRIPTION = """\
 Keep runs in a database: one file of SQLite, or PostgreSQL, where many machines add theirs. Every record is kept whole;
 trends, change points, the dashboard and baselines (history:BRANCH) are made of them. A run added twice is one run."""
@@ -31,6 +35,9 @@ examples:
   ortperf history list --branch=main                    its runs, oldest first
   ortperf history accept 20261123-210146 --why='fp16 by default'
                                                         what history:BRANCH compares with from now on
+  ortperf history changes                               where a latency changed, and the command that confirms it
+  ortperf history triage 3f2a9c10-15 expected --note='larger batch'
+                                                        what became of one of them
   ortperf history rebuild                               make everything but the records again
 """
 
@@ -108,7 +115,44 @@ def _add_rebuild(actions: Any) -> None:
     parser.set_defaults(call=_rebuild)
 
 
-ACTIONS: tuple[Callable[[Any], None], ...] = (_add_add, _add_list, _add_accept, _add_rebuild)
+def _add_changes(actions: Any) -> None:
+    parser = actions.add_parser(
+        "changes",
+        help="list change points: where a latency changed",
+        description="List change points that are new, the newest first: runs from which on the median latency of a "
+        "case is another one, what all cases have in common taken out. Each comes with the commands that confirm it. "
+        "New runs are looked at first.",
+    )
+    parser.add_argument("--all", action="store_true", help="also those that are confirmed, expected or fixed")
+    parser.add_argument("--json", action="store_true", help="print a JSON list of objects")
+    add_history_option(parser)
+    parser.set_defaults(call=_changes)
+
+
+def _add_triage(actions: Any) -> None:
+    parser = actions.add_parser(
+        "triage",
+        help="say what a change point is",
+        description="Say what a change point is: confirmed, expected, fixed, or new again. It is kept by a rebuild.",
+    )
+    parser.add_argument("id", metavar="ID", help="of the change point, as `ortperf history changes` lists it")
+    parser.add_argument("state", metavar="STATE", choices=_STATES, help=", ".join(_STATES))
+    parser.add_argument("--note", metavar="TEXT", help="reason, or where it is dealt with")
+    parser.add_argument("--by", metavar="NAME", help="who says so (default: the user's name)")
+    add_history_option(parser)
+    parser.set_defaults(call=_triage)
+
+
+_STATES = ("new", "confirmed", "expected", "fixed")
+
+ACTIONS: tuple[Callable[[Any], None], ...] = (
+    _add_add,
+    _add_list,
+    _add_changes,
+    _add_triage,
+    _add_accept,
+    _add_rebuild,
+)
 """In the order of the help."""
 
 
@@ -237,6 +281,79 @@ def _user() -> str | None:
         return getpass.getuser()
     except (KeyError, OSError):  # no such user id, as in some containers
         return None
+
+
+def _changes(arguments: argparse.Namespace) -> int:
+    from pytest_ortperf.history.opening import open_history
+
+    history = open_history(arguments.history, progress=_progress())
+    from pytest_ortperf.history.changes import NEW, STATES, change_points
+
+    every = change_points(history, STATES, _progress())
+    listed = [point for point in every if arguments.all or point.state == NEW]
+    if arguments.json:
+        print(json.dumps([_change_object(point) for point in listed], indent=1))
+        return 0
+    for point in listed:
+        print("\n".join(_change_lines(point)), end="\n\n")
+    known = "" if arguments.all or len(every) == len(listed) else f"; --all lists {len(every) - len(listed)} more"
+    print(f"{len(listed)} {'' if arguments.all else 'new '}change point{'' if len(listed) == 1 else 's'}{known}")
+    return 0
+
+
+def _change_lines(point: ChangePoint) -> list[str]:
+    series, note = point.series, f": {point.note}" if point.note else ""
+    timing = f" {series.timing}" if series.timing not in ("", "host") else ""
+    p_value = f"p {point.p_value:.0e}" if point.p_value > _LEAST_P else f"p < {_LEAST_P:.0e}"
+    word = "slower" if point.after > point.before else "faster"
+    numbers = f"{point.before:.4g} -> {point.after:.4g} {series.unit}, noise {100 * point.noise:.1f} %, {p_value}"
+    runs = f"{_run_text(point.run_before)} -> {_run_text(point.run)}"
+    return [
+        f"{point.id}  {point.state}{note}",
+        f"  {series.case_id}{timing}: {word} by {abs(point.percent):.1f} % ({numbers})",
+        f"  {runs}{f', {point.run.branch}' if point.run.branch else ''}, {point.run.machine or 'unknown machine'}",
+        *(f"  $ {command}" for command in point.commands),
+    ]
+
+
+def _run_text(run: Run) -> str:
+    commit = f"commit {run.commit_id[:10]}" if run.commit_id else ""
+    facts = ", ".join(filter(None, (run.onnxruntime, commit)))
+    return f"{run.run} ({facts})" if facts else run.run
+
+
+def _change_object(point: ChangePoint) -> dict[str, object]:
+    return {
+        "id": point.id,
+        "state": point.state,
+        "note": point.note,
+        "case": point.series.case_id,
+        "metric": point.series.metric,
+        "timing": point.series.timing,
+        "machine": point.run.machine,
+        "branch": point.run.branch,
+        "run_before": point.run_before.run,
+        "run": point.run.run,
+        "before": point.before,
+        "after": point.after,
+        "unit": point.series.unit,
+        "percent": point.percent,
+        "noise_percent": 100 * point.noise,
+        "p_value": point.p_value,
+        "commands": point.commands,
+    }
+
+
+def _triage(arguments: argparse.Namespace) -> int:
+    from pytest_ortperf.history.opening import open_history
+
+    history = open_history(arguments.history, progress=_progress())
+    from pytest_ortperf.history.changes import set_state
+
+    point = set_state(history, arguments.id, arguments.state, note=arguments.note, by=arguments.by or _user())
+    note = f": {point.note}" if point.note else ""
+    print(f"{point.id} ({point.series.case_id}, {point.percent:+.1f} %) is {point.state}{note}")
+    return 0
 
 
 def _rebuild(arguments: argparse.Namespace) -> int:
