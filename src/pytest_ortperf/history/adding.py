@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def _named(text: str, root: Path) -> list[Path]:
     if path.is_dir():
         if is_script_folder(path):
             return [path]
-        runs = [each for each in runs_of(path) if each.stat().st_size]
+        runs = _begun(runs_of(path))
         if not runs:
             raise ResultsFileError(f"{text}: holds no records_<run>.jsonl of a run, and no CSV files. Give {FORMS}.")
         return runs
@@ -101,4 +101,9 @@ def _named(text: str, root: Path) -> list[Path]:
     matching = sorted(glob.glob(text, root_dir=root)) if glob.has_magic(text) else []  # noqa: PTH207 - takes absolute ones
     if not matching:
         raise ResultsFileError(f"{text}: is no file and no folder. Give {FORMS}.")
-    return [each for name in matching for each in _named(name, root)]
+    return _begun(each for name in matching for each in _named(name, root))
+
+
+def _begun(paths: Iterable[Path]) -> list[Path]:
+    """Return files without those that are empty, of runs that are about to begin or never did; and folders."""
+    return [path for path in paths if path.is_dir() or path.stat().st_size]

@@ -11,8 +11,10 @@ from pytest_ortperf.history.store import History, Run
 from pytest_ortperf.reports.comparison.compared_side import Side, side_of
 from pytest_ortperf.reports.comparison.sources.side_sources import alike
 
-MOST_RUNS = 6
-"""Complete runs that are looked at, the newest; those of another ONNX Runtime or other options are left out."""
+MOST_RUNS = 10
+"""Complete runs that are looked at, the newest; those of another ONNX Runtime or other options are left out.
+
+A single run is judged against stored ones from six on."""
 
 
 def read_baseline(text: str, url: str, machine: str | None) -> Side:

@@ -138,7 +138,8 @@ def _url(given: str) -> URL:
     try:
         url = make_url(given)
     except (ArgumentError, ValueError) as error:
-        raise HistoryError(f"history {without_password(given)}: is no URL of a database ({error}). Give {FORMS}.") from error
+        why = f"is no URL of a database ({error})"
+        raise HistoryError(f"history {without_password(given)}: {why}. Give {FORMS}.") from error
     kind = url.get_backend_name()
     if kind == "sqlite" and url.database:
         return url
