@@ -48,32 +48,24 @@ def add_runs(url: str, first: int, count: int) -> None:
     history = History.open(url, create=True)
     cases = [_case(model, *variant) for model in range(MODELS) for variant in VARIANTS]
     series = [_series(case, *metric) for case in cases for metric in METRICS]
-    for number in range(first, first + count):
-        drawn = random.Random(number)  # noqa: S311 - not a secret
-        points = [
-            _point(number, each, 10 ** random.Random(each["id"]).uniform(-1, 2) * drawn.lognormvariate(0, 0.01))  # noqa: S311
-            for each in series
-        ]
-        outcomes = [
-            {"run": number, "number": place, "test_case": case["id"], "outcome": "passed", "kind": None, "text": None}
-            for place, case in enumerate(cases)
-        ]
+    levels = [10 ** random.Random(each["id"]).uniform(-1, 2) for each in series]  # noqa: S311 - not a secret
 
-        def change(
-            connection: Any,
-            run: int = number,
-            points: list[dict[str, Any]] = points,
-            outcomes: list[dict[str, Any]] = outcomes,
-        ) -> None:
-            if run == first == 1:
-                connection.execute(TEST_CASE.insert(), cases)
-                connection.execute(SERIES.insert(), series)
-            connection.execute(SOURCE_RUN.insert(), _source(run))
-            connection.execute(RUN.insert(), _run(run))
+    def change(connection: Any) -> None:
+        if first == 1:
+            connection.execute(TEST_CASE.insert(), cases)
+            connection.execute(SERIES.insert(), series)
+        for number in range(first, first + count):
+            drawn = random.Random(number)  # noqa: S311 - not a secret
+            connection.execute(SOURCE_RUN.insert(), _source(number))
+            connection.execute(RUN.insert(), _run(number))
+            pairs = zip(series, levels, strict=True)
+            points = [_point(number, each, level * drawn.lognormvariate(0, 0.01)) for each, level in pairs]
             connection.execute(POINT.insert(), points)
+            ended = {"run": number, "outcome": "passed", "kind": None, "text": None}
+            outcomes = [{**ended, "number": place, "test_case": case["id"]} for place, case in enumerate(cases)]
             connection.execute(OUTCOME.insert(), outcomes)
 
-        history.database.write(change)
+    history.database.write(change)
 
 
 def _source(number: int) -> dict[str, Any]:

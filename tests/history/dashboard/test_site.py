@@ -71,7 +71,8 @@ def test_a_case_holds_its_points_with_their_intervals(history: History, tmp_path
     build(history, tmp_path / "site")
     (case,) = [row for row in rows(read(tmp_path / "site", "index")["cases"]) if row["model"] == "bert"][:1]
     data = read(tmp_path / "site", f"case/{case['key']}/case")
-    assert (data["model"], data["variant"], data["group"], data["blocks"]) == ("bert", "cpu", "own", [])
+    assert (data["model"], data["variant"], data["group"], data["blocks"]) == ("bert", "cpu", "own", [0])
+    data = read(tmp_path / "site", f"case/{case['key']}/0")
     assert data["runs"] == list(range(1, 13))
     values, lows, highs = data["values"]["latency_p50_ms"]
     assert values[8] / values[0] == pytest.approx(1.3, abs=0.05)

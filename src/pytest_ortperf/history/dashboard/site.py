@@ -85,7 +85,7 @@ def build_site(
     there = [run.id for run in runs if _copy_report(site, run, reports)]
     for each in judged:
         site.write(f"data/run/{each.run.id}.js", script(f"run/{each.run.id}", run_data(each, catalogue)))
-    site.write("data/runs.js", script("runs", runs_data(runs, there)))
+    site.write("data/runs.js", script("runs", runs_data(runs, there, catalogue.metrics)))
     site.write("data/index.js", script("index", index_data(judged, points, catalogue, EarlierRuns(runs).main_branch)))
     for name, data in assets():
         site.write(name, data)
@@ -162,15 +162,12 @@ def _write_points(
     blocks: dict[int, list[Run]] = {}
     for run in runs:
         blocks.setdefault(run.id // BLOCK, []).append(run)
-    last = max(blocks, default=0)
     series = {number: about for number, (about, _) in catalogue.series.items()}
     built = site.state.get("blocks", {}) if site.state.get("format") == FORMAT else {}
     there = site.numbered()
     state: dict[str, list[str]] = {}
-    files: dict[int, list[str]] = {}
+    files: dict[str, list[int]] = {}
     for place, (number, members) in enumerate(sorted(blocks.items())):
-        if number == last:
-            continue
         digest = _digest([(run.id, run.run, run.digest) for run in members])
         names = there.get(number, [])
         if built.get(str(number)) == [digest, _digest(names)]:
@@ -184,25 +181,20 @@ def _write_points(
                 key = catalogue.keys[case]
                 data = script(f"case/{key}/{number}", points_data(points, series), is_text=False)
                 site.write(_path(key, number), data)
-        files[number] = names
         state[str(number)] = [digest, _digest(names)]
-    tail = _by_case(history.points([run.id for run in blocks.get(last, ())]), catalogue)
-    _write_cases(site, catalogue, tail, files, changes)
+        for name in names:
+            files.setdefault(name, []).append(number)
+    _write_cases(site, catalogue, files, changes)
     return {"format": FORMAT, "blocks": state}
 
 
 def _write_cases(
     site: SiteFolder,
     catalogue: Catalogue,
-    tail: Mapping[Case, Sequence[Point]],
-    files: Mapping[int, Sequence[str]],
+    blocks: Mapping[str, Sequence[int]],
     changes: Iterable[ChangePoint],
 ) -> None:
-    """Write what is known of each case, with its newest points."""
-    blocks: dict[str, list[int]] = {}
-    for number, names in files.items():
-        for name in names:
-            blocks.setdefault(name, []).append(number)
+    """Write what is known of each case besides its points."""
     marks: dict[Case, list[tuple[ChangePoint, Series]]] = {}
     for change in changes:
         about, case = catalogue.series[change.series]
@@ -213,13 +205,12 @@ def _write_cases(
         metrics.setdefault(case, set()).add(about.metric)
     for case in metrics:
         models.setdefault((case.model, case.group), []).append(case)
-    series = {number: about for number, (about, _) in catalogue.series.items()}
     for case, names in metrics.items():
         key = catalogue.keys[case]
-        others = [(catalogue.keys[it], it) for it in models[case.model, case.group][: MOST_OTHERS + 1] if it != case]
-        known = {name: about for name, about in catalogue.metrics.items() if name in names}
-        data = case_data(case, known, sorted(blocks.get(key, [])), others, marks.get(case, ()))
-        data |= points_data(tail.get(case, ()), series)
+        near = [it for it in models[case.model, case.group][: MOST_OTHERS + 1] if it != case]
+        others = [(catalogue.keys[it], it) for it in near]
+        known = [name for name in catalogue.metrics if name in names]
+        data = case_data(case, known, blocks.get(key, ()), others, marks.get(case, ()))
         site.write(f"data/case/{key}/case.js", script(f"case/{key}/case", data))
 
 

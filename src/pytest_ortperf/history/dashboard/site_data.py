@@ -1,7 +1,7 @@
 """What the scripts of a site read: one file per topic, each a call of `ortperf` with JSON.
 
-A case's points lie in blocks of runs. Only the newest block of a case changes when a run is added, so a site of a
-million points is renewed by a few megabytes.
+A case's points lie in blocks of runs. When a run is added only the newest block changes, so a site of a million points
+is renewed by a few megabytes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOST_CHANGES = 200
 MOST_POINTS = 1000
 """Change points on the first page, the newest first."""
 
-MOST_OTHERS = 40
+MOST_OTHERS = 12
 """Other cases of a model that its pages link to."""
 
 _DIGITS = 5
@@ -113,7 +113,7 @@ def _rounded(value: float | None) -> float | None:
 
 def case_data(
     case: Case,
-    metrics: Mapping[str, Metric],
+    metrics: Sequence[str],
     blocks: Sequence[int],
     others: Iterable[tuple[str, Case]],
     points: Iterable[tuple[ChangePoint, Series]],
@@ -122,8 +122,8 @@ def case_data(
 
     Args:
         case: Which.
-        metrics: Those it has.
-        blocks: Numbers of the files of earlier points.
+        metrics: Names of those it has.
+        blocks: Numbers of the files of its points.
         others: Key and case of those of the same model.
         points: Change points of its series.
     """
@@ -139,18 +139,13 @@ def case_data(
         "group": case.group,
         "settings": case.settings,
         "blocks": list(blocks),
-        "metrics": metrics_data(metrics),
+        "metrics": list(metrics),
         "others": packed_rows(("key", "name"), near),
         "points": packed_rows(
             ("metric", "run", *_POINT),
             ((about.metric, point.run, *_point_row(point, about)) for point, about in points),
         ),
     }
-
-
-def metrics_data(metrics: Mapping[str, Metric]) -> dict[str, Any]:
-    """Return quantities by name, in their order."""
-    return {name: {"title": it.title, "unit": it.unit, "help": it.meaning} for name, it in metrics.items()}
 
 
 _POINT = ("id", "percent", "better", "before", "after", "state", "note", "command")
@@ -170,34 +165,36 @@ def _point_row(point: ChangePoint, series: Series) -> tuple[Any, ...]:
     )
 
 
-def runs_data(runs: Iterable[Run], reports: Iterable[int]) -> dict[str, Any]:
-    """Return what pages show of runs.
+def runs_data(runs: Iterable[Run], reports: Iterable[int], metrics: Mapping[str, Metric]) -> dict[str, Any]:
+    """Return what pages show of runs, and what their quantities are.
 
     Args:
         runs: In the order of time.
         reports: Runs whose page is part of the site.
+        metrics: By name.
     """
     there = set(reports)
     columns = ("id", "run", "time", "branch", "commit", "version", "device", "state", "passed", "failed", "report")
-    return packed_rows(
-        columns,
+    rows = (
         (
-            (
-                run.id,
-                run.run,
-                run.started[:16],
-                run.branch,
-                run.commit,
-                run.version,
-                run.device,
-                f"{run.state}, accepted" if run.is_accepted else run.state,
-                run.passed,
-                run.failed,
-                1 if run.id in there else None,
-            )
-            for run in runs
-        ),
+            run.id,
+            run.run,
+            run.started[:16],
+            run.branch,
+            run.commit,
+            run.version,
+            run.device,
+            f"{run.state}, accepted" if run.is_accepted else run.state,
+            run.passed,
+            run.failed,
+            1 if run.id in there else None,
+        )
+        for run in runs
     )
+    return {
+        **packed_rows(columns, rows),
+        "metrics": {name: {"title": it.title, "unit": it.unit, "help": it.meaning} for name, it in metrics.items()},
+    }
 
 
 def run_data(judged: Judged, catalogue: Catalogue) -> dict[str, Any]:
@@ -283,7 +280,6 @@ def index_data(
             ),
         ),
         "variants": list(dict.fromkeys(case.variant for case in catalogue.keys)),
-        "metrics": metrics_data(catalogue.metrics),
         "newest": [each.run.id for each in judged if each.is_newest],
         "recent": [each.run.id for each in judged],
         "branch": main_branch,

@@ -27,9 +27,11 @@ function unpacked({ columns, rows }) {
   return rows.map((row, place) => Object.fromEntries([["place", place], ...columns.map((name, column) => [name, row[column] ?? undefined])]));
 }
 
+/* Runs by number, with their place in the order of time, and quantities by name. */
 async function loadRuns() {
-  const runs = unpacked(await load("runs"));
-  return new Map(runs.map((run, place) => [run.id, Object.assign(run, { order: place })]));
+  const data = await load("runs");
+  const runs = new Map(unpacked(data).map((run, place) => [run.id, Object.assign(run, { order: place })]));
+  return { runs, metrics: data.metrics };
 }
 
 const day = (time) => (time || "").slice(0, 10);

@@ -4,7 +4,7 @@ const FRESH = { q: "", branch: "", commit: "", version: "", device: "", group: "
 let state = { ...FRESH };
 
 startPage(async () => {
-  const [runs, index] = [await loadRuns(), await load("index")];
+  const [{ runs, metrics }, index] = [await loadRuns(), await load("index")];
   const cases = unpacked(index.cases);
   for (const found of cases) {
     found.name = caseName(found);
@@ -13,6 +13,7 @@ startPage(async () => {
   const rowsOf = (packed) => unpacked(packed).map((row) => ({ ...row, of: cases[row.case], in: runs.get(row.run) }));
   const data = {
     runs,
+    metrics,
     index,
     cases,
     changes: rowsOf(index.changes),
@@ -85,8 +86,8 @@ const runColumns = [
 const kindOf = (better) => (better > 0 ? "passed" : better < 0 ? "failed" : "skipped");
 const changeTag = (row) => el("span", { class: `tag ${kindOf(row.better)}` }, `${row.percent >= 0 ? "▲" : "▼"} ${row.word}`);
 
-function startTables({ index }) {
-  const metric = (row) => index.metrics[row.metric] || { title: row.metric, unit: "" };
+function startTables({ metrics }) {
+  const metric = (row) => metrics[row.metric] || { title: row.metric, unit: "" };
   const quantity = { title: "quantity", width: 155, cell: (row) => cell(metric(row).title, { title: metric(row).help }) };
   const value = (row, number) => cell([digits(number), metric(row).unit].filter((it) => it !== "").join(" "), { class: "number" });
   const changes = table("changes", "Changes", [
@@ -177,7 +178,7 @@ function cellsOf({ metrics, cases }, byKey) {
 }
 
 /* Models by variants of one run. */
-function startMatrix({ index, runs, cases }) {
+function startMatrix({ index, runs, metrics: about, cases }) {
   const window_ = new WindowedTable(byId("matrix"), "models by variant", (line) => draw(line));
   let variants = [];
   const byKey = new Map(cases.map((found) => [found.key, found]));
@@ -203,10 +204,10 @@ function startMatrix({ index, runs, cases }) {
     select.value = run.run;
     const found = await load(`run/${run.id}`);
     const cells = cellsOf(found, byKey);
-    const metrics = Object.keys(index.metrics).filter((name) => cells.some((row) => row.metric === name));
+    const metrics = Object.keys(about).filter((name) => cells.some((row) => row.metric === name));
     const chosen = byId("metric");
     const metric = metrics.includes(state.metric) ? state.metric : metrics[0];
-    chosen.replaceChildren(...metrics.map((name) => el("option", { value: name }, [index.metrics[name].title, index.metrics[name].unit].filter(Boolean).join(", "))));
+    chosen.replaceChildren(...metrics.map((name) => el("option", { value: name }, [about[name].title, about[name].unit].filter(Boolean).join(", "))));
     chosen.value = metric || "";
     const words = state.q.toLowerCase().split(/\s+/).filter(Boolean);
     const lines = new Map();

@@ -5,7 +5,7 @@ let state = { ...FRESH };
 const TRAILING = 10;
 
 startPage(async () => {
-  const runs = await loadRuns();
+  const { runs, metrics } = await loadRuns();
   startKeys();
   for (const id of ["metric", "branch", "version", "commit"]) byId(id).addEventListener("change", (event) => go({ [id]: event.target.value }));
   byId("clear").addEventListener("click", () => go({ branch: "", version: "", commit: "" }));
@@ -14,7 +14,7 @@ startPage(async () => {
   apply = async () => {
     state = readAddress();
     byId("note").textContent = "";
-    if (shown?.key !== state.case) shown = await openCase(state.case, runs);
+    if (shown?.key !== state.case) shown = await openCase(state.case, runs, metrics);
     if (!shown) return;
     for (const found of document.querySelectorAll("[data-needs-script]")) found.hidden = false;
     showMetric(shown, chart);
@@ -24,19 +24,19 @@ startPage(async () => {
 });
 
 /* Return a case with its points by quantity. */
-async function openCase(key, runs) {
+async function openCase(key, runs, metrics) {
   if (!/^[0-9a-f]+$/.test(key)) {
     byId("note").replaceChildren("The address names no case. ", el("a", { href: "index.html#models" }, "Choose one of the matrix."));
     return null;
   }
-  let last;
+  let about;
   try {
-    last = await load(`case/${key}/case`);
+    about = await load(`case/${key}/case`);
   } catch {
     byId("note").replaceChildren(`The history has no case ${key}. `, el("a", { href: "index.html#models" }, "Choose one of the matrix."));
     return null;
   }
-  const blocks = [...(await Promise.all(last.blocks.map((number) => load(`case/${key}/${number}`)))), last];
+  const blocks = await Promise.all(about.blocks.map((number) => load(`case/${key}/${number}`)));
   const series = new Map();
   for (const { runs: ids, values: found } of blocks) {
     for (const [metric, [values, lows, highs]] of Object.entries(found)) {
@@ -49,8 +49,9 @@ async function openCase(key, runs) {
     }
   }
   for (const points of series.values()) points.sort((one, other) => one.run.order - other.run.order);
-  showCase(last, [...series.values()][0] || []);
-  return { key, about: last, series, points: unpacked(last.points) };
+  showCase(about, [...series.values()][0] || []);
+  const known = about.metrics.filter((name) => series.has(name) && metrics[name]);
+  return { key, series, metrics: Object.fromEntries(known.map((name) => [name, metrics[name]])), points: unpacked(about.points) };
 }
 
 function showCase(about, points) {
@@ -63,13 +64,13 @@ function showCase(about, points) {
   byId("others").replaceChildren(...(others.length ? ["Same model: ", ...others.flatMap((it, place) => [place ? ", " : "", el("a", { href: `#case=${it.key}` }, el("bdi", {}, shortened(it.name, 60)))])] : []));
 }
 
-function showMetric({ about, series, points: marks }, chart) {
-  const metrics = Object.keys(about.metrics).filter((name) => series.has(name));
-  const metric = metrics.includes(state.metric) ? state.metric : metrics[0];
+function showMetric({ metrics, series, points: marks }, chart) {
+  const names = Object.keys(metrics);
+  const metric = names.includes(state.metric) ? state.metric : names[0];
   if (!metric) return;
-  const { title, unit, help } = about.metrics[metric];
+  const { title, unit, help } = metrics[metric];
   const select = byId("metric");
-  select.replaceChildren(...metrics.map((name) => el("option", { value: name }, about.metrics[name].title)));
+  select.replaceChildren(...names.map((name) => el("option", { value: name }, metrics[name].title)));
   select.value = metric;
   const all = series.get(metric);
   showChoice("branch", all.map((it) => it.run.branch), "every branch");
