@@ -37,7 +37,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_site(tmp_path_factory.mktemp("dashboard"), runs=40)
+    return make_site(tmp_path_factory.mktemp("dashboard"), runs=26)
 
 
 @pytest.fixture(scope="module")
@@ -123,12 +123,12 @@ def test_the_filter_holds_for_all_tables(browser: Browser, opened: Open, site: P
         "const it = document.getElementById('branch'); it.value = 'pr-7'; it.dispatchEvent(new Event('change'))"
     )
     browser.wait("location.hash === '#branch=pr-7'")
-    assert len(rows(browser, "runs-table")) == 8
+    assert len(rows(browser, "runs-table")) == 5
     browser.run("location.hash = '#group=own'")
     browser.wait("document.querySelectorAll('#matrix tbody tr').length === 2")
     assert [row[0] for row in rows(browser, "matrix")] == ["bert", "resnet50"]
     browser.run("document.getElementById('clear').click()")
-    assert len(rows(browser, "runs-table")) == 40
+    assert len(rows(browser, "runs-table")) == 26
 
 
 def test_a_commit_shows_what_changed_there(browser: Browser, opened: Open, site: Path) -> None:
@@ -145,24 +145,24 @@ def test_a_series_has_a_chart_and_the_same_numbers_as_a_table(browser: Browser, 
     assert browser.run("return document.getElementById('name').textContent") == "bert cpu"
     assert browser.run("return document.querySelectorAll('#chart canvas').length") == 1
     label = browser.run("return document.getElementById('chart').getAttribute('aria-label')")
-    assert label.startswith("latency p50, ms of 40 runs, from ")
+    assert label.startswith("latency p50, ms of 26 runs, from ")
     listed = rows(browser, "table")
     assert len(listed) >= 20
-    assert listed[0][0] == "2026-11-02 15:00"
-    assert browser.run("return document.getElementById('count').textContent") == "40 of 40 points"
+    assert listed[0][0] == "2026-11-02 01:00"
+    assert browser.run("return document.getElementById('count').textContent") == "26 of 26 points"
     browser.run("document.getElementById('chart').focus()")
     browser.press("ArrowLeft")
     told = browser.run("return document.getElementById('readout').textContent")
     assert listed[0][1] in told
-    assert "run 20261102-150000" in told
+    assert "run 20261102-010000" in told
 
 
 def test_points_are_filtered(browser: Browser, opened: Open, site: Path) -> None:
     page = series_page(browser, opened, site, "bert, cpu")
     opened(site, f"{page}&branch=pr-7")
-    assert browser.run("return document.getElementById('count').textContent") == "8 of 40 points"
+    assert browser.run("return document.getElementById('count').textContent") == "5 of 26 points"
     opened(site, f"{page}&version=1.31.0")
-    assert browser.run("return document.getElementById('count').textContent") == "8 of 40 points"
+    assert browser.run("return document.getElementById('count').textContent") == "8 of 26 points"
 
 
 @pytest.mark.parametrize("place", ["", "#case=00ff00ff00ff00ff", "#case=../../index", "#case=%zz<b>"])
@@ -188,8 +188,7 @@ def test_names_of_others_stay_text(browser: Browser, opened: Open, hostile_site:
 def test_the_theme_changes_the_chart(browser: Browser, opened: Open, site: Path) -> None:
     page = series_page(browser, opened, site, "bert, cpu")
     opened(site, page)
-    shown = "return document.querySelector('#chart canvas').toDataURL()"
-    light = browser.run(shown)
+    browser.run("window.light = document.querySelector('#chart canvas').toDataURL()")
     browser.media(prefers_color_scheme="dark")
-    browser.wait("getComputedStyle(document.body).backgroundColor === 'rgb(17, 22, 29)'")
-    assert browser.run(shown) != light
+    browser.wait("document.querySelector('#chart canvas').toDataURL() !== window.light")
+    assert browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(17, 22, 29)"
