@@ -44,14 +44,14 @@ OPTIONS = (
     "-q",
     "-pno:cacheprovider",
     "-pno:randomly",
-    "--ortperf-mode=both",
+    "--ortperf-mode=benchmark",
     "--ortperf-ep=cpu",
     "--ortperf-fp16",
     "--ortperf-threads=1",
     "--ortperf-operators=off",
     "--ortperf-warmup=5",
-    "--ortperf-min-time=0.1",
-    "--ortperf-max-time=0.2",
+    "--ortperf-min-time=0.05",
+    "--ortperf-max-time=0.1",
 )
 WIDTH, HEIGHT = 1200, 1290
 

@@ -95,7 +95,7 @@ def overview_page(
         most=MOST_ITEMS,
         rule=rule_text(),
         points_rule="A change point is a run from which on a series stays on another level. Of a new one, nobody has "
-        "said yet whether it is real: run its command, then record the answer with ortperf history.",
+        "said yet what it is: run its command, then ortperf history triage ID confirmed, expected or fixed.",
     )
 
 
