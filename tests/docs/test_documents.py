@@ -42,6 +42,7 @@ LONG = (
     "find-the-wrong-node",
     "read-results-in-python",
     "set-limits",
+    "show-a-dashboard",
     "test-your-own-code",
 )
 """Documents whose commands measure for seconds."""
