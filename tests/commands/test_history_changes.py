@@ -31,12 +31,11 @@ def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("history")
 def test_changes_are_listed_until_it_is_said_what_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["history", "changes"]) == 0
-    out, err = capsys.readouterr()
+    out = capsys.readouterr().out
     first, _, rest = out.partition("\n")
     identifier = first.partition(" ")[0]
     assert first == f"{identifier}  new"
     assert rest == f"{HEAD}\n1 new change point\n"
-    assert err == "looking for changes in 24 new of 24 runs\n"
     assert main(["history", "triage", identifier, "expected", "--note=larger batch"]) == 0
     assert capsys.readouterr() == (f"{identifier} (m3::benchmark[cpu], +8.7 %) is expected: larger batch\n", "")
     assert main(["history", "changes"]) == 0

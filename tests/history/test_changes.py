@@ -63,9 +63,14 @@ def stored(folder: Path, number: int, values_ms: np.ndarray, **changes: Any) -> 
     return path
 
 
-def filled(folder: Path, values: np.ndarray, of_run: Callable[[int], Mapping[str, Any]] = lambda _: {}) -> History:
-    """Return a history of runs in a new file."""
-    history = History.open(str(folder / "history.db"), create=True)
+def filled(
+    folder: Path,
+    values: np.ndarray,
+    of_run: Callable[[int], Mapping[str, Any]] = lambda _: {},
+    url: str | None = None,
+) -> History:
+    """Return a history of runs in a new file, or elsewhere."""
+    history = History.open(url or str(folder / "history.db"), create=True)
     for number, row in enumerate(values):
         history.add(kept_records(stored(folder, number, row, **of_run(number))))
     return history
@@ -175,6 +180,16 @@ def test_an_unknown_id_is_refused_with_the_way_to_those_there_are(history: Histo
         "12345678-1: no change point has this id. `ortperf history changes --all` lists those there are, "
         "with their ids: 1."
     )
+
+
+def test_both_databases_find_and_keep_the_same(url: str, tmp_path: Path) -> None:
+    history = filled(tmp_path, with_step(), url=url)
+    (point,) = change_points(history)
+    assert (point.series.model, point.run.id) == ("m3", PLACE + 1)
+    set_state(history, point.id, "confirmed", note="seen", by="me")
+    assert set_state(history, point.id, "fixed", note="done", by="me").state == "fixed"
+    history.rebuild()
+    assert [(found.id, found.note) for found in change_points(history, ["fixed"])] == [(point.id, "done")]
 
 
 @pytest.mark.parametrize("other", [{"environment": {"fingerprint": "Xeon, 16 cores"}}, {"labels": {"branch": "topic"}}])

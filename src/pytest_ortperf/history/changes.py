@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -93,16 +92,16 @@ def update_changes(history: History, progress: Progress = lambda _: None) -> int
 
     What earlier runs settled stays as it is. Runs of different machines or branches are never compared.
     """
-    places: dict[tuple[str | None, str | None], list[Run]] = {}
-    for run in history.runs():
-        places.setdefault((run.machine, run.branch), []).append(run)
     with history.database.read() as connection:
-        if not _new(_analysed(connection), itertools.chain.from_iterable(places.values())):
+        if not _new(_analysed(connection), history.runs()):
             return 0
 
     def change(connection: Connection) -> int:
         history.database.lock(connection)
         analysed = _analysed(connection)
+        places: dict[tuple[str | None, str | None], list[Run]] = {}
+        for run in history.runs():  # again: those that came while another process had the lock
+            places.setdefault((run.machine, run.branch), []).append(run)
         count = 0
         for runs in places.values():
             new = _new(analysed, runs)

@@ -91,7 +91,10 @@ def _without_outliers(series: Values) -> Values:
     if width <= 0:
         return series
     padded = np.pad(series, _NEIGHBOURS, constant_values=np.nan)
-    medians = np.nanmedian(np.lib.stride_tricks.sliding_window_view(padded, _NEIGHBOURS + 1), axis=1)
+    # those beyond the ends are NaN and sorted last; nanmedian does the same 50 times as slowly
+    windows = np.sort(np.lib.stride_tricks.sliding_window_view(padded, _NEIGHBOURS + 1), axis=1)
+    counts, rows = np.isfinite(windows).sum(axis=1), np.arange(len(windows))
+    medians = (windows[rows, (counts - 1) // 2] + windows[rows, counts // 2]) / 2
     until, since = medians[: len(series)], medians[_NEIGHBOURS:]
     return np.clip(series, np.minimum(until, since) - width, np.maximum(until, since) + width)
 
