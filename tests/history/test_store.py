@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import gzip
 import json
 import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from history.runs import MACHINE, records, write_run
 from pytest_ortperf.errors import HistoryError, ResultsFileError
@@ -19,6 +21,8 @@ from pytest_ortperf.history.store import History, Point
 from pytest_ortperf.records.record import ModelFact
 from pytest_ortperf.records.store import read_run
 from record_examples import make_environment, make_failure, make_record
+
+DATA = Path(__file__).parents[1] / "data" / "history"
 
 
 def everything(history: History) -> dict[str, object]:
@@ -216,6 +220,35 @@ def test_an_older_schema_is_rebuilt_and_a_newer_one_refused(url: str, tmp_path: 
     set_schema(SCHEMA + 1)
     with pytest.raises(HistoryError, match=rf"a newer pytest-ortperf wrote this history \(schema {SCHEMA + 1}"):
         open_history(url)
+
+
+def test_a_database_of_schema_1_opens_with_the_same_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    path.write_bytes(gzip.decompress((DATA / "schema_1.db.gz").read_bytes()))
+    query = (
+        "SELECT r.run, c.nodeid, s.timing, s.metric, s.unit, p.value, p.low, p.high, p.n, p.flags FROM point p "
+        "JOIN run r ON r.id = p.run JOIN series s ON s.id = p.series JOIN test_case c ON c.id = s.test_case "
+        "ORDER BY 1, 2, 3, 4"
+    )
+    outcomes = (
+        "SELECT r.run, o.number, c.nodeid, o.outcome, o.kind, o.text FROM outcome o "
+        "JOIN run r ON r.id = o.run JOIN test_case c ON c.id = o.test_case ORDER BY 1, 2"
+    )
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone() == ("1",)
+        before = [connection.execute(each).fetchall() for each in (query, outcomes)]
+    told: list[str] = []
+    history = open_history(str(path), progress=told.append)
+    assert told[0] == f"bringing the history from schema 1 to {SCHEMA}"
+    with history.database.read() as connection:
+        after = [[tuple(row) for row in connection.execute(text(each))] for each in (query, outcomes)]
+    assert after == before
+    assert [len(rows) for rows in before] == [349, 39]
+    assert [(run.id, run.complete) for run in history.runs()] == [(1, True), (2, True), (3, True), (4, False)]
+    assert [run.id for run in history.runs(accepted=True)] == [3]
+    told.clear()
+    open_history(str(path), progress=told.append)
+    assert told == []
 
 
 def test_a_database_of_others_is_no_history(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA = 1
-"""Of the derived tables and of how they are filled. 1: the first."""
+SCHEMA = 2
+"""Of the derived tables and of how they are filled. 1: the first. 2: views of the original's tables, change points."""
 
 kept = MetaData()
 """Those that are never made again."""
