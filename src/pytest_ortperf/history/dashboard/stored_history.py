@@ -6,13 +6,14 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from pytest_ortperf.history import store
 from pytest_ortperf.history.changes import change_points
 from pytest_ortperf.history.dashboard.view import Case, ChangePoint, Metric, Outcome, Point, Run, Series
-from pytest_ortperf.history.schema import POINT, SCHEMA
+from pytest_ortperf.history.schema import OUTCOME, POINT, SCHEMA, TEST_CASE
 from pytest_ortperf.quantities import ENERGY, OUTPUT, QUANTITIES, Footprint
 
 _USUAL_TIMINGS = ("", "host")
@@ -74,16 +75,23 @@ class StoredHistory:
 
     def outcomes(self, runs: Collection[int]) -> Iterator[Outcome]:
         """Yield how each case of runs ended, in the order of the run."""
-        for it in self._history.outcomes(runs):
-            yield Outcome(
-                run=it.run,
-                nodeid=it.nodeid,
-                case=_case(it),
-                mode=it.mode,
-                outcome=it.outcome,
-                kind=it.kind or it.outcome.replace("_", " "),
-                text=it.text or "",
-            )
+        with self._history.database.read() as connection:
+            with_group = select(TEST_CASE, TEST_CASE.c.group_name.label("group"))
+            cases = {row.id: row for row in connection.execute(with_group)}
+            known = {number: _case(row) for number, row in cases.items()}
+            for run in runs:
+                query = select(OUTCOME).where(OUTCOME.c.run == run).order_by(OUTCOME.c.number)
+                for row in connection.execute(query):
+                    of = cases[row.test_case]
+                    yield Outcome(
+                        run=run,
+                        nodeid=of.nodeid,
+                        case=known[row.test_case],
+                        mode=of.mode,
+                        outcome=row.outcome,
+                        kind=row.kind or row.outcome.replace("_", " "),
+                        text=row.text or "",
+                    )
 
     @cached_property
     def change_points(self) -> Sequence[ChangePoint]:
@@ -214,7 +222,7 @@ def _place(series: store.Series) -> tuple[bool, int]:
     return _is_of_validation(series), place
 
 
-def _case(of: store.Series | store.Outcome) -> Case:
+def _case(of: store.Series | Row[Any]) -> Case:
     return Case(
         model=of.model,
         dims=of.dims,
@@ -226,5 +234,5 @@ def _case(of: store.Series | store.Outcome) -> Case:
     )
 
 
-def _variant(of: store.Series | store.Outcome) -> str:
+def _variant(of: store.Series | Row[Any]) -> str:
     return "-".join(filter(None, (of.provider, of.precision)))
