@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from measuring import Report, Target, parser, table
+from measuring import Report, Target, parser, run_command, table
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
@@ -145,25 +144,26 @@ def _point(run: int, series: dict[str, Any], value: float) -> dict[str, Any]:
 
 
 def built(url: str, site: Path) -> dict[str, float]:
-    """Build the site in a process of its own, and return seconds, MB written and its peak memory."""
+    """Build the site by the command, and return seconds, MB written and its peak memory.
+
+    Raises:
+        SystemExit: If it failed.
+    """
     before = {path: path.stat().st_mtime_ns for path in site.rglob("*") if path.is_file()}
-    start = time.perf_counter()
-    code = (
-        "import resource, sys; from pytest_ortperf.cli import main; status = main(sys.argv[1:]);"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024); sys.exit(status)"
-    )
-    command = [sys.executable, "-c", code, "dashboard", "-o", str(site), f"--history={url}"]
-    ended = subprocess.run(command, check=True, capture_output=True, text=True)
-    seconds = time.perf_counter() - start
+    command = [sys.executable, "-m", "pytest_ortperf.cli", "dashboard", "-o", str(site), f"--history={url}"]
+    ended = run_command(command, folder=site.parent)
+    if ended.status:
+        raise SystemExit(ended.output)
     files = [path for path in site.rglob("*") if path.is_file()]
     written = [path for path in files if before.get(path) != path.stat().st_mtime_ns]
     return {
-        "seconds": seconds,
+        "seconds": ended.seconds,
+        "cpu_seconds": ended.cpu_seconds,
         "written_files": len(written),
         "written_mb": sum(path.stat().st_size for path in written) / 1e6,
         "site_files": len(files),
         "site_mb": sum(path.stat().st_size for path in files) / 1e6,
-        "memory_mib": float(ended.stdout.splitlines()[-1]),
+        "memory_mib": ended.peak_mib,
     }
 
 
@@ -214,11 +214,12 @@ def main() -> int:
         ),
         Target(f"memory stays below {MOST_MEMORY_MIB:g} MiB", f"{memory:.0f} MiB", kept=memory < MOST_MEMORY_MIB),
     ]
-    columns = ["build", "s", "files written", "MB written", "files", "MB", "peak MiB"]
+    columns = ["build", "s", "CPU s", "files written", "MB written", "files", "MB", "peak MiB"]
     rows = [
         [
             name,
             f"{side['seconds']:.1f}",
+            f"{side['cpu_seconds']:.1f}",
             f"{side['written_files']:,}",
             f"{side['written_mb']:.2f}",
             f"{side['site_files']:,}",
