@@ -58,6 +58,16 @@ def opened(browser: Browser) -> Open:
     return open_
 
 
+def test_a_site_without_runs_is_quiet(browser: Browser, opened: Open, tmp_path: Path) -> None:
+    browser.console()
+    site = make_site(tmp_path, runs=0)
+    opened(site, width=390)
+    assert browser.run("return document.querySelector('h1').textContent") == "The history has no run yet"
+    assert browser.run("return document.getElementById('runs-table').textContent").startswith("No run")
+    opened(site, "series.html")
+    assert browser.console() == []
+
+
 def rows(browser: Browser, table: str) -> list[list[str]]:
     found: list[list[str]] = browser.run(ROWS, table)
     return found
