@@ -40,6 +40,7 @@ LONG = (
     "tutorial",
     "compare-two-runs",
     "find-the-wrong-node",
+    "keep-a-history",
     "read-results-in-python",
     "set-limits",
     "show-a-dashboard",
