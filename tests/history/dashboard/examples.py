@@ -66,7 +66,9 @@ def make_outcome(run: int, model: str = "bert", outcome: str = "passed", **chang
     return Outcome(run=run, outcome=outcome, **{**known, **changes})
 
 
-def add_runs(database: Path, results: Path, count: int, *, models: Iterable[str] = MODELS, first: int = 0) -> History:
+def add_runs(
+    database: Path | str, results: Path, count: int, *, models: Iterable[str] = MODELS, first: int = 0
+) -> History:
     """Add runs to a history: every fifth is of another branch, one model becomes slower at run 8, one fails at last."""
     results.mkdir(exist_ok=True)
     history = History.open(str(database), create=True)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from history.dashboard.examples import NAMES, add_runs, build
+from history.runs import Server
 from pytest_ortperf.cli import main
 from pytest_ortperf.history.dashboard import site as site_module
 from pytest_ortperf.history.store import History
@@ -104,6 +105,16 @@ def test_a_site_renewed_is_the_site_built_anew(tmp_path: Path, monkeypatch: pyte
     history = add_runs(tmp_path / "history.db", tmp_path / "result", 1, first=12)
     build(history, tmp_path / "grown")
     assert {name: (tmp_path / "grown" / name).stat().st_mtime_ns for name in old} == before
+
+
+@pytest.mark.slow
+def test_postgresql_makes_the_same_bytes(server: Server, tmp_path: Path) -> None:
+    for name, database in (("sqlite", tmp_path / "history.db"), ("postgresql", server.new_database("dashboard"))):
+        (tmp_path / "result").mkdir(exist_ok=True)
+        for path in (tmp_path / "result").iterdir():
+            path.unlink()
+        build(add_runs(database, tmp_path / "result", 6), tmp_path / name)
+    assert files(tmp_path / "sqlite") == files(tmp_path / "postgresql")
 
 
 @pytest.mark.parametrize("harm", ["removed", "marker", "foreign"])
