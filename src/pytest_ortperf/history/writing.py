@@ -125,7 +125,7 @@ def add_run(database: Database, connection: Connection, run: KeptRun, lines: Map
     query = select(SOURCE_RUN.c.id).where(SOURCE_RUN.c.key == run.key)
     is_new = connection.scalars(query).one_or_none() is None
     if is_new:
-        is_new = bool(connection.execute(_insert(connection, SOURCE_RUN), row).rowcount)
+        is_new = bool(connection.execute(_insert(connection, SOURCE_RUN), _storable(row)).rowcount)
     found = connection.scalars(query.with_for_update()).one()
     if run.labels and not is_new:
         changed = update(SOURCE_RUN).where(SOURCE_RUN.c.id == found, SOURCE_RUN.c.labels != row["labels"])
@@ -171,7 +171,7 @@ def _derive(connection: Connection, run: int, parsed: Parsed | None = None) -> i
 
 
 def _insert_derived(connection: Connection, found: Derived) -> None:
-    connection.execute(RUN.insert(), found.run)
+    connection.execute(RUN.insert(), _storable(found.run))
     # in the order of their ids: writers that have some in common then never wait for each other in a circle
     _insert_rows(connection, TEST_CASE, [found.cases[key] for key in sorted(found.cases)])
     _insert_rows(connection, SERIES, [found.series[key] for key in sorted(found.series)])
@@ -189,7 +189,16 @@ def _insert(connection: Connection, table: Any) -> Any:
 
 def _insert_rows(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
-        connection.execute(_insert(connection, table), rows)
+        connection.execute(_insert(connection, table), [_storable(row) for row in rows])
+
+
+def _storable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with texts that every database takes: half characters and NUL become escapes."""
+    return {name: _whole(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+def _whole(value: str) -> str:
+    return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def lines_of(connection: Connection, run: int) -> Iterator[Line]:

@@ -17,9 +17,6 @@ from pytest_ortperf.records.store import RecordsFile
 from record_examples import make_end, make_environment, make_failure, make_header, make_latency, make_record
 from reports.page.examples import HOSTILE
 
-NAMES = [name for name in HOSTILE.values() if "\udcff" not in name]
-"""Of somebody who means harm."""
-
 MODELS = ("bert", "resnet50", "yolo", "vit", "unet")
 
 
@@ -112,7 +109,7 @@ def _records(run: int, models: list[str], *, is_last: bool) -> Iterator[Record]:
 
 def make_site(folder: Path, *, runs: int = 12, hostile: bool = False) -> Path:
     """Return a site of a history in a folder."""
-    models = [*MODELS, *NAMES] if hostile else MODELS
+    models = [*MODELS, *HOSTILE.values()] if hostile else MODELS
     history = add_runs(folder / "history.db", folder / "result", runs, models=models)
     build(history, folder / "site")
     return folder / "site"

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from history.dashboard.examples import NAMES, make_site
+from history.dashboard.examples import make_site
 from reports.page.browser import AXE, CHROMIUM, DRIVER, Browser
+from reports.page.examples import HOSTILE
 
 pytestmark = pytest.mark.slow
 
@@ -186,7 +187,7 @@ def test_names_of_others_stay_text(browser: Browser, opened: Open, hostile_site:
     opened(hostile_site)
     assert browser.run("return document.title") == "ortperf: what changed"
     names = browser.run("return [...document.querySelectorAll('#matrix td:first-child')].map((it) => it.title)")
-    assert NAMES[0] in names
+    assert HOSTILE["markup"] in names
     assert "n" * 300 in names
     assert "abc\\u202egnp.exe" in names
     for case in ("<script>", "abc"):

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from history.dashboard.examples import NAMES, add_runs, build
+from history.dashboard.examples import add_runs, build
 from history.runs import Server
 from pytest_ortperf.cli import main
 from pytest_ortperf.history.dashboard import site as site_module
 from pytest_ortperf.history.store import History
+from reports.page.examples import HOSTILE
 
 
 def files(site: Path) -> dict[str, bytes]:
@@ -113,7 +114,7 @@ def test_postgresql_makes_the_same_bytes(server: Server, tmp_path: Path) -> None
         (tmp_path / "result").mkdir(exist_ok=True)
         for path in (tmp_path / "result").iterdir():
             path.unlink()
-        build(add_runs(database, tmp_path / "result", 6), tmp_path / name)
+        build(add_runs(database, tmp_path / "result", 4, models=["bert", *HOSTILE.values()]), tmp_path / name)
     assert files(tmp_path / "sqlite") == files(tmp_path / "postgresql")
 
 
@@ -149,7 +150,7 @@ def test_reports_are_copied_where_they_are(history: History, tmp_path: Path) -> 
 
 
 def test_names_of_others_do_no_harm(tmp_path: Path) -> None:
-    history = add_runs(tmp_path / "history.db", tmp_path / "result", 5, models=NAMES)
+    history = add_runs(tmp_path / "history.db", tmp_path / "result", 5, models=HOSTILE.values())
     build(history, tmp_path / "site")
     for name, data in files(tmp_path / "site").items():
         if name.startswith("data/"):
