@@ -21,20 +21,21 @@ from pathlib import Path
 import numpy as np
 from measuring import Report, Target, parser, table
 
-from pytest_ortperf.history.change_points import level_changes, windows_of, without_common_movement
-from pytest_ortperf.history.steps import Values, noise_of
+from pytest_ortperf.history.change_points import without_common_movement
+from pytest_ortperf.history.steps import Values, find_steps, noise_of
 from pytest_ortperf.records.intervals import lag1_correlation
 
 RECORDED = Path(__file__).parent / "data" / "change_point_runs.jsonl"
 RUNS, PLACE, NEAR = 100, 60, 3
 CHANGE = 0.05
 BLOCK = 10
+MODELS = 10
 LEVELS = (0.005, 0.01, 0.02, 0.03, 0.05)
 QUIET = 0.01
 CORRELATION = 0.5
 """Of neighbouring runs, where they are simulated."""
 
-SEED = 1000
+SEED = 2000
 """Of the series that test; those that bounds were chosen on have seeds from 0 on."""
 
 OTAVA = """
@@ -75,7 +76,7 @@ def residuals(logs: Values) -> tuple[Values, Values]:
     return own - np.median(own, axis=1, keepdims=True), common
 
 
-def resampled(logs: Values, level: float | None, count: int, *, seed: int) -> list[History]:
+def resampled(logs: Values, level: float | None, count: int, *, seed: int, runs: int = RUNS) -> list[History]:
     """Return histories without a change, out of blocks of recorded runs; the models are looked at in turns.
 
     Args:
@@ -83,37 +84,38 @@ def resampled(logs: Values, level: float | None, count: int, *, seed: int) -> li
         level: What the noise of each model is scaled to; `None` leaves it, and looks at models of at most 1 %.
         count: How many.
         seed: Of the first; every history has its own.
+        runs: Of a history.
     """
     own, common = residuals(logs)
     noises = [noise_of(line) for line in own]
     looked_at = [row for row, noise in enumerate(noises) if level is not None or noise <= QUIET]
     if level is not None:
         own = own * (level / np.array(noises))[:, None]
-    orders = [blocks(logs.shape[1], seed + number) for number in range(count)]
+    orders = [blocks(logs.shape[1], seed + number, runs) for number in range(count)]
     return [
         History(values=np.exp(own[:, order] + common[order]), model=looked_at[number % len(looked_at)])
         for number, order in enumerate(orders)
     ]
 
 
-def simulated(level: float, count: int, *, seed: int, models: int = 10) -> list[History]:
+def simulated(level: float, count: int, *, seed: int, runs: int = RUNS) -> list[History]:
     """Return histories whose noise is normal and correlated from run to run, beside a common movement of 5 %."""
     found = []
     for number in range(count):
         random = np.random.default_rng(seed + number)
-        noise = random.normal(size=(models, RUNS))
-        for run in range(1, RUNS):
+        noise = random.normal(size=(MODELS, runs))
+        for run in range(1, runs):
             noise[:, run] = CORRELATION * noise[:, run - 1] + math.sqrt(1 - CORRELATION**2) * noise[:, run]
-        values = np.exp(level * noise + 0.05 * random.normal(size=RUNS))
-        found.append(History(values=values, model=number % models))
+        values = np.exp(level * noise + 0.05 * random.normal(size=runs))
+        found.append(History(values=values, model=number % MODELS))
     return found
 
 
-def blocks(recorded: int, seed: int) -> list[int]:
+def blocks(recorded: int, seed: int, runs: int = RUNS) -> list[int]:
     """Return which recorded run stands for each run of a history: whole blocks, going on at the start."""
     random = np.random.default_rng(seed)
-    starts = random.integers(recorded, size=math.ceil(RUNS / BLOCK))
-    return [int((start + step) % recorded) for start in starts for step in range(BLOCK)][:RUNS]
+    starts = random.integers(recorded, size=math.ceil(runs / BLOCK))
+    return [int((start + step) % recorded) for start in starts for step in range(BLOCK)][:runs]
 
 
 def planted(history: History, change: float = CHANGE, place: int = PLACE) -> History:
@@ -124,22 +126,21 @@ def planted(history: History, change: float = CHANGE, place: int = PLACE) -> His
 
 
 def ours(made: Sequence[History]) -> list[list[int]]:
-    """Return where this package sees changes of each history's model."""
-    return [
-        [
-            change.at
-            for change in level_changes(history.values, windows_of(history.values.shape[1]))
-            if change.series == history.model
-        ]
-        for history in made
-    ]
+    """Return where this package sees changes of each history's model; 100 runs are one window."""
+    return [[step.index for step in find_steps(normalised(history))] for history in made]
+
+
+def normalised(history: History) -> Values:
+    """Return the logarithms of a history's model less the common movement."""
+    line: Values = without_common_movement(np.log(history.values))[history.model]
+    return line
 
 
 def otava(python: str) -> Finder:
     """Return a finder that asks Otava, of an interpreter that has it, on the normalised series."""
 
     def ask(made: Sequence[History]) -> list[list[int]]:
-        lines = [np.exp(without_common_movement(np.log(history.values))[history.model]) for history in made]
+        lines = [np.exp(normalised(history)) for history in made]
         given = json.dumps([(line / line[0]).tolist() for line in lines])
         done = subprocess.run([python, "-I", "-c", OTAVA], input=given, capture_output=True, text=True, check=True)
         found: list[list[int]] = json.loads(done.stdout)
@@ -155,16 +156,17 @@ def hits(found: Sequence[Sequence[int]], place: int = PLACE) -> int:
 
 def delay(history: History) -> int | None:
     """Return how many runs with the new level it takes until the change is seen; `None` if it never is."""
-    for count in range(PLACE + 1, RUNS + 1):
-        part = History(values=history.values[:, :count], model=history.model)
-        if hits(ours([part])):
+    logs = np.log(history.values)
+    for count in range(PLACE + 1, RUNS + 1):  # one window, of which one series is enough
+        steps = find_steps(without_common_movement(logs[:, :count])[history.model])
+        if hits([[step.index for step in steps]]):
             return count - PLACE
     return None
 
 
 def measured_noise(made: Sequence[History]) -> tuple[float, float]:
     """Return medians over series: robust standard deviation, and correlation of neighbours, as normalised."""
-    lines = [without_common_movement(np.log(history.values))[history.model] for history in made]
+    lines = list(map(normalised, made))
     return statistics.median(map(noise_of, lines)), statistics.median(
         lag1_correlation(line.tolist()) or 0.0 for line in lines
     )
@@ -192,17 +194,81 @@ def _target(name: str, counts: tuple[int, int], series: int) -> Target:
     return Target(text, f"{found} and {accused} of {series}", kept)
 
 
+def choices(logs: Values, count: int) -> str:
+    """Return a table of how other bounds and windows do, on series other than those that test."""
+    rows = []
+    sources: dict[str, Callable[[int], list[History]]] = {
+        "recorded, 1 %": lambda runs: resampled(logs, 0.01, count, seed=0, runs=runs),
+        "recorded, 2 %": lambda runs: resampled(logs, 0.02, count, seed=0, runs=runs),
+        "correlated, 1 %": lambda runs: simulated(0.01, count, seed=0, runs=runs),
+        "correlated, 2 %": lambda runs: simulated(0.02, count, seed=0, runs=runs),
+    }
+    bounds = [(100, p, 0.02) for p in (1e-3, 1e-4, 1e-5, 1e-6)]
+    for runs, max_p, least in [*bounds, (100, 1e-5, 0.01), (100, 1e-5, 0.03), (50, 1e-5, 0.02), (200, 1e-5, 0.02)]:
+        cells = [f"{runs} runs, p {max_p:.0e}, {least:.0%}"]
+        for make in sources.values():
+            place = runs * PLACE // RUNS
+            flat, changed = (
+                [[step.index for step in find_steps(line, max_p=max_p, min_change=least)] for line in lines]
+                for lines in _lines(make(runs), place)
+            )
+            cells += [str(hits(changed, place)), str(sum(map(bool, flat)))]
+        rows.append(cells)
+        print(" | ".join(cells), file=sys.stderr, flush=True)
+    heads = [cell for name in sources for cell in (f"{name}: found", "accused")]
+    return table([f"of {count} series", *heads], rows)
+
+
+def _lines(made: Sequence[History], place: int) -> tuple[list[Values], list[Values]]:
+    """Return the normalised series of histories, flat and with a step."""
+    flat, changed = (
+        list(map(normalised, each)) for each in (made, [planted(history, place=place) for history in made])
+    )
+    return flat, changed
+
+
+def examples(models: Sequence[str], logs: Values, ask: Finder) -> list[dict[str, object]]:
+    """Return a few series as normalised, with what this package and Otava find in them."""
+    quiet = [row for row, line in enumerate(residuals(logs)[0]) if noise_of(line) <= QUIET][:3]
+    flat = {f"{models[row]}, as recorded": History(values=np.exp(logs[:, :RUNS]), model=row) for row in quiet}
+    made = {
+        **flat,
+        **{f"{name}, 5 % slower from run {PLACE}": planted(each) for name, each in flat.items()},
+        "simulated, correlated": simulated(0.01, 1, seed=0)[0],
+        "simulated, correlated, 5 % slower": planted(simulated(0.01, 1, seed=1)[0]),
+    }
+    answers = zip(made.items(), ask(list(made.values())), strict=True)
+    found = []
+    for (name, history), theirs in answers:
+        line = np.exp(normalised(history))
+        values = [float(f"{value:.5g}") for value in line / line[0]]
+        places = [step.index for step in find_steps(np.log(values))]
+        found.append({"name": name, "ours": places, "otava": theirs, "values": values})
+    return found
+
+
 def main() -> None:
     """Make the table."""
     options = parser(__doc__, rounds=40)
     options.add_argument("--runs", type=Path, default=RECORDED, metavar="FILE", help="recorded runs")
     options.add_argument("--otava", metavar="PYTHON", help="interpreter of an environment with apache-otava")
     options.add_argument("--seed", type=int, default=SEED, help=f"of the first history (default: {SEED})")
+    options.add_argument(
+        "--examples", type=Path, metavar="FILE", help="write a few series with both answers there, and end"
+    )
+    options.add_argument("--choose", action="store_true", help="show how other bounds do, on other series, and end")
     arguments = options.parse_args()
     finders: dict[str, Finder] = {"ours": ours}
     if arguments.otava:
         finders["Otava"] = otava(arguments.otava)
-    _, logs = load_runs(arguments.runs)
+    models, logs = load_runs(arguments.runs)
+    if arguments.choose:
+        print(choices(logs, arguments.repeat))
+        return
+    if arguments.examples:
+        lines = ",\n".join(json.dumps(each) for each in examples(models, logs, otava(arguments.otava)))
+        arguments.examples.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+        return
     report = Report("Change points on resampled runs")
     rows = []
     seeded = {"count": arguments.repeat, "seed": arguments.seed}

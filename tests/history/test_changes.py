@@ -131,9 +131,10 @@ def test_only_new_runs_are_looked_at(history: History, tmp_path: Path) -> None:
 
 def test_runs_added_one_by_one_give_what_all_at_once_give(made: Path, tmp_path: Path) -> None:
     history = History.open(str(tmp_path / "one.db"), create=True)
-    for path in sorted(made.parent.glob("records_*")):
+    for number, path in enumerate(sorted(made.parent.glob("records_*"))):
         history.add(kept_records(path))
-        update_changes(history)
+        if number > PLACE:
+            update_changes(history)
     again = brief(change_points(history))
     history.rebuild()
     assert brief(change_points(history)) == again == [("m3", PLACE + 1)]

@@ -151,20 +151,3 @@ def _of_window(logs: Values, offset: int) -> Iterator[LevelChange]:
                 noise=step.noise,
                 p_value=step.p_value,
             )
-
-
-def matrix_of(points: Iterable[tuple[int, int, float | None]], series: Sequence[int], runs: Sequence[int]) -> Values:
-    """Return points as a matrix.
-
-    Args:
-        points: Series, run, value; one with `None` is none.
-        series: Rows.
-        runs: Columns.
-    """
-    rows = {key: row for row, key in enumerate(series)}
-    columns = {key: column for column, key in enumerate(runs)}
-    values = np.full((len(series), len(runs)), np.nan)
-    for one, run, value in points:
-        if value is not None:
-            values[rows[one], columns[run]] = value
-    return values

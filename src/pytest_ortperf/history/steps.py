@@ -28,6 +28,7 @@ MIN_CHANGE = 0.02
 
 _MOST_CORRELATION = 0.9
 _CANDIDATE_P = 1e-3
+_SHORT = 6
 _NEIGHBOURS = 4
 """On either side of a value."""
 
@@ -71,7 +72,11 @@ def find_steps(values: Sequence[float] | Values, *, max_p: float = MAX_P, min_ch
     while cuts:
         steps = _steps(clipped, series, cuts)
         least = math.log1p(min_change)
-        weak = [step for step in steps if step.p_value > max_p or abs(step.after - step.before) < least]
+        weak = [
+            step
+            for step in steps
+            if step.p_value > max_p or abs(step.after - step.before) < least or not _is_apart(series, cuts, step)
+        ]
         if not weak:
             return steps
         # one at a time: its neighbours then stand on more values
@@ -90,12 +95,9 @@ def _without_outliers(series: Values) -> Values:
     width = _MOST_NOISES * _TO_SIGMA * float(np.median(np.abs(np.diff(series)))) / math.sqrt(2)
     if width <= 0:
         return series
-    padded = np.pad(series, _NEIGHBOURS, constant_values=np.nan)
-    # those beyond the ends are NaN and sorted last; nanmedian does the same 50 times as slowly
-    windows = np.sort(np.lib.stride_tricks.sliding_window_view(padded, _NEIGHBOURS + 1), axis=1)
-    counts, rows = np.isfinite(windows).sum(axis=1), np.arange(len(windows))
-    medians = (windows[rows, (counts - 1) // 2] + windows[rows, counts // 2]) / 2
-    until, since = medians[: len(series)], medians[_NEIGHBOURS:]
+    medians = np.median(np.lib.stride_tricks.sliding_window_view(series, _NEIGHBOURS + 1), axis=1)
+    places = np.arange(len(series))
+    until, since = medians[np.maximum(places - _NEIGHBOURS, 0)], medians[np.minimum(places, len(medians) - 1)]
     return np.clip(series, np.minimum(until, since) - width, np.maximum(until, since) + width)
 
 
@@ -157,6 +159,15 @@ def _steps(clipped: Values, series: Values, cuts: Sequence[int]) -> list[Step]:
         )
         found.append(step)
     return found
+
+
+def _is_apart(series: Values, cuts: Sequence[int], step: Step) -> bool:
+    """Tell whether all values of a short part are nearer to its level than to the other: else they are outliers."""
+    place = cuts.index(step.index)
+    start, end = (0, *cuts, len(series))[place], (*cuts, len(series))[place + 1]
+    middle, is_up = (step.before + step.after) / 2, step.after > step.before
+    parts = (series[start : step.index] < middle) == is_up, (series[step.index : end] > middle) == is_up
+    return all(bool(part.all()) for part in parts if len(part) < _SHORT)
 
 
 def _widening(series: Values, edges: Sequence[int]) -> float:
