@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from history.runs import Server, records, write_run
+from history.writer import GAVE_UP, start
 from pytest_ortperf.history.kept_run import kept_records
 from pytest_ortperf.history.opening import open_history
 from pytest_ortperf.history.store import History
 
 pytestmark = pytest.mark.slow
 
-WRITER = Path(__file__).with_name("writer.py")
 MODELS = [f"model{number}" for number in range(12)]
 RUNS_EACH = 3
 
@@ -55,17 +53,28 @@ def content(history: History) -> dict[str, object]:
     }
 
 
-def start(url: str, paths: Sequence[Path]) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, str(WRITER), url, *map(str, paths)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+class Writers:
+    """Writers that run at once."""
 
+    def __init__(self, url: str, shares: Sequence[Sequence[Path]], folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self._answers = [folder / f"{number}" for number in range(len(shares))]
+        self.running = [start(url, each, answer) for each, answer in zip(shares, self._answers, strict=True)]
 
-def end(writers: Sequence[subprocess.Popen[str]]) -> list[str]:
-    """Wait for writers and return what those that gave up said."""
-    answers = [(writer, *writer.communicate(timeout=120)) for writer in writers]
-    assert all("Traceback" not in err for _, _, err in answers)
-    return [err for writer, _, err in answers if writer.returncode]
+    def end(self) -> list[str]:
+        """Wait for all and return what those that gave up said."""
+        for writer in self.running:
+            writer.join(120)
+        assert {writer.exitcode for writer in self.running} <= {0, GAVE_UP}
+        return [answer.read_text() for answer in self._answers if answer.exists()]
+
+    def kill(self, dice: random.Random) -> int:
+        """Kill all, one after the other, and return how many had not come to their end."""
+        for writer in self.running:
+            time.sleep(dice.random() * 0.1)
+            writer.kill()
+            writer.join()
+        return [writer.exitcode for writer in self.running].count(-signal.SIGKILL)
 
 
 def shares(files: Sequence[Path], writers: int) -> list[list[Path]]:
@@ -80,58 +89,52 @@ def shares(files: Sequence[Path], writers: int) -> list[list[Path]]:
 
 def test_four_writers_of_one_file(files: list[Path], expected: dict[str, object], tmp_path: Path) -> None:
     url = str(tmp_path / "history.db")
-    assert end([start(url, share) for share in shares(files, 4)]) == []
+    assert Writers(url, shares(files, 4), tmp_path / "first").end() == []
     assert content(open_history(url)) == expected
 
 
 def test_writers_of_one_file_are_killed(files: list[Path], expected: dict[str, object], tmp_path: Path) -> None:
-    check_killed(str(tmp_path / "history.db"), files, expected, writers=4)
+    check_killed(str(tmp_path / "history.db"), files, expected, 4, tmp_path)
 
 
-def test_eight_writers_of_a_server(server: Server, files: list[Path], expected: dict[str, object]) -> None:
+def test_eight_writers_of_a_server(
+    server: Server, files: list[Path], expected: dict[str, object], tmp_path: Path
+) -> None:
     url = server.new_database("eight")
-    assert end([start(url, share) for share in shares(files, 8)]) == []
+    assert Writers(url, shares(files, 8), tmp_path / "first").end() == []
     assert content(open_history(url)) == expected
 
 
-def test_writers_of_a_server_are_killed(server: Server, files: list[Path], expected: dict[str, object]) -> None:
-    check_killed(server.new_database("killed"), files, expected, writers=8)
+def test_writers_of_a_server_are_killed(
+    server: Server, files: list[Path], expected: dict[str, object], tmp_path: Path
+) -> None:
+    check_killed(server.new_database("killed"), files, expected, 8, tmp_path)
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 def test_a_server_is_restarted_in_the_middle(
-    server: Server, files: list[Path], expected: dict[str, object], mode: str
+    server: Server, files: list[Path], expected: dict[str, object], tmp_path: Path, mode: str
 ) -> None:
     url = server.new_database(f"restarted_{mode}")
-    writers = [start(url, share) for share in shares(files, 8)]
+    writers = Writers(url, shares(files, 8), tmp_path / "first")
     wait_for(url, 2)
     server.stop(mode)
     time.sleep(0.5)
     server.start()
-    before = open_history(url).count()["run"]
-    given_up = end(writers)
-    assert all("not answer" in text or "connection" in text or "terminat" in text for text in given_up), given_up
+    given_up = writers.end()
+    assert all("connect" in text or "terminat" in text for text in given_up), given_up
     # what a user does who was told that a run was not added
-    assert end([start(url, share) for share in shares(files, 8)]) == []
+    assert Writers(url, shares(files, 8), tmp_path / "again").end() == []
     assert content(open_history(url)) == expected
-    assert before > 0
 
 
-def check_killed(url: str, files: Sequence[Path], expected: dict[str, object], writers: int) -> None:
-    """Kill writers at any moment, start others in their place, and let the last ones come to their end."""
-    dice = random.Random(2)  # noqa: S311
-    running = [start(url, share) for share in shares(files, writers)]
-    for writer in running:
-        assert writer.stdout is not None
-        writer.stdout.readline()
+def check_killed(url: str, files: Sequence[Path], expected: dict[str, object], count: int, folder: Path) -> None:
+    """Kill writers at any moment, start others in their place, and let these come to their end."""
+    writers = Writers(url, shares(files, count), folder / "killed")
     wait_for(url, 2)
-    for writer in running:
-        time.sleep(dice.random() * 0.1)
-        writer.kill()
-        writer.communicate()
-    assert -9 in {writer.returncode for writer in running}
+    assert writers.kill(random.Random(2)) > 0  # noqa: S311
     assert open_history(url).count()["run"] < len(files)
-    assert end([start(url, share) for share in shares(files, writers)]) == []
+    assert Writers(url, shares(files, count), folder / "again").end() == []
     assert content(open_history(url)) == expected
 
 
