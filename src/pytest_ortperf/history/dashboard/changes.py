@@ -17,9 +17,6 @@ WINDOW = 10
 LEAST_RUNS = 3
 """Of them; with fewer nothing is said."""
 
-SHIFT = 0.05
-"""From here on it is said that a whole run is slower or faster."""
-
 SCATTER = 3.0
 """Besides both floors, a change is beyond so many times the scatter of earlier runs: a standard deviation, from their
 MAD."""
@@ -74,6 +71,8 @@ class Fleet:
     variant: str
     ratio: float
     count: int
+    floor: float
+    """From here on it is worth saying."""
 
 
 class EarlierRuns:
@@ -155,15 +154,15 @@ def _level(series: Series, value: float, earlier: tuple[float, ...], ratios: Map
 
 
 def _fleets(values: Values, earlier: Mapping[int, tuple[float, ...]], series: Mapping[int, Series]) -> list[Fleet]:
-    ratios: dict[tuple[str, str], list[float]] = {}
+    ratios: dict[tuple[str, str, float], list[float]] = {}
     for number, found in earlier.items():
         about = series.get(number)
         median = statistics.median(found)
-        if about and about.is_time and median > 0:
-            ratios.setdefault((about.metric, about.variant), []).append(values[number] / median)
+        if about and about.is_time and about.floors and median > 0:
+            ratios.setdefault((about.metric, about.variant, about.floors[0]), []).append(values[number] / median)
     return [
-        Fleet(metric=metric, variant=variant, ratio=statistics.median(found), count=len(found))
-        for (metric, variant), found in sorted(ratios.items())
+        Fleet(metric=metric, variant=variant, ratio=statistics.median(found), count=len(found), floor=floor)
+        for (metric, variant, floor), found in sorted(ratios.items())
         if len(found) >= FLEET
     ]
 

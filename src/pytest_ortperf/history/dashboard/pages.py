@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_ortperf.history.dashboard.changes import LEAST_RUNS, SHIFT, Level, ranked, rule_text
+from pytest_ortperf.history.dashboard.changes import LEAST_RUNS, Level, ranked, rule_text
 from pytest_ortperf.history.dashboard.site_data import Catalogue, Judged
 from pytest_ortperf.history.dashboard.view import Case, ChangePoint, Run
 from pytest_ortperf.reports.frame import RUN_STYLES, joined, joined_script
@@ -138,13 +138,16 @@ def _notes(newest: Sequence[Judged], catalogue: Catalogue) -> Iterator[str]:
     for each in newest:
         if each.run.state != "complete":
             yield f"Run {each.run.run} is {each.run.state}: cases may be missing from it."
-        for fleet in each.fleets:
-            if abs(fleet.ratio - 1) >= SHIFT:
-                title = catalogue.metrics[fleet.metric].title
-                yield (
-                    f"Run {each.run.run}: {title} of its {fleet.count} {fleet.variant} cases moved by "
-                    f"{fleet.ratio - 1:+.0%} together. That is the machine or the runtime, and is not listed by case."
-                )
+        moved = [
+            f"{catalogue.metrics[fleet.metric].title} of its {fleet.count} {fleet.variant} cases {fleet.ratio - 1:+.0%}"
+            for fleet in each.fleets
+            if abs(fleet.ratio - 1) >= fleet.floor
+        ]
+        if moved:
+            yield (
+                f"Run {each.run.run} moved as a whole: {', '.join(moved)}. That is the machine or the runtime, and is "
+                f"taken out of what is listed here."
+            )
 
 
 def _cards(newest: Sequence[Judged], points: Sequence[ChangePoint], catalogue: Catalogue) -> list[Card]:

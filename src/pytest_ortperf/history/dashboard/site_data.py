@@ -279,7 +279,7 @@ def index_data(
                 for case, key in catalogue.keys.items()
             ),
         ),
-        "variants": list(dict.fromkeys(case.variant for case in catalogue.keys)),
+        "variants": sorted({case.variant for case in catalogue.keys}),
         "newest": [each.run.id for each in judged if each.is_newest],
         "recent": [each.run.id for each in judged],
         "branch": main_branch,

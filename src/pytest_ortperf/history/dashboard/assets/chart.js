@@ -59,9 +59,12 @@ class Chart {
       width: this.width,
       height: this.width < 600 ? 260 : 340,
       legend: { show: false },
-      padding: [22, 12, null, null],
+      padding: [22, 36, null, null],
       cursor: { y: false, drag: { x: true, y: false } },
-      scales: { x: { time: false, range: (_, least, most) => (least === most ? [least - 1, most + 1] : [least, most]) } },
+      scales: {
+        x: { time: false, range: (_, least, most) => (least === most ? [least - 1, most + 1] : [least, most]) },
+        y: { range: (plot) => this.heightOf(plot) },
+      },
       axes: [
         { stroke: ink, grid, ticks: grid, space: 96, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000], values: (_, places) => places.map((place) => this.timeLabel(place)) },
         { stroke: ink, grid, ticks: grid, size: 64, values: (_, values) => values.map((value) => String(Number(value.toPrecision(6)))) },
@@ -71,6 +74,18 @@ class Chart {
       hooks: { setCursor: [(plot) => this.tell(plot.cursor.idx)], draw: [(plot) => this.drawMarks(plot)] },
     }, data, this.box);
     this.tell(null);
+  }
+
+  /* From the least to the largest value in sight, with room for their intervals, but not more than for the values. */
+  heightOf(plot) {
+    const { min, max } = plot.scales.x;
+    const seen = this.points.slice(Math.max(0, Math.ceil(min ?? 0)), Math.floor(max ?? this.points.length) + 1);
+    const least = Math.min(...seen.map((point) => point.value));
+    const most = Math.max(...seen.map((point) => point.value));
+    const span = Math.max(most - least, 0.02 * Math.abs(most)) || 1;
+    const low = Math.max(least - span, Math.min(least, ...seen.map((point) => point.low ?? least)));
+    const high = Math.min(most + span, Math.max(most, ...seen.map((point) => point.high ?? most)));
+    return seen.length ? [low - 0.06 * span, high + 0.06 * span] : [0, 1];
   }
 
   /* The day; within a few days the hour too. */

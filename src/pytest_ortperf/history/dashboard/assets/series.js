@@ -85,7 +85,10 @@ function showMetric({ metrics, series, points: marks }, chart) {
   const titled = [title, unit].filter(Boolean).join(", ");
   byId("chart-title").textContent = titled;
   byId("chart-about").textContent = help ? `${help[0].toUpperCase()}${help.slice(1)}.${found.some((it) => it.high !== undefined) ? " The band is the 95 % interval." : ""}` : "";
-  const lines = [...new Set(found.map((it) => it.line))];
+  const counts = new Map();
+  for (const point of found) counts.set(point.line, (counts.get(point.line) || 0) + 1);
+  const lines = [...counts.keys()].sort((one, other) => counts.get(other) - counts.get(one));
+  if (lines.length > MOST_LINES) byId("chart-about").append(` The ${MOST_LINES} branches with most runs of ${lines.length} are drawn; choose another one above.`);
   byId("legend").replaceChildren(...(lines.length > 1 ? lines.slice(0, MOST_LINES) : []).map((line, place) => {
     const stroke = el("i", { class: "line" });
     stroke.style.borderColor = `var(--c${place % 8})`;
