@@ -6,7 +6,10 @@ import contextlib
 import dataclasses
 import gzip
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -162,6 +165,38 @@ def test_failures_have_an_outcome_and_no_latency(tmp_path: Path) -> None:
         "models.json::bert::benchmark[cpu]",
     )
     assert history.count() == {"run": 1, "series": 0, "point": 0}
+
+
+def test_texts_that_no_database_takes_are_made_plain(url: str, tmp_path: Path) -> None:
+    failed = make_record("b\u00e9rt", outcome="failed", failure=make_failure(message="zero \0, half \ud800, \u00e9"))
+    path = write_run(tmp_path, found=[failed], labels={"branch": "a\0b"})
+    history = open_history(url, create=True)
+    history.add(kept_records(path))
+    (outcome,) = history.outcomes()
+    assert (outcome.model, outcome.text) == ("b\u00e9rt", "zero \\x00, half \\ud800, \u00e9")
+    assert [run.branch for run in history.runs()] == ["a\\x00b"]
+    assert history.stored_run(1).records == read_run(path).records
+
+
+@pytest.mark.parametrize("url", ["history.db", "postgresql://127.0.0.1:1/perf"])
+def test_a_missing_library_is_named_with_the_command(tmp_path: Path, url: str) -> None:
+    path = write_run(tmp_path)
+    missing = "sqlalchemy" if url == "history.db" else "psycopg"
+    code = f"import sys; sys.modules['{missing}'] = None; from pytest_ortperf.cli import main; sys.exit(main())"
+    for command in (["history", "list"], ["history", "add", str(path)], ["compare", "history:main", str(path)]):
+        ended = subprocess.run(
+            [sys.executable, "-c", code, *command, f"--history={url}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        assert ended.returncode == 2
+        assert ended.stderr == (
+            f"ortperf: a history needs {missing}, which is not installed here: "
+            "python -m pip install 'pytest-ortperf[history]'\n"
+        )
 
 
 def test_another_model_file_is_another_series_of_the_same_lineage(tmp_path: Path) -> None:

@@ -249,6 +249,7 @@ def _row(run: Run) -> tuple[str, ...]:
 
 
 def _accept(arguments: argparse.Namespace) -> int:
+    from pytest_ortperf.history.kept_run import RECORDS
     from pytest_ortperf.history.opening import open_history
 
     history = open_history(arguments.history, progress=_progress())
@@ -259,6 +260,8 @@ def _accept(arguments: argparse.Namespace) -> int:
         return 0
     if not run.complete:
         raise HistoryError(f"run {run.run} cannot be accepted: {run.state}. Accept a complete run.")
+    if run.kind != RECORDS:
+        raise HistoryError(f"run {run.run} cannot be accepted: CSV files tell too little of how they were measured.")
     history.accept(run.id, by=arguments.by or _user(), why=arguments.why)
     branch = run.branch or ""
     print(f"{run.run} is accepted: history:{branch} compares with it on {run.machine or 'its machine'}")

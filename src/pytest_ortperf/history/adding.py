@@ -7,14 +7,17 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_ortperf.errors import OrtPerfError, ResultsFileError
 from pytest_ortperf.history.kept_run import KeptRun, kept_records, kept_script
 from pytest_ortperf.history.opening import now_and_then, open_history
-from pytest_ortperf.history.store import Added, History
 from pytest_ortperf.plain_text import without_password
 from pytest_ortperf.records.store import runs_of
 from pytest_ortperf.reports.comparison.sources.script_tables import is_script_folder
+
+if TYPE_CHECKING:  # it takes libraries that may be missing
+    from pytest_ortperf.history.store import Added, History
 
 FORMS = (
     "records files, results folders (all their runs), folders with the CSV files of the ONNX Runtime script, or "

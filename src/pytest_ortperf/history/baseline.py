@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from pytest_ortperf.errors import HistoryError
 from pytest_ortperf.history.kept_run import RECORDS
 from pytest_ortperf.history.opening import open_history
-from pytest_ortperf.history.store import History, Run
 from pytest_ortperf.reports.comparison.compared_side import Side, side_of
 from pytest_ortperf.reports.comparison.sources.side_sources import alike
+
+if TYPE_CHECKING:  # it takes libraries that may be missing
+    from pytest_ortperf.history.store import History, Run
 
 MOST_RUNS = 10
 """Complete runs that are looked at, the newest; those of another ONNX Runtime or other options are left out.
