@@ -1,6 +1,7 @@
 """`ortperf history changes` and `triage`: what they print, and their exit status."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,24 @@ HEAD = f"""\
 """
 
 
-@pytest.fixture
-def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A history in the working folder in which one model became slower."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a history in which one model became slower."""
+    folder = tmp_path_factory.mktemp("made")
     filled(
-        tmp_path,
+        folder,
         with_step(),
         lambda number: {"environment": {"onnxruntime_distribution": NEW if number >= PLACE else OLD}},
     )
+    return folder
+
+
+@pytest.fixture
+def history(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of the history in the working folder."""
+    for file in made.glob("history.db*"):
+        shutil.copy(file, tmp_path)
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.usefixtures("history")
