@@ -178,6 +178,7 @@ def test_texts_that_no_database_takes_are_made_plain(url: str, tmp_path: Path) -
     assert history.stored_run(1).records == read_run(path).records
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["history.db", "postgresql://127.0.0.1:1/perf"])
 def test_a_missing_library_is_named_with_the_command(tmp_path: Path, url: str) -> None:
     path = write_run(tmp_path)

@@ -62,12 +62,14 @@ def test_a_database_that_is_down_changes_nothing(project: Project, monkeypatch: 
     assert open_history("later.db").count()["run"] == 1
 
 
+@pytest.mark.slow
 def test_a_missing_library_changes_nothing(project: Project) -> None:
     project.write("conftest.py", "import sys\nsys.modules['sqlalchemy'] = None\n")
     out = run(project, "--ortperf-history=history.db")
     assert "not added to the history: a history needs sqlalchemy, which is not installed here: python -m pip" in out
 
 
+@pytest.mark.slow
 def test_what_is_no_database_is_told_and_changes_nothing(project: Project) -> None:
     path = Path(project.path / "text.db")
     path.write_text("no database" * 100)
