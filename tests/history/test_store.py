@@ -13,10 +13,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import Connection, text, update
 
 from history.runs import MACHINE, records, write_run
 from pytest_ortperf.errors import HistoryError, ResultsFileError
+from pytest_ortperf.history.database import Database
 from pytest_ortperf.history.kept_run import kept_records
 from pytest_ortperf.history.opening import open_history
 from pytest_ortperf.history.schema import META, SCHEMA
@@ -285,6 +286,28 @@ def test_a_database_of_schema_1_opens_with_the_same_numbers(tmp_path: Path) -> N
     told.clear()
     open_history(str(path), progress=told.append)
     assert told == []
+
+
+def test_tables_of_others_are_left_alone(url: str, tmp_path: Path) -> None:
+    database = Database(url)
+    database.create()
+
+    def others(connection: Connection) -> None:
+        connection.execute(text("CREATE TABLE point (x INTEGER)"))
+        connection.execute(text("INSERT INTO point VALUES (7)"))
+
+    database.write(others)
+    with pytest.raises(HistoryError, match=r"tables of something else that has the same names \(point\)"):
+        open_history(url, create=True)
+    with database.read() as connection:
+        assert connection.execute(text("SELECT x FROM point")).scalars().all() == [7]
+    if not url.startswith("postgresql"):
+        return
+    database.write(lambda connection: connection.execute(text("CREATE SCHEMA ours")))
+    history = open_history(f"{url}?options=-csearch_path%3Dours", create=True)
+    history.add(kept_records(write_run(tmp_path)))
+    history.rebuild()
+    assert [run.run for run in open_history(f"{url}?options=-csearch_path%3Dours").runs()] == ["20261123-210146"]
 
 
 def test_a_database_of_others_is_no_history(tmp_path: Path) -> None:

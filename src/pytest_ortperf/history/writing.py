@@ -67,10 +67,25 @@ def update_tables(database: Database, connection: Connection, progress: Progress
     found = schema_of(connection)
     if found == SCHEMA:
         return
-    if found is not None:
+    if found is None:
+        _refuse_others(database, connection)
+    else:
         progress(f"bringing the history from schema {found} to {SCHEMA}")
     kept.create_all(connection)
     rebuild_tables(database, connection, progress)
+
+
+def _refuse_others(database: Database, connection: Connection) -> None:
+    """Leave alone what is not ours: our tables have plain names, and derived ones are dropped before they are made."""
+    there = inspect(connection)
+    ours = {*kept.tables, *derived.tables, *VIEWS}
+    others = sorted(ours.intersection((*there.get_table_names(), *there.get_view_names())))
+    if others:
+        raise HistoryError(
+            f"{database.name}: holds no history, but tables of something else that has the same names "
+            f"({', '.join(others)}). Give a database of its own, or in PostgreSQL a schema of its own: "
+            f"?options=-csearch_path%3DNAME at the end of the address."
+        )
 
 
 def rebuild_tables(database: Database, connection: Connection, progress: Progress) -> int:
