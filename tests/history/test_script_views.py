@@ -183,6 +183,7 @@ def test_a_folder_of_the_original_is_a_run(url: str, tmp_path: Path) -> None:
     (point,) = history.trend(found["bert", "cuda", "fp16"])
     assert point.value == float(cells[0]["ORT-CUDAFp16 mean (ms)"])
     (row,) = rows_of(history, "ep_model_latency")
+    assert row["Group"] == "onnx-zoo-models"
     assert {target: row[target] for target in TARGETS if row[target]} == {
         target: float(cells[0][f"{target} mean (ms)"]) for target in TARGETS if cells[0][f"{target} mean (ms)"]
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import tempfile
@@ -172,7 +173,8 @@ def _parsed_script(lines: Sequence[Line]) -> Parsed:
         environment=environment,
     )
     end = RunEnd(ended=head["started"], duration_ns=0, exit_status=0, collected=None)
-    records = tuple(case.record for case in run.cases.values())
+    # the script had a folder for each group of models
+    records = tuple(dataclasses.replace(case.record, group=head["run"]) for case in run.cases.values())
     means = {
         case.record.case_id: (timing, observed[0].mean_ns)
         for case in run.cases.values()

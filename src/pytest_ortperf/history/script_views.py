@@ -38,12 +38,12 @@ _STATUSES = {"passed": "Pass", "failed": "Fail"}
 def script_results(parsed: Parsed, run: int) -> list[Row]:
     """Return a row per model and target of the script: what its tables say of it."""
     found: dict[tuple[str, str], Row] = {}
-    groups: Mapping[str, str | None] = {}
-    if parsed.stored.records and parsed.kind == RECORDS:
+    if parsed.kind == RECORDS:
         tables = ScriptTables(sorted_rows(parsed.stored))
         groups = tables.groups
         cells = _of_tables({name: build(tables) for name, build in FILES.items() if name in _READERS})
     else:
+        groups = {record.model: record.group for record in parsed.stored.records}
         cells = _of_script(parsed)
     for model, target, name, value in cells:
         row = found.setdefault(
