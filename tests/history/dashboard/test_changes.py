@@ -33,6 +33,10 @@ def level_of(value: float, earlier: Sequence[float], **changes: Any) -> Level:
         (9.2, QUIET, True, 1, "faster"),
         (10.4, QUIET, False, 0, "slower"),  # 4 % is below the relative floor
         (10.7, (10.0, 11.0, 9.0, 10.5, 9.5), False, 0, "slower"),  # within the scatter
+        (14.0, (10.0, 14.5, 9.9, 10.1, 10.05), False, 0, "slower"),  # one of five was as far away
+        (14.0, (14.5, *QUIET, *QUIET[1:]), True, -1, "slower"),  # one of ten
+        (14.0, (14.5, 14.0, *QUIET, *QUIET[2:]), False, 0, "slower"),  # two of ten
+        (14.0, (*QUIET, 14.5, 14.0), True, -1, "slower"),  # the new level
         (0.030, (0.025,) * 5, False, 0, "slower"),  # 20 %, but 5 microseconds
         (0.036, (0.025,) * 5, True, -1, "slower"),
         (1.0, (0.0,) * 5, True, -1, "slower"),

@@ -24,6 +24,8 @@ MAD."""
 FLEET = 8
 """Series of one quantity and variant that tell a slower machine from a slower model."""
 
+_ALMOST = 1 - 1e-9
+
 _DEVIATION = 1.4826
 """From the median absolute deviation to a standard deviation, of a normal distribution."""
 
@@ -142,7 +144,8 @@ def _level(series: Series, value: float, earlier: tuple[float, ...], ratios: Map
     scatter = _DEVIATION * statistics.median(abs(each - median) for each in earlier)
     away = abs(value - expected)
     relative, absolute = series.floors or (math.inf, math.inf)
-    is_change = bool(series.floors) and away > max(relative * abs(expected), absolute, SCATTER * scatter)
+    is_far = away > max(relative * abs(expected), absolute, SCATTER * scatter)
+    is_change = bool(series.floors) and is_far and _is_rare(away if value > expected else -away, median, earlier)
     return Level(
         series=series,
         value=value,
@@ -151,6 +154,15 @@ def _level(series: Series, value: float, earlier: tuple[float, ...], ratios: Map
         is_change=is_change,
         earlier=earlier,
     )
+
+
+def _is_rare(away: float, median: float, earlier: tuple[float, ...]) -> bool:
+    """Return whether at most one of ten earlier runs was as far away, but for those right before with the new level."""
+    side = math.copysign(1, away)
+    as_far = [side * (each - median) >= abs(away) * _ALMOST for each in earlier]
+    while as_far and as_far[-1]:
+        as_far.pop()
+    return sum(as_far) <= len(earlier) // WINDOW
 
 
 def _fleets(values: Values, earlier: Mapping[int, tuple[float, ...]], series: Mapping[int, Series]) -> list[Fleet]:
@@ -177,7 +189,8 @@ def rule_text() -> str:
     """Return the rule in words."""
     return (
         f"A value is listed when it differs from the median of up to {WINDOW} earlier runs of its branch on its "
-        f"machine by more than two floors and by more than {SCATTER:g} times their scatter. The floors are 5 % and "
+        f"machine by more than two floors and by more than {SCATTER:g} times their scatter, and at most one of ten "
+        f"was as far away, but for those right before it. The floors are 5 % and "
         f"0.01 ms for the median latency, 2 % and 8 MiB for peak memory, 25 % and 0.05 s for the creation of sessions, "
         f"5 % and 1 mJ for energy; errors of outputs have to double. Where {FLEET} or more cases of a provider were "
         f"measured, what all of them share is the machine's or the runtime's, and is taken out first. A branch with "

@@ -221,6 +221,11 @@ def _change(run: Run, level: Level, catalogue: Catalogue, runs: int) -> Item:
     )
 
 
+def _command(point: ChangePoint) -> str | None:
+    """Return the command that says whether a change is real, without those that prepare it."""
+    return next((command for command in point.commands if command.startswith("ortperf ")), None)
+
+
 def _point(point: ChangePoint, catalogue: Catalogue) -> Item:
     series, case = catalogue.series[point.series]
     is_better = (point.change > 0) is series.more_is_better
@@ -231,5 +236,5 @@ def _point(point: ChangePoint, catalogue: Catalogue) -> Item:
         figure=f"{100 * point.change:+.1f} %",
         kind="better" if is_better else "worse",
         about=catalogue.metrics[series.metric].title,
-        command=next(iter(point.commands), None),
+        command=_command(point),
     )

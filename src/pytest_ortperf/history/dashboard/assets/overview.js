@@ -109,7 +109,7 @@ function startTables({ metrics }) {
     { title: "state", width: 110, cell: (row) => cell(el("span", { class: `tag ${{ new: "failed", confirmed: "failed", fixed: "passed" }[row.state] || "skipped"}` }, row.state)) },
     { title: "change", width: 110, number: true, cell: (row) => cell(percentText(row.percent), { class: `number ${row.better < 0 ? "bad" : row.better > 0 ? "good" : ""}` }) },
     { title: "id", width: 115, cell: (row) => cell(el("code", {}, row.id)) },
-    { title: "to confirm", width: 420, when: (row) => row.command, cell: (row) => cell(row.command && el("code", {}, row.command.split("\n")[0]), { title: row.command }) },
+    { title: "to confirm", width: 420, when: (row) => row.command, cell: (row) => cell(row.command && el("code", {}, row.command.split("\n").find((line) => line.startsWith("ortperf ")) || row.command), { title: row.command }) },
     ...runColumns,
   ], "No change point found, as far as the filter goes.");
   const lost = table("lost", "New failures and missing cases", [
