@@ -36,7 +36,7 @@ MODELS = (
     "squeezenet",
 )
 SLOWED, SLOWER_FROM = "shufflenet", 27
-WORK = Work(kind=CHAIN, nodes=16, size=20_000)
+WORK = Work(kind=CHAIN, nodes=200, size=20_000)
 OTHER_BRANCH = 8
 """Every so many runs."""
 

@@ -215,10 +215,17 @@ def _change(run: Run, level: Level, catalogue: Catalogue, runs: int) -> Item:
         name=case.name,
         key=catalogue.keys[case],
         metric=level.series.metric,
-        figure=f"{100 * level.change:+.1f} %",
+        figure=_percent(level.change),
         kind="worse" if level.better < 0 else "better",
         about=about,
     )
+
+
+def _percent(change: float) -> str:
+    """Return what the scripts of the pages make of it too."""
+    size = abs(100 * change)
+    sign = "+" if change >= 0 else "\N{MINUS SIGN}"
+    return f"{sign}{size:.0f} %" if size >= 100 else f"{sign}{size:.1f} %"  # noqa: PLR2004 - three digits
 
 
 def _command(point: ChangePoint) -> str | None:
@@ -233,7 +240,7 @@ def _point(point: ChangePoint, catalogue: Catalogue) -> Item:
         name=case.name,
         key=catalogue.keys[case],
         metric=series.metric,
-        figure=f"{100 * point.change:+.1f} %",
+        figure=_percent(point.change),
         kind="better" if is_better else "worse",
         about=catalogue.metrics[series.metric].title,
         command=_command(point),
