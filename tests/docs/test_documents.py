@@ -40,8 +40,10 @@ LONG = (
     "tutorial",
     "compare-two-runs",
     "find-the-wrong-node",
+    "keep-a-history",
     "read-results-in-python",
     "set-limits",
+    "show-a-dashboard",
     "test-your-own-code",
 )
 """Documents whose commands measure for seconds."""

@@ -21,6 +21,7 @@ from pytest_ortperf.cases.model_list import read_models
 from pytest_ortperf.collection.selection import selection_of, source_id
 from pytest_ortperf.errors import OrtPerfError, ResultsFileError
 from pytest_ortperf.execution.machine.devices import nvml_gpus
+from pytest_ortperf.plain_text import without_password
 from pytest_ortperf.records.codec import from_dict
 from pytest_ortperf.records.environment.host import collect_environment
 from pytest_ortperf.records.environment.labels import collect_labels
@@ -36,6 +37,7 @@ from pytest_ortperf.running.test_reports import MEASURED, RECORD, tell_first_lin
 from pytest_ortperf.settings import options
 from pytest_ortperf.settings.option_table import absolute
 from pytest_ortperf.settings.provider_choice import left_out_key
+from pytest_ortperf.settings.run_settings import history_url
 
 if TYPE_CHECKING:
     from pytest_ortperf.reports.comparison.run_comparison import Comparison
@@ -75,6 +77,8 @@ class Recorder:
         self._collected: int | None = None
         self._problem: str | None = None
         self._written: list[Path] = []
+        self._in_history: tuple[str, bool] | None = None
+        """A line about that, and whether the run is there."""
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self._session = session
@@ -213,8 +217,8 @@ class Recorder:
             schema=SCHEMA,
             run=run,
             started=self._started.isoformat(timespec="milliseconds"),
-            command=("pytest", *config.invocation_params.args),
-            options=options.effective(config),
+            command=("pytest", *(without_password(str(each)) for each in config.invocation_params.args)),
+            options=_without_password(options.effective(config)),
             labels=self._labels,
             reference_provider=settings.reference_ep,
             providers=tuple(row.name for row in settings.axes.providers),
@@ -278,6 +282,11 @@ class Recorder:
             self._problem = self._problem or str(error)
         if self._problem:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
+        url = history_url(self._run.config)
+        if url is not None:
+            from pytest_ortperf.history.adding import keep_run
+
+            self._in_history = keep_run(url, self._file.path, self._run.config.get_terminal_writer().line)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._header is None:
@@ -297,6 +306,9 @@ class Recorder:
             terminalreporter.line(text, **markup)
         if self._problem:
             terminalreporter.line(self._problem, red=True)
+        if self._in_history:
+            text, is_there = self._in_history
+            terminalreporter.line(text, yellow=not is_there)
         if self._shows_in_ci:
             for line in ci_lines(self._stored(self._header), tuple(self._written), environ):
                 terminalreporter.line(line)
@@ -323,6 +335,10 @@ class Recorder:
             records=tuple(self._records),
             end=self._end,
         )
+
+
+def _without_password(given: Mapping[str, object]) -> dict[str, object]:
+    return {name: without_password(value) if isinstance(value, str) else value for name, value in given.items()}
 
 
 def _reason_to_stop(session: pytest.Session) -> str | None:

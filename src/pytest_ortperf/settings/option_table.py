@@ -397,8 +397,12 @@ OPTIONS: tuple[Option, ...] = (
                 "script, with its names, columns and words"),
     Option("baseline", OptionValue("RUN"), "results", scope="report",
            help="an earlier run to compare with when all items have run: a records file, a results folder (all its "
-                "complete runs of the same thing), run ids joined by commas, a pattern, or a git revision whose runs "
-                "are in the results folder"),
+                "complete runs of the same thing), run ids joined by commas, a pattern, a git revision whose runs "
+                "are in the results folder, or history:BRANCH for the accepted or newest runs of a branch on this "
+                "machine"),
+    Option("history", OptionValue("URL"), "results", scope="report",
+           help="database that the run is added to at its end: a file such as history.db, or "
+                "postgresql://HOST/DATABASE; a database that does not answer changes nothing about the run"),
     Option("fail-on", OptionValue("TOPICS"), "results", scope="report", default="latency,failures,missing,incomplete",
            help="what of that comparison fails the run, separated by commas: latency, failures, accuracy, placement, "
                 "memory, creation, missing (cases that were not deselected), incomplete (a run that was cut short), "

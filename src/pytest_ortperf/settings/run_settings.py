@@ -186,6 +186,16 @@ def results_folder(config: pytest.Config) -> Path:
     return given or absolute("result", config)
 
 
+def history_url(config: pytest.Config) -> str | None:
+    """Return the database that the run is added to; a file is relative to where pytest was started, or to the ini."""
+    given: str | None = options.read(config, "history")
+    if given is None or "://" in given:
+        return given
+    if options.on_command_line(config, "history") or config.inipath is None:
+        return str(absolute(given, config))
+    return str(normal(config.inipath.parent / given))
+
+
 def _execution_settings(config: pytest.Config) -> ExecutionSettings:
     tool: Mapping[str, Any] | None = options.handed_on(config, TRTEXEC_TOOL, None)
     fields = options.read_fields(config, ExecutionSettings)
