@@ -9,7 +9,19 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from pytest_ortperf.commands import ab, bisect_repro, compare, init, inspect, list_runs, ort, report, schema
+from pytest_ortperf.commands import (
+    ab,
+    bisect_repro,
+    check,
+    compare,
+    init,
+    inspect,
+    list_runs,
+    ort,
+    report,
+    schema,
+    wrap,
+)
 from pytest_ortperf.errors import OrtPerfError
 from pytest_ortperf.plain_text import PlainOutput
 
@@ -26,6 +38,8 @@ COMMANDS = (
     ort.add_command,
     bisect_repro.add_bisect,
     bisect_repro.add_repro,
+    check.add_command,
+    wrap.add_command,
     schema.add_command,
 )
 """In the order of the help."""
