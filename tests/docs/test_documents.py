@@ -38,8 +38,10 @@ DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs
 LONG = (
     "README",
     "tutorial",
+    "check-for-leaks",
     "compare-two-runs",
     "find-the-wrong-node",
+    "migrate-from-the-onnxruntime-script",
     "read-results-in-python",
     "set-limits",
     "test-your-own-code",

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from onnx import TensorProto, helper
-
 from ort_models import case
+
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.rules import SessionRule
 

@@ -112,7 +112,7 @@ def test_every_type_can_be_embedded(engine: Path, tmp_path: Path) -> None:
 def test_an_engine_that_onnx_runtime_would_not_take_is_refused(engine: Path, tmp_path: Path) -> None:
     tensor = [EngineTensor("x", "float32", (1,))]
     other = [EngineTensor("y", "float32", (1,))]
-    with pytest.raises(WrapError, match="only from the model's folder or below it.*--embed"):
+    with pytest.raises(WrapError, match=r"only from the model's folder or below it.*--embed"):
         wrap_engine(engine, tensor, other, tmp_path / "below" / "net.onnx", embed=False)
     with pytest.raises(WrapError, match="described twice: x"):
         wrap_engine(engine, tensor, tensor, tmp_path / "net.onnx", embed=False)
@@ -157,7 +157,7 @@ def test_real_layer_information_describes_the_tensors(
 def test_layer_information_without_details_or_types_says_so(tmp_path: Path) -> None:
     path = tmp_path / "layers.json"
     path.write_text('{"Layers": ["a", "b"], "Bindings": ["x", "y"]}')
-    with pytest.raises(WrapError, match="names of layers alone.*--profilingVerbosity=detailed"):
+    with pytest.raises(WrapError, match=r"names of layers alone.*--profilingVerbosity=detailed"):
         read_layer_info(path)
     path.write_text("[]")
     with pytest.raises(WrapError, match="is no file of trtexec --exportLayerInfo"):

@@ -7,9 +7,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-
 from ort_models import NoHooks, add_relu, case
 from planted_ops import LEAK_RUN, LEAK_SESSION, needs_compiler, planted_case
+
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
@@ -55,7 +55,7 @@ def test_a_leak_of_each_run_is_found_and_the_sessions_are_not_blamed(tmp_path: P
     assert (check.verdict, heap.verdict, heap.without_arena) == (LEAK, LEAK, LEAK)
     assert 1024 <= heap.low <= heap.per_call <= heap.high < 1100
     assert found[SESSIONS, HEAP].verdict == NO_LEAK
-    assert 1024 <= (check.worst(RUNS) or 0)
+    assert (check.worst(RUNS) or 0) >= 1024
     assert check.worst(SESSIONS) == 0
     assert "with the arena off too" in check.advice[0]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import onnx
 import pytest
 from onnx import TensorProto, helper
-
 from ort_models import NoHooks, add_relu, case
 from planted_ops import HANG, RACE, needs_compiler, planted_case
+
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.checks.checked_case import CheckedCase

@@ -8,9 +8,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-
 from ort_models import NoHooks
 from planted_ops import LEAK_RUN, needs_compiler, planted_case
+
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.checks.checked_case import CheckedCase
@@ -46,7 +46,7 @@ def test_without_valgrind_the_error_says_how_to_get_it(tmp_path: Path, monkeypat
     from pytest_ortperf.execution.checks.valgrind import find_valgrind
 
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SettingsError, match="there is no valgrind on PATH.*apt-get install valgrind"):
+    with pytest.raises(SettingsError, match=r"there is no valgrind on PATH.*apt-get install valgrind"):
         find_valgrind()
 
 
