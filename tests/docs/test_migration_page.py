@@ -45,7 +45,7 @@ KEYS = """
 VARIABLES = """
     branch ep_list ModelsPath ModelGroups TrtVersion MemTest ConcurrencyTest TrtEPOptions CUDAEPOptions
 """
-NAMED = " ".join((SCRIPTS, OPTIONS, FILES, COLUMNS, KEYS, VARIABLES))
+NAMED = f"{SCRIPTS} {OPTIONS} {FILES} {COLUMNS} {KEYS} {VARIABLES}"
 FEATURES = 47
 
 
