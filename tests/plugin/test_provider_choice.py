@@ -232,7 +232,7 @@ def test_workers_take_over_what_the_controller_settled(project: Project) -> None
     ],
 )
 def test_a_provider_named_with_a_precision_has_that_and_others_have_the_run_s(
-    names: list[str], fp16: bool, precisions: dict[str, tuple[str | None, ...]]
+    names: list[str], precisions: dict[str, tuple[str | None, ...]], *, fp16: bool
 ) -> None:
     of_run = (None, "fp16") if fp16 else (None,)
     assert named_precisions(targets(names), of_run) == precisions
