@@ -86,7 +86,7 @@ def growth_of(reading: Reading, calls_of: str, calls: Sequence[int], values: Seq
     elif excess[rank - 1] > 0:
         verdict = LEAK
     else:
-        verdict = NO_LEAK if statistics.median(excess) <= 0 else UNSURE
+        verdict = NO_LEAK if statistics.median_low(excess) <= 0 else UNSURE
     shown = rank or 1
     middle = statistics.median(calls) if calls else 1
     return Growth(
@@ -118,18 +118,30 @@ def watch(call: Callable[[], object], readings: Sequence[Reading], *, most_first
     start = time.monotonic()
     end = start + seconds
     took = _warm_up(call, most_first, start + seconds * _WARM_UP_SHARE)
-    weights = FEWEST * (FEWEST + 1) / 2
-    first = max(1, min(most_first, int((end - time.monotonic()) / (took * weights))))
     rounds = Rounds(readings, values=[[each] for each in _read(readings)])
     while len(rounds.calls) < MOST_ROUNDS:
-        done = _round(call, first * (len(rounds.calls) + 1), end)
+        began = time.monotonic()
+        done = _round(call, _calls_of_round(len(rounds.calls) + 1, most_first, (end - began) / took), end)
         if done:
+            took = (time.monotonic() - began) / done
             rounds.calls.append(done)
             for values, value in zip(rounds.values, _read(readings), strict=True):
                 values.append(value)
         if time.monotonic() >= end or (len(rounds.calls) == FEWEST and not _in_doubt(rounds)):
             break
     return rounds
+
+
+def _calls_of_round(number: int, most_first: int, left: float) -> int:
+    """Return the calls of a round, which grow from one to the next.
+
+    Args:
+        number: From 1.
+        most_first: Calls of the first round, if time allows it.
+        left: Calls that fit into the time that is left; of the first six rounds each gets its share of them.
+    """
+    weights = sum(range(number, FEWEST + 1)) or number
+    return max(1, min(most_first * number, int(left * number / weights)))
 
 
 def _in_doubt(rounds: Rounds) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -9,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +42,8 @@ for _ in range({CALLS}):
     del session
 """
 _QUIET_THREADS = {"session.intra_op.allow_spinning": "0", "session.inter_op.allow_spinning": "0"}
-_LOADING = re.compile(r"PyInit_\w+|_dl_init|call_init.*|_dl_open")
-"""Functions that load a library, and so run once in a process."""
+_LOADING = re.compile(r"PyInit_\w+|PyModule_ExecDef|_dl_init|call_init.*")
+"""Functions that load a module or library, and so run once in a process."""
 
 
 def find_valgrind() -> tuple[str, str]:
@@ -78,13 +80,14 @@ def check_with_valgrind(checked: CheckedCase, *, limit_s: float, deadline_s: flo
         with checked.facts.entering("leaks"):
             errors = _run(valgrind, folder, checked, limit_s)
     keywords = _keywords(described)
-    lost = [_blocks(error, keywords) for error in errors]
-    elsewhere = sum(_lost_byte(error) for error, found in zip(errors, lost, strict=True) if found is None)
+    found = [_blocks(error, keywords) for error in errors]
+    lost = _merged(each for each in found if each)
+    elsewhere = sum(_lost_byte(error) for error, blocks in zip(errors, found, strict=True) if blocks is None)
     return ValgrindCheck(
         version=version,
         sessions=CALLS,
         runs=CALLS,
-        lost=tuple(sorted((each for each in lost if each), key=lambda each: (not each.again, -each.byte))),
+        lost=tuple(sorted(lost, key=lambda each: (not each.again, -each.byte))),
         lost_elsewhere_byte=elsewhere,
     )
 
@@ -121,6 +124,7 @@ def _run(valgrind: str, folder: Path, checked: CheckedCase, limit_s: float) -> l
         "--errors-for-leak-kinds=definite",
         "--undef-value-errors=no",  # Python and numpy make many, and nobody asks for them here
         f"--num-callers={_CALLERS}",
+        "--keep-debuginfo=yes",  # a custom-op library is unloaded with its last session
         "--child-silent-after-fork=yes",
         "--xml=yes",
         f"--xml-file={report}",
@@ -147,7 +151,7 @@ def _keywords(described: dict[str, Any]) -> list[str]:
 
 def _blocks(error: ET.Element, keywords: Sequence[str]) -> LostBlocks | None:
     """Return lost blocks whose stack mentions a keyword; `None` for those of others."""
-    frames = list(_frames(error))
+    frames = [frame for frame, _ in itertools.groupby(_frames(error))]
     text = "\n".join(frames).lower()
     keyword = next((word for word in keywords if word.lower() in text), None)
     if keyword is None or any(_LOADING.fullmatch(frame.partition(" ")[0]) for frame in frames):
@@ -156,6 +160,18 @@ def _blocks(error: ET.Element, keywords: Sequence[str]) -> LostBlocks | None:
     return LostBlocks(
         byte=_lost_byte(error), blocks=blocks, keyword=keyword, where=tuple(frames[:_SHOWN]), again=blocks >= CALLS
     )
+
+
+def _merged(found: Iterable[LostBlocks]) -> list[LostBlocks]:
+    """Return the blocks of one place together: a library that is loaded again stands elsewhere, and counts anew."""
+    places: dict[tuple[str, ...], LostBlocks] = {}
+    for each in found:
+        known = places.get(each.where)
+        byte, blocks = (
+            (each.byte, each.blocks) if known is None else (known.byte + each.byte, known.blocks + each.blocks)
+        )
+        places[each.where] = replace(each, byte=byte, blocks=blocks, again=blocks >= CALLS)
+    return list(places.values())
 
 
 def _frames(error: ET.Element) -> Iterator[str]:

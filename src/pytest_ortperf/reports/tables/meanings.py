@@ -91,8 +91,8 @@ _TEXTS: Mapping[str, str] = {
     "golden": "what counts as exact, for errors beside that of the precision",
     "kind": "`leaks`, `valgrind` or `threads`",
     "of": "what was repeated: `runs` or `sessions`; of threads `one session` or `a session each`",
-    "reading": "what was read: `heap`, `resident memory`, `GPU memory`, `file descriptors`, `threads`; of valgrind the "
-    "library that the stack names",
+    "reading": "what was read: `heap`, `resident memory`, `GPU memory`, `file descriptors`, `threads`; of valgrind "
+    "the library that the stack names",
     "result": "`leak`, `no leak`, `unsure`; of threads `same`, `within tolerance`, `wrong`, `stuck`, `not repeatable`",
     "per_call": "median growth of a run or session",
     "per_call_low": "lower end of its 95 % interval",

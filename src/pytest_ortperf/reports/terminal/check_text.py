@@ -54,7 +54,7 @@ def _leak_lines(check: LeakCheck) -> Iterator[str]:
             yield f"  {_TITLES[calls_of]}: {sum(calls):,} in {len(calls)} rounds"
         width = max((len(growth.name) for growth in found), default=0)
         for growth in found:
-            yield f"    {growth.name:<{width}}  {growth.verdict:<7}  {_growth_detail(growth)}"
+            yield f"    {growth.name:<{width}}  {growth.verdict:<7}  {_growth_detail(growth)}".rstrip()
     for name, reason in check.absent.items():
         yield f"  {name} was not read: {reason}"
     for text in check.advice:
