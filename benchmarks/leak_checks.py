@@ -137,6 +137,7 @@ def main() -> int:
     arguments = parser(__doc__, rounds=1)
     arguments.add_argument("--planted", type=int, default=PLANTED, help=f"checks of each plant; default {PLANTED}")
     arguments.add_argument("--clean", type=int, default=CLEAN, help=f"checks of clean cases; default {CLEAN}")
+    arguments.add_argument("--skip", type=int, default=0, help="clean cases to pass over, for a run in parts")
     arguments.add_argument("--thread-seconds", type=float, default=2.0, help="of each way of threads; default 2")
     given = arguments.parse_args()
     prepare_process(uses_cuda=False)
@@ -161,7 +162,10 @@ def main() -> int:
                 rows += [checked(planted, check, plant) for _ in range(given.planted)]
             folder = Path(scratch) / f"clean {title}"
             folder.mkdir()
-            rows += [checked(case, check) for case in itertools.islice(clean_cases(folder), given.clean)]
+            rows += [
+                checked(case, check)
+                for case in itertools.islice(clean_cases(folder), given.skip, given.skip + given.clean)
+            ]
             accused = [f"- {row.subject}: {row.accused}" for row in rows if row.accused and not row.planted]
             report.sections += [f"## {title}", summary(rows), "Clean, and accused:", "\n".join(accused) or "None."]
             report.targets += targets(rows, plants, most, given.clean)

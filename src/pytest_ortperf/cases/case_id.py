@@ -7,8 +7,11 @@ import re
 from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
-Mode = Literal["validate", "benchmark", "check"]
-"""What an item does; `check` is no item, but what `ortperf check` records."""
+ItemMode = Literal["validate", "benchmark"]
+"""What an item of pytest does."""
+
+Mode = Literal[ItemMode, "check"]
+"""What a record is about; `check` is what `ortperf check` does."""
 
 Dims = tuple[tuple[str, int], ...]
 

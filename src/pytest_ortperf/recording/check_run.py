@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from os import environ
 from pathlib import Path
 
-from pytest_ortperf.cases.case_id import CaseId
+from pytest_ortperf.cases.case_id import CaseId, Mode
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.execution.machine.devices import nvml_gpus
 from pytest_ortperf.execution.record_builder import RecordBuilder
@@ -24,7 +24,7 @@ from pytest_ortperf.running.case_item import CaseItem
 from pytest_ortperf.running.run import Run
 from pytest_ortperf.settings import options
 
-MODE = "check"
+MODE: Mode = "check"
 """Of the record and of its run."""
 
 

@@ -150,7 +150,7 @@ def _in_doubt(rounds: Rounds) -> bool:
 
 def _warm_up(call: Callable[[], object], calls: int, end: float) -> float:
     """Let arenas, caches and thread pools grow to their size; return the seconds that a call takes."""
-    times = []
+    times: list[float] = []
     while len(times) < _FEWEST_WARM_UP or (len(times) < calls and time.monotonic() < end):
         began = time.perf_counter()
         call()
