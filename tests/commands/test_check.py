@@ -30,10 +30,11 @@ from pytest_ortperf.records.checks import (
 )
 from pytest_ortperf.records.codec import as_dict, from_dict
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.records.store import find_run, read_run
+from pytest_ortperf.records.store import RecordsFile, find_run, read_run
+from pytest_ortperf.reports.comparison.sources.side_sources import read_side
 from pytest_ortperf.reports.page.run_page import run_page
 from pytest_ortperf.reports.terminal.check_text import check_lines
-from record_examples import make_failure, make_header, make_record, make_run
+from record_examples import make_end, make_failure, make_header, make_record, make_run
 
 
 @pytest.fixture
@@ -199,3 +200,14 @@ def test_a_record_with_checks_is_read_again_and_shown_on_the_page() -> None:
     assert from_dict(Record, json.loads(json.dumps(as_dict(record)))) == record
     page = run_page(make_run([record], header=make_header(options={"mode": "check"})), None)
     assert "it leaks: heap: 1,040 B a run" in page
+
+
+def test_a_folder_is_compared_by_its_runs_and_not_by_checks(tmp_path: Path) -> None:
+    for run, mode in (("20260101-000000", "benchmark"), ("20260102-000000", "check")):
+        header = make_header(run=run, options={"mode": mode})
+        with RecordsFile.create(tmp_path, run, header) as file:
+            file.append(make_record(mode=mode))
+            file.end(make_end(collected=1))
+    assert [run.name for run in read_side(str(tmp_path), tmp_path, tmp_path).runs] == ["20260101-000000"]
+    (tmp_path / "records_20260101-000000.jsonl").unlink()
+    assert [run.name for run in read_side(str(tmp_path), tmp_path, tmp_path).runs] == ["20260102-000000"]
