@@ -20,7 +20,7 @@ SOURCE = Path(__file__).parents[1] / "plugin" / "triple.c"
 COMPILER = shutil.which(os.environ.get("CXX", "g++"))
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler here")
 
-LEAK_RUN, LEAK_SESSION, RACE, HANG = "LEAK_RUN=1024", "LEAK_SESSION=4096", "RACE", "HANG"
+LEAK_RUN, LEAK_SESSION, RACE, HANG, CRASH = "LEAK_RUN=1024", "LEAK_SESSION=4096", "RACE", "HANG", "CRASH"
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 /* A library with one custom operator, `Triple` of the domain `ortperf.test`: three times a vector of floats.
 
-   Compiled with -DLEAK_RUN=BYTES or -DLEAK_SESSION=BYTES it loses memory, with -DRACE threads share a buffer, and with
-   -DHANG a thread that comes while another is inside never ends.
+   Compiled with -DLEAK_RUN=BYTES or -DLEAK_SESSION=BYTES it loses memory, with -DRACE threads share a buffer, with
+   -DHANG a thread that comes while another is inside never ends, and with -DCRASH the first run aborts.
 
    ONNX Runtime's wheels come without its header. What is used of its C interface is declared here: functions by their
    place in OrtApi, and the callbacks of OrtCustomOp. None changes its place: new ones come behind. */
@@ -76,6 +76,9 @@ static void compute(void *kernel, void *context) {
   ((Output)api[GET_OUTPUT])(context, 0, &size, 1, &output);
   ((Get)api[TENSOR_DATA])(input, &from);
   ((Get)api[TENSOR_DATA])(output, &to);
+#ifdef CRASH
+  abort();
+#endif
 #ifdef LEAK_RUN
   lose(LEAK_RUN);
 #endif

@@ -41,10 +41,10 @@ EXAMPLES = """\
 examples:
   ortperf check 'models.json::bert::validate[cpu]' --leaks
   ortperf check 'bert::validate[cuda]' --leaks --threads=4
-  ortperf check 'bert::validate[tensorrt]' --valgrind --seconds=1800
+  ortperf check 'bert::validate[tensorrt]' --valgrind --ortperf-timeout=1800
 """
 
-SECONDS, VALGRIND_SECONDS, STUCK_S = 40.0, 600.0, 20.0
+SECONDS, STUCK_S = 40.0, 20.0
 _FOUND, _NOTHING, _UNSURE = 1, 0, 3
 _MOST_THREADS = 256
 _THREAD_SECONDS = 5.0
@@ -63,14 +63,16 @@ def add_command(commands: Any) -> None:
     parser.add_argument("case", metavar="CASE", help="node id as pytest prints it, or case id: 'bert::validate[cuda]'")
     parser.add_argument("--models", metavar="PATH", help="model list or directory, where CASE names none")
     parser.add_argument("--leaks", action="store_true", help="watch memory, file descriptors and threads")
-    parser.add_argument("--valgrind", action="store_true", help="list lost memory with its place; slow")
+    parser.add_argument(
+        "--valgrind", action="store_true", help="list lost memory with its place; slow: --ortperf-timeout is its limit"
+    )
     parser.add_argument("--threads", type=_threads, metavar="N", help="compare the outputs of N threads; 2 or more")
     parser.add_argument(
         "--seconds",
         type=seconds,
+        default=SECONDS,
         metavar="S",
-        help=f"for the calls of --leaks (default: {SECONDS:g}), and the limit of --valgrind "
-        f"(default: {VALGRIND_SECONDS:g})",
+        help=f"time of --leaks for calls (default: {SECONDS:g})",
     )
     parser.add_argument(
         "--stuck",
@@ -118,7 +120,7 @@ def _check(item: CaseItem, arguments: argparse.Namespace) -> int:
     check_writable(item.run.settings.results)
     prepare_process(uses_cuda=uses_cuda(item.run))
     record = _checked(item, arguments)
-    status = _FOUND if record.failure else _UNSURE if record.reason and "unsure" in record.reason else _NOTHING
+    status = _FOUND if record.failure else _UNSURE if _is_unsure(record) else _NOTHING
     for line in check_lines(record):
         print(line)
     paths = write_check(item, record, ("ortperf", *sys.argv[1:]), status)
@@ -133,8 +135,8 @@ def _checked(item: CaseItem, arguments: argparse.Namespace) -> Record:
     from pytest_ortperf.recording.check_run import CheckAttempt
     from pytest_ortperf.running.outcome import crash_of, failure_of, record_of
 
-    attempt = CheckAttempt.of(item)
-    facts = attempt.facts = RecordBuilder(journal=item.run.journal)
+    facts = RecordBuilder(journal=item.run.journal)
+    attempt = CheckAttempt.of(item, facts)
     checked = CheckedCase(case=item.case, settings=item.run.settings.execution, hooks=item.hooks, facts=facts)
     try:
         _make(checked, facts, arguments, item.timeout_s)
@@ -158,11 +160,10 @@ def _make(checked: CheckedCase, facts: RecordBuilder, arguments: argparse.Namesp
     from pytest_ortperf.execution.checks.valgrind import check_with_valgrind
 
     if arguments.leaks:
-        facts.leak_check = check_leaks(checked, arguments.seconds or SECONDS, deadline_s)
+        facts.leak_check = check_leaks(checked, arguments.seconds, deadline_s)
     if arguments.valgrind:
-        limit_s = arguments.seconds or VALGRIND_SECONDS
-        print(f"valgrind: up to {limit_s:g} s", file=sys.stderr, flush=True)
-        facts.valgrind_check = check_with_valgrind(checked, limit_s=limit_s, deadline_s=deadline_s)
+        print(f"valgrind: up to {deadline_s:g} s", file=sys.stderr, flush=True)
+        facts.valgrind_check = check_with_valgrind(checked, deadline_s)
     if arguments.threads:
         facts.thread_check = check_threads(
             checked, arguments.threads, seconds=_THREAD_SECONDS, stuck_s=arguments.stuck, deadline_s=deadline_s
@@ -188,6 +189,13 @@ def _failures(facts: RecordBuilder) -> Iterator[Failure]:
             yield Failure(kind="race", stage="threads", message=text)
         elif run_.verdict == STUCK:
             yield Failure(kind="timeout", stage="threads", message=text)
+
+
+def _is_unsure(record: Record) -> bool:
+    from pytest_ortperf.records.checks import UNSURE, UNTOLD
+
+    checks = (record.leak_check, record.valgrind_check, record.thread_check)
+    return any(check.verdict in (UNSURE, UNTOLD) for check in checks if check)
 
 
 def _doubts(facts: RecordBuilder) -> Iterator[str]:

@@ -41,13 +41,13 @@ class CheckAttempt:
     crash_expected: bool = False
 
     @classmethod
-    def of(cls, item: CaseItem) -> CheckAttempt:
-        """Return the attempt of an item."""
+    def of(cls, item: CaseItem, facts: RecordBuilder) -> CheckAttempt:
+        """Return the attempt of an item; what becomes known goes to the facts."""
         known = CaseId.parse(item.nodeid)
         return cls(
             case=dataclasses.replace(item.case, mode=MODE),
             run=item.run,
-            facts=RecordBuilder(journal=item.run.journal),
+            facts=facts,
             nodeid=known.in_mode(MODE).nodeid if known else item.nodeid,
             timeout_s=item.timeout_s,
         )

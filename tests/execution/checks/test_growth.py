@@ -10,6 +10,7 @@ import pytest
 from pytest_ortperf.execution.checks.growth import Reading, growth_of, watch
 from pytest_ortperf.records.checks import LEAK, NO_LEAK, UNSURE
 
+
 @pytest.fixture(autouse=True)
 def no_collection(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what takes long in the process of the tests alone."""

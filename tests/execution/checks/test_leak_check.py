@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from ort_models import NoHooks, add_relu, case
-from planted_ops import LEAK_RUN, LEAK_SESSION, needs_compiler, planted_case
+from planted_ops import CRASH, LEAK_RUN, LEAK_SESSION, needs_compiler, planted_case
 
 from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
@@ -102,6 +103,15 @@ def test_a_case_that_cannot_be_run_ends_the_check_with_its_failure(tmp_path: Pat
     failure = caught.value.failure
     assert failure is not None
     assert (failure.kind, failure.stage) == ("model error", "model")
+
+
+@needs_compiler
+def test_a_crash_ends_the_check_and_not_its_caller(tmp_path: Path, journal: Journal) -> None:
+    with pytest.raises(CheckEndedError) as caught:
+        check_leaks(checked(planted_case(tmp_path, CRASH), journal), 10, 60)
+    assert caught.value.end is not None
+    assert caught.value.end.signal == signal.SIGABRT
+    assert journal.latest("stage") == "leaks"
 
 
 def test_a_program_has_no_session_to_check(journal: Journal) -> None:

@@ -61,7 +61,7 @@ def test_valgrind_names_the_function_that_loses_memory(tmp_path: Path) -> None:
             hooks=NoHooks(),
             facts=RecordBuilder(journal=journal),
         )
-        check = check_with_valgrind(work, limit_s=300, deadline_s=60)
+        check = check_with_valgrind(work, 300)
     assert check.verdict == LEAK
     first = check.lost[0]
     assert (first.byte, first.blocks, first.keyword) == (1024 * CALLS**2, CALLS**2, "libtriple.so")

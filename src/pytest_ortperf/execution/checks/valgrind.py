@@ -59,13 +59,12 @@ def find_valgrind() -> tuple[str, str]:
     return program, done.stdout.strip().removeprefix("valgrind-") or "unknown"
 
 
-def check_with_valgrind(checked: CheckedCase, *, limit_s: float, deadline_s: float) -> ValgrindCheck:
+def check_with_valgrind(checked: CheckedCase, deadline_s: float) -> ValgrindCheck:
     """Return what is lost when a case has a few sessions with a few runs each.
 
     Args:
         checked: The case. Hooks of the user do not reach the program.
-        limit_s: Of the program.
-        deadline_s: Of the preparation of the case.
+        deadline_s: Of the preparation of the case, and once more of the program.
 
     Raises:
         SettingsError: If there is no valgrind.
@@ -78,7 +77,7 @@ def check_with_valgrind(checked: CheckedCase, *, limit_s: float, deadline_s: flo
         checked.in_child(lambda opened: _write(opened, folder), deadline_s)
         described = json.loads((folder / "case.json").read_text(encoding="utf-8"))
         with checked.facts.entering("leaks"):
-            errors = _run(valgrind, folder, checked, limit_s)
+            errors = _run(valgrind, folder, checked, deadline_s)
     keywords = _keywords(described)
     found = [_blocks(error, keywords) for error in errors]
     lost = _merged(each for each in found if each)
@@ -136,7 +135,7 @@ def _run(valgrind: str, folder: Path, checked: CheckedCase, limit_s: float) -> l
     if ended.exit_code != 0:
         last = "\n".join(ended.output.strip().splitlines()[-5:])
         how = f"signal {ended.signal}" if ended.signal else f"exit status {ended.exit_code}"
-        late = f" after {limit_s:g} s; --seconds gives it longer" if ended.wall_ns >= limit_s * 1e9 else ""
+        late = f" after {limit_s:g} s; --ortperf-timeout gives it longer" if ended.wall_ns >= limit_s * 1e9 else ""
         raise CaseError(f"valgrind ended with {how}{late}: {last}", stage="leaks", kind="environment")
     found = ET.parse(report).getroot().iter("error")  # noqa: S314 - from a program that we started
     return [error for error in found if error.findtext("kind") == "Leak_DefinitelyLost"]
