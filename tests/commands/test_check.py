@@ -32,7 +32,9 @@ from pytest_ortperf.records.codec import as_dict, from_dict
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.store import RecordsFile, find_run, read_run
 from pytest_ortperf.reports.comparison.sources.side_sources import read_side
+from pytest_ortperf.reports.page.case_details import details_of
 from pytest_ortperf.reports.page.run_page import run_page
+from pytest_ortperf.reports.tables.gains import Gains
 from pytest_ortperf.reports.terminal.check_text import check_lines
 from record_examples import make_end, make_failure, make_header, make_record, make_run
 
@@ -198,6 +200,10 @@ def test_what_is_printed() -> None:
 def test_a_record_with_checks_is_read_again_and_shown_on_the_page() -> None:
     record = checked_record()
     assert from_dict(Record, json.loads(json.dumps(as_dict(record)))) == record
+    blocks = {block["title"]: block for block in details_of(record, Gains(make_header(), [record]))}
+    shown = blocks["Leaks and threads"]
+    assert [row[shown["head"].index("result")] for row in shown["rows"]] == [LEAK, NO_LEAK, UNSURE, LEAK, WRONG, SAME]
+    assert (shown["wrong"], blocks["What to try"]["text"]) == ([0, 3, 4], "something else")
     page = run_page(make_run([record], header=make_header(options={"mode": "check"})), None)
     assert "it leaks: heap: 1,040 B a run" in page
 
