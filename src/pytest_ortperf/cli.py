@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pytest_ortperf.commands import (
     ab,
     bisect_repro,
+    check,
     compare,
     dashboard,
     history,
@@ -22,6 +23,7 @@ from pytest_ortperf.commands import (
     ort,
     report,
     schema,
+    wrap,
     zoo,
 )
 from pytest_ortperf.errors import OrtPerfError
@@ -44,6 +46,8 @@ COMMANDS = (
     bisect_repro.add_repro,
     history.add_command,
     dashboard.add_command,
+    check.add_command,
+    wrap.add_command,
     schema.add_command,
 )
 """In the order of the help."""

@@ -242,9 +242,11 @@ OPTIONS: tuple[Option, ...] = (
     Option("ep", OptionValue("NAMES", "args", read=lambda texts, _flag, _config: split_names(texts)), "selection",
            scope="selection", default="auto",
            help="execution providers: short names such as cpu, cuda, tensorrt, openvino, full names such as "
-                "CUDAExecutionProvider, the groups cuda_trt and acl, or TensorRT alone as trtexec and trtexec-fp16; "
-                "separated by commas or spaces, repeatable. 'auto' is every provider in which a session can really "
-                "be created here"),
+                "CUDAExecutionProvider, the groups cuda_trt (with trtexec where --ortperf-trtexec names it) and acl, "
+                "or TensorRT alone as trtexec; separated by commas or spaces, repeatable. With -fp16 or -as-given "
+                "behind it, as in cuda-fp16, a provider has that precision alone instead of those of the run. Names of "
+                "the original scripts, such as ORT-CUDAFp16, are taken too. 'auto' is every provider in which a "
+                "session can really be created here"),
     Option("ep-option", OptionValue("EP.KEY=VALUE", "linelist"), "selection",
            help="provider option, such as cuda.use_tf32=0; the value may hold commas, colons and equals signs; "
                 "repeatable"),
