@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from os import environ
@@ -51,6 +53,10 @@ class CheckAttempt:
             nodeid=known.in_mode(MODE).nodeid if known else item.nodeid,
             timeout_s=item.timeout_s,
         )
+
+    def commands(self, _: str | None, /) -> Mapping[str, str]:
+        """Return the command that is running, which makes the check again."""
+        return {"run it again": shlex.join(["ortperf", *sys.argv[1:]])}
 
 
 def write_check(item: CaseItem, record: Record, command: Sequence[str], exit_status: int) -> list[Path]:

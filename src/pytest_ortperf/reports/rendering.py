@@ -15,7 +15,6 @@ from markupsafe import Markup
 
 from pytest_ortperf.plain_text import plain
 
-
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
