@@ -123,6 +123,7 @@ def test_another_machine_and_other_topics_fail_nothing(steady: Project) -> None:
     assert "latency: 1 SLOWER" in other.out
 
 
+@pytest.mark.slow
 def test_a_new_failure_fails_once_more_and_an_old_one_does_not(project: Project) -> None:
     project.write("wrong/test_data_set_0/input_0.pb", tensor([[1, 2, 3]], "x"))
     project.write("wrong/test_data_set_0/output_0.pb", tensor([[2, 4, 7]], "y"))
