@@ -190,6 +190,7 @@ def column_tables() -> dict[str, str]:
     """Return a table of the columns of each CSV file with what they mean, by the file's name."""
     from pytest_ortperf.reports.tables import columns
     from pytest_ortperf.reports.tables.accuracy_columns import ACCURACY
+    from pytest_ortperf.reports.tables.check_columns import CHECKS
     from pytest_ortperf.reports.tables.meanings import meaning_of
 
     tables = {
@@ -201,6 +202,7 @@ def column_tables() -> dict[str, str]:
         "op_metrics": columns.OP_METRICS,
         "session": columns.SESSION,
         "accuracy": ACCURACY,
+        "checks": CHECKS,
     }
     pages = {}
     for name, table in tables.items():

@@ -14,7 +14,7 @@ from pytest_ortperf.provision import addresses
 SOURCES = Path(addresses.__file__).parents[1]
 ONE_PLACE = Path(addresses.__file__)
 
-URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"'`<>)\\\]}]+", re.IGNORECASE)
+URL = re.compile(r"[a-z][a-z0-9+.-]*://(?!\[\^)[^\s\"'`<>)\\\]}]+", re.IGNORECASE)
 HOST = re.compile(
     r"(?<![\w@./-])(?:[a-z0-9-]+\.)+(?:ai|app|cloud|co|com|dev|edu|gov|io|net|org)(?=[/:\"'\s),]|$)", re.IGNORECASE
 )

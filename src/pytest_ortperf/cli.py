@@ -9,7 +9,23 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from pytest_ortperf.commands import ab, bisect_repro, compare, image, init, inspect, list_runs, ort, report, schema, zoo
+from pytest_ortperf.commands import (
+    ab,
+    bisect_repro,
+    check,
+    compare,
+    dashboard,
+    history,
+    image,
+    init,
+    inspect,
+    list_runs,
+    ort,
+    report,
+    schema,
+    wrap,
+    zoo,
+)
 from pytest_ortperf.errors import OrtPerfError
 from pytest_ortperf.plain_text import PlainOutput
 
@@ -28,6 +44,10 @@ COMMANDS = (
     image.add_command,
     bisect_repro.add_bisect,
     bisect_repro.add_repro,
+    history.add_command,
+    dashboard.add_command,
+    check.add_command,
+    wrap.add_command,
     schema.add_command,
 )
 """In the order of the help."""
@@ -49,6 +69,8 @@ examples:
   ortperf ort bisect 1.24.4 1.32.0 -k bert         the release that made it slower
   ortperf bisect 'bert::validate[cuda-fp16]'       the node whose outputs leave tolerance
   ortperf repro 'bert::validate[cuda-fp16]'        a folder that shows it with ONNX Runtime alone
+  ortperf history add result                       keep its runs in history.db
+  ortperf dashboard -o site --history=history.db   a static site of the history
   ortperf schema > models.schema.json              for an editor that completes model lists
 """
 

@@ -26,6 +26,7 @@ _CONTROLS = re.compile(
 )
 
 _BACKTICKS = re.compile("`+")
+_PASSWORD = re.compile(r"(?P<before>\w+://[^\s/@:]*):[^\s/@]*(?=@)")
 
 _COMMANDS = re.compile(r"##(?=\[|vso\[)|^(?P<before>[^\S\n]*):(?=:\S)", re.MULTILINE)
 
@@ -68,6 +69,11 @@ def markdown_code(text: str, *, in_table: bool = True) -> str:
     fence = "`" * (max(map(len, _BACKTICKS.findall(text)), default=0) + 1)
     space = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{space}{text}{space}{fence}" if text.strip() else ""
+
+
+def without_password(text: str) -> str:
+    """Return the text with `***` for the passwords of URLs in it."""
+    return _PASSWORD.sub(r"\g<before>:***", text)
 
 
 class PlainOutput(io.TextIOBase):

@@ -90,6 +90,7 @@ ROWS: dict[str, tuple[str, Read, object]] = {
 READ_ELSEWHERE = {
     "progress": "off",
     "baseline": "20260101-000000",
+    "history": "history.db",
     "fail-on": "failures",
     "min-change": "5us",
     "paired": True,

@@ -130,12 +130,16 @@ def test_other_options_are_another_run(cut_off: Project) -> None:
     before = records_file(cut_off)
     named = cut_off.run(f"--ortperf-resume={before.stem.removeprefix('records_')}", "--ortperf-atol=1")
     assert named.exit_code == 4
-    assert "cannot be resumed, because it is another run now: --ortperf-atol was not given, is 1." in named.err
+    assert "--ortperf-atol was not given, is 1. Run with what it was made with" in named.err
     newest = cut_off.run("--ortperf-resume", "--ortperf-atol=1")
-    assert "a new run, because run" in newest.out
+    assert "a new run: run" in newest.out
     assert "--ortperf-atol was not given, is 1" in newest.out
     assert len(newest.records) == 4
     assert ran(cut_off) == ["good", "fails", "crashes", "rest"]
+    # the newest run that is the same
+    result = cut_off.run("--ortperf-resume")
+    assert f"resumes run {before.stem.removeprefix('records_')}" in result.out
+    assert ran(cut_off) == ["crashes", "rest"]
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from pytest_ortperf.cases.model_list import read_models
 from pytest_ortperf.collection.selection import selection_of, source_id
 from pytest_ortperf.errors import OrtPerfError, ResultsFileError
 from pytest_ortperf.execution.machine.devices import nvml_gpus
+from pytest_ortperf.plain_text import without_password
 from pytest_ortperf.recording.ending_signals import EndingSignals
 from pytest_ortperf.records.codec import from_dict
 from pytest_ortperf.records.environment.host import collect_environment
@@ -43,12 +44,13 @@ from pytest_ortperf.reports.junit import finish_case, properties, run_properties
 from pytest_ortperf.running.case_item import CaseItem
 from pytest_ortperf.running.other_plugins import RERUN
 from pytest_ortperf.running.outcome import is_case_id, record_of_lost_item
-from pytest_ortperf.running.resume import HANDED_ON, NEWEST, differences
+from pytest_ortperf.running.resume import HANDED_ON, NEWEST, same_run
 from pytest_ortperf.running.run import Run
 from pytest_ortperf.running.test_reports import MEASURED, RECORD, TAKEN_OVER, tell_first_line
 from pytest_ortperf.settings import options
 from pytest_ortperf.settings.option_table import absolute
 from pytest_ortperf.settings.provider_choice import left_out_key
+from pytest_ortperf.settings.run_settings import history_url
 
 if TYPE_CHECKING:
     from pytest_ortperf.reports.comparison.run_comparison import Comparison
@@ -93,6 +95,8 @@ class Recorder:
         self._collected: int | None = None
         self._problem: str | None = None
         self._written: list[Path] = []
+        self._in_history: tuple[str, bool] | None = None
+        """A line about that, and whether the run is there."""
 
     # before pytest's header, which tells what is taken over
     @pytest.hookimpl(tryfirst=True)
@@ -116,25 +120,16 @@ class Recorder:
         if asked is None:
             return
         named = None if asked == NEWEST else asked
-        if named is None and not any(path.stat().st_size for path in runs_of(folder)):
-            self._resumed = f"a new run, because {folder} holds none to resume"
-            return
-        try:
-            stored = read_run(find_run(folder, named))
-        except ResultsFileError as error:
-            if named is not None:
-                raise
-            self._resumed = f"a new run, because the newest one cannot be read: {error}"
-            return
-        changed = differences(stored.header, self._make_header(stored.header.run))
-        if changed and named is not None:
+        paths = list(reversed(runs_of(folder))) if named is None else [find_run(folder, named)]
+        path, why = same_run(paths, self._make_header("now"))
+        if path is None and named is not None:
             raise ResultsFileError(
-                f"run {named} cannot be resumed, because it is another run now: {'; '.join(changed)}. "
-                f"Run with what it was made with, or leave --ortperf-resume out."
+                f"run {named} cannot be resumed: {why}. Run with what it was made with, or leave --ortperf-resume out."
             )
-        if changed:
-            self._resumed = f"a new run, because run {stored.header.run} is another one: {'; '.join(changed)}"
+        if path is None:
+            self._resumed = f"a new run: {why or f'{folder} holds none to resume'}"
             return
+        stored = read_run(path)
         self._file = RecordsFile.resume(stored.path)
         self._header = stored.header
         self._records = list(stored.records)
@@ -288,8 +283,8 @@ class Recorder:
             schema=SCHEMA,
             run=run,
             started=self._started.isoformat(timespec="milliseconds"),
-            command=("pytest", *config.invocation_params.args),
-            options=options.effective(config),
+            command=("pytest", *(without_password(str(each)) for each in config.invocation_params.args)),
+            options=_without_password(options.effective(config)),
             labels=self._labels,
             reference_provider=settings.reference_ep,
             providers=tuple(row.name for row in settings.axes.providers),
@@ -357,6 +352,11 @@ class Recorder:
             self._problem = self._problem or str(error)
         if self._problem:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
+        url = history_url(self._run.config)
+        if url is not None:
+            from pytest_ortperf.history.adding import keep_run
+
+            self._in_history = keep_run(url, self._file.path, self._run.config.get_terminal_writer().line)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._header is None:
@@ -381,6 +381,9 @@ class Recorder:
             terminalreporter.line("to go on where it stopped: the same command with --ortperf-resume")
         if self._problem:
             terminalreporter.line(self._problem, red=True)
+        if self._in_history:
+            text, is_there = self._in_history
+            terminalreporter.line(text, yellow=not is_there)
         if self._shows_in_ci:
             for line in ci_lines(self._stored(self._header), tuple(self._written), environ):
                 terminalreporter.line(line)
@@ -407,6 +410,10 @@ class Recorder:
             records=last_attempts(self._records),
             end=self._end,
         )
+
+
+def _without_password(given: Mapping[str, object]) -> dict[str, object]:
+    return {name: without_password(value) if isinstance(value, str) else value for name, value in given.items()}
 
 
 def _reason_to_stop(session: pytest.Session) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from pytest_ortperf.records.checks import LeakCheck, ThreadCheck, ValgrindCheck
 from pytest_ortperf.records.environment.machine_checks import Canary, MachineState
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.operators import OperatorProfile
@@ -32,6 +33,8 @@ STAGES = (
     "reference",
     "comparison",
     "consistency",
+    "leaks",
+    "threads",
     "limits",
     "teardown",
 )
@@ -48,6 +51,8 @@ FAILURE_KINDS = (
     "result accuracy issue",
     "timing unavailable",
     "limit",
+    "leak",
+    "race",
     "environment",
     "crash",
     "timeout",
@@ -505,6 +510,12 @@ class Record:
 
     checks: tuple[ConsistencyCheck, ...] = ()
     """Of validations: the case against itself."""
+
+    leak_check: LeakCheck | None = None
+    """Of `ortperf check`, as the next two."""
+
+    valgrind_check: ValgrindCheck | None = None
+    thread_check: ThreadCheck | None = None
 
     validation: str | None = None
     """Of benchmarks: `validated`, `validated in run RUN`, `never validated` or `validated with another model (...)`;

@@ -69,18 +69,38 @@ def read_run(path: Path) -> StoredRun:
     Raises:
         ResultsFileError: If there is no such file, its header is damaged, or another schema version wrote it.
     """
-    data = _read_bytes(path)
-    first, *rest = data.split(b"\n")
-    header = _read_header(path, first)
+    return run_of(path, *read_lines(path, numbered(_read_bytes(path))))
+
+
+def numbered(data: bytes) -> list[tuple[int, bytes]]:
+    """Return number and text of each line of a records file; the last is empty unless it is cut off."""
+    return list(enumerate(data.split(b"\n"), start=1))
+
+
+def read_lines(path: Path, lines: Sequence[tuple[int, bytes]]) -> tuple[list[tuple[int, Line]], list[str]]:
+    """Return number and meaning of each line that is whole, the header first, and notes on those that are not.
+
+    Args:
+        path: For messages.
+        lines: As `numbered` returns them.
+
+    Raises:
+        ResultsFileError: If the header is damaged, or another schema version wrote it.
+    """
     notes: list[str] = []
-    lines = list(_read_lines(path, rest, notes))
-    # a run that was resumed has an end for each of its parts, and came to its end with the last line
-    end = lines[-1] if lines and isinstance(lines[-1], RunEnd) else None
+    header = _read_header(path, lines[0][1] if lines else b"")
+    return [(1, header), *_read_lines(path, lines[1:], notes)], notes
+
+
+def run_of(path: Path, lines: Sequence[tuple[int, Line]], notes: Sequence[str]) -> StoredRun:
+    """Return the run that lines are of."""
+    found = [line for _, line in lines]
     return StoredRun(
         path=path,
-        header=header,
-        records=last_attempts(line for line in lines if isinstance(line, Record)),
-        end=end,
+        header=next(line for line in found if isinstance(line, RunHeader)),
+        records=last_attempts(line for line in found if isinstance(line, Record)),
+        # a run that was resumed has an end for each of its parts, and came to its end with the last line
+        end=found[-1] if isinstance(found[-1], RunEnd) else None,
         notes=tuple(notes),
     )
 
@@ -201,14 +221,14 @@ def _read_header(path: Path, line: bytes) -> RunHeader:
         raise ResultsFileError(f"{path}: line 1 is no header of a run ({error}).") from error
 
 
-def _read_lines(path: Path, lines: Sequence[bytes], notes: list[str]) -> Iterator[Line]:
-    """Yield what each line holds. Only the last may lack its line end; whole without it, it counts."""
-    for number, line in enumerate(lines, start=2):
-        is_last = number == len(lines) + 1
+def _read_lines(path: Path, lines: Sequence[tuple[int, bytes]], notes: list[str]) -> Iterator[tuple[int, Line]]:
+    """Yield number and meaning of each line. Only the last may lack its line end; whole without it, it counts."""
+    for number, line in lines:
+        is_last = number == lines[-1][0]
         if is_last and not line:
             return
         try:
-            yield _decode(json.loads(line))
+            yield number, _decode(json.loads(line))
         except DAMAGE as error:
             what = "is cut off" if is_last else f"is damaged ({error})"
             notes.append(f"{path.name}: line {number} {what} and was left out.")
@@ -231,8 +251,11 @@ __all__ = [
     "find_run",
     "in_order",
     "new_run_id",
+    "numbered",
+    "read_lines",
     "read_run",
     "records_path",
+    "run_of",
     "runs_of",
     "write_whole",
 ]

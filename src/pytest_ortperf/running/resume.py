@@ -9,20 +9,22 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import itertools
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.execution.process.child import answer_of
 from pytest_ortperf.records.codec import as_dict, from_dict
 from pytest_ortperf.records.environment.run_header import RunHeader
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.records.store import DAMAGE
+from pytest_ortperf.records.store import DAMAGE, read_lines
 from pytest_ortperf.settings import option_table
 
 HANDED_ON = "resume"
@@ -34,6 +36,7 @@ NEWEST = "newest"
 _TRIED_AGAIN = {"crashed", "timed_out"}
 _FINAL = {"passed", "failed", "xfailed", "xpassed"}
 _SHOWN = 100
+_SEARCHED = 50
 VERSIONS = ("cpu", "cuda", "cudnn", "driver", "fingerprint", "onnxruntime_distribution", "python", "tensorrt")
 """What of an environment changes outputs or times."""
 
@@ -111,6 +114,30 @@ class EarlierRecords:
                     data = json.loads(line) if line.startswith(_RECORD) else {}
                     if data.get("nodeid", "").endswith(data.get("case_id", " ")):
                         yield begin, data
+
+
+def same_run(paths: Iterable[Path], now: RunHeader) -> tuple[Path | None, str | None]:
+    """Return the first records file of a run with the same options, versions and hardware, or why it is not the first.
+
+    Args:
+        paths: The newest first; empty files are of runs that did not begin.
+        now: What the run would be.
+    """
+    why = None
+    for path in itertools.islice(paths, _SEARCHED):
+        try:
+            with path.open("rb") as file:
+                (_, header), *_ = read_lines(path, [(1, file.readline())])[0]
+        except (OSError, ResultsFileError) as error:
+            why = why or str(error)
+            continue
+        if not isinstance(header, RunHeader):
+            continue
+        changed = differences(header, now)
+        if not changed:
+            return path, None
+        why = why or f"run {header.run} is another one: {'; '.join(changed)}"
+    return None, why
 
 
 def differences(earlier: RunHeader, now: RunHeader) -> list[str]:
