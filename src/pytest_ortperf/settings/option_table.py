@@ -418,8 +418,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("resume", OptionValue("RUN", alone="newest"), "results", scope="report", default="a new run",
            help="continue the newest run of the same thing in the results folder, or the one of this id: what passed "
                 "or failed there is taken over where model, versions, options and hardware are the same; what crashed, "
-                "timed out or failed by its environment is tried once more; the rest runs. Without a run to continue, a "
-                "new one"),
+                "timed out or failed by its environment is tried once more; the rest runs. Without a run to continue, "
+                "a new one"),
     Option("label", OptionValue("NAME=VALUE", "args"), "results", scope="report",
            default="branch, commit, date and url from CI variables or git",
            help="label of the run, such as branch=main; repeatable"),
