@@ -386,3 +386,13 @@ def test_json_of_somebody_else_is_refused(tmp_path: Path, text: str, message: st
     with pytest.raises(ResultsFileError) as caught:
         read_side("a.json", tmp_path, tmp_path)
     assert message in str(caught.value)
+
+
+def test_a_folder_whose_tables_tell_of_no_case_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "latency.csv").write_text("Model,ORT-CUDAFp32\nresnet50,1.5\n", encoding="utf-8")
+    with pytest.raises(ResultsFileError) as caught:
+        read_side(str(tmp_path), tmp_path, tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: its tables tell of no case that can be compared (columns of latency: model, ORT-CUDAFp32). The "
+        "ONNX Runtime script's latency table has columns such as 'ORT-CUDAFp32 mean (ms)'."
+    )

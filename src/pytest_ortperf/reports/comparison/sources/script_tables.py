@@ -147,9 +147,18 @@ def read_script_folder(folder: Path) -> Side:
     """Return the script's results in a folder.
 
     Raises:
-        ResultsFileError: If a table cannot be read.
+        ResultsFileError: If a table cannot be read, or none of them tells of a case.
     """
-    return _side(folder, {name: _rows(path) for name, path in _tables(folder).items()})
+    tables = {name: _rows(path) for name, path in _tables(folder).items()}
+    side = _side(folder, tables)
+    if not side.runs[0].cases and not side.notes:
+        shown = {name: list(rows[0])[:_COLUMNS_SHOWN] for name, rows in tables.items() if rows}
+        told = "; ".join(f"{name}: {', '.join(columns)}" for name, columns in shown.items()) or "no rows"
+        raise ResultsFileError(
+            f"{folder}: its tables tell of no case that can be compared (columns of {told}). The ONNX Runtime script's "
+            f"latency table has columns such as 'ORT-CUDAFp32 {_MEAN}'."
+        )
+    return side
 
 
 def read_script_table(path: Path) -> Side:
