@@ -8,6 +8,7 @@ import math
 import operator
 import statistics
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pytest_ortperf.records.intervals import (
     FEWEST,
@@ -18,6 +19,10 @@ from pytest_ortperf.records.intervals import (
 )
 from pytest_ortperf.records.latency import Latency, Summary
 from pytest_ortperf.records.multimodality import count_modes
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 __all__ = [
     "SAMPLES_NEEDED",
@@ -97,12 +102,12 @@ def compute(samples_ns: Sequence[int], *, block_iterations: int | None = None, b
     )
 
 
-def percentile(ordered: Sequence[float], percent: float) -> float:
+def percentile(ordered: Sequence[float] | npt.NDArray[np.int64], percent: float) -> float:
     """Return a percentile of sorted values, linear between neighbours as numpy's default is."""
     position = (len(ordered) - 1) * percent / 100
     below = math.floor(position)
     above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
+    return float(ordered[below] + (ordered[above] - ordered[below]) * (position - below))
 
 
 def supported_percentile(ordered: Sequence[int], percent: int) -> float | None:
