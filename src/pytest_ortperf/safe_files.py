@@ -7,32 +7,20 @@ import errno
 import os
 import stat
 import tempfile
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 _NAMES_TRIED = 100
 _MOUNT_POINT = 4
-_NETWORK = (
-    "nfs",
-    "cifs",
-    "smb",
-    "lustre",
-    "gpfs",
-    "beegfs",
-    "ceph",
-    "afs",
-    "panfs",
-    "wekafs",
-    "fuse.sshfs",
-    "glusterfs",
-)
-_NETWORK += ("fuse.glusterfs", "fuse.ceph", "fuse.juicefs", "fuse.s3fs", "fuse.gcsfuse", "orangefs", "pvfs2")
+_NETWORK = ("afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "nfs", "orangefs", "panfs", "pvfs2", "smb")
+_NETWORK_FUSE = tuple(f"fuse.{name}" for name in ("ceph", "gcsfuse", "glusterfs", "juicefs", "s3fs", "sshfs"))
+"""What the names of network file systems begin with."""
 
 SHOWN = 300
 """Characters of a name or a text of others that a message shows."""
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a file for reading; links are followed.
 
     Raises:
@@ -115,7 +103,7 @@ def network_file_system(path: Path) -> str | None:
         # the last one mounted at a place is the one that is seen
         if path.is_relative_to(place) and len(place.parts) >= best:
             best, kind = len(place.parts), after.split()[0]
-    return kind if kind.startswith(_NETWORK) else None
+    return kind if kind.startswith((*_NETWORK, *_NETWORK_FUSE)) else None
 
 
 def _kind_text(mode: int) -> str:

@@ -108,12 +108,16 @@ class Recorder:
                 for plugin in self._junit_writers:
                     plugin.finalize(report)
 
-    @pytest.hookimpl(specname="pytest_runtest_logreport", trylast=True)
-    def pytest_runtest_logreport_without_samples(self, report: pytest.TestReport) -> None:
-        """Drop the samples, which stand in the file: pytest keeps each report until the session ends."""
-        for latency in (getattr(report, RECORD, None) or {}).get("latencies", ()):
-            if isinstance(latency["samples_ns"], str):
-                latency["samples_ns"] = []
+    # around the one above: pytest calls what is registered last first
+    @pytest.hookimpl(specname="pytest_runtest_logreport", wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport_without_samples(self, report: pytest.TestReport) -> Generator[None, None, None]:
+        """Drop the samples, which stand in the file then: pytest keeps each report until the session ends."""
+        try:
+            yield
+        finally:
+            for latency in (getattr(report, RECORD, None) or {}).get("latencies", ()):
+                if isinstance(latency["samples_ns"], str):
+                    latency["samples_ns"] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(

@@ -18,7 +18,7 @@ from array import array
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.safe_files import open_regular
@@ -32,6 +32,9 @@ PACK_FROM = 64
 
 MOST = 1 << 26
 """Numbers in one text; a larger one is refused, for a few bytes may claim to hold any number of zeros."""
+
+IntArray: TypeAlias = "array[int]"
+"""The class below has a method of that name."""
 
 _SIZE = 8
 _STEP_BYTE = 1 << 20
@@ -95,8 +98,8 @@ class PackedNumbers(Sequence[int]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[int]: ...
     def __getitem__(self, index: int | slice) -> int | Sequence[int]:
-        found = self._unpacked()[index]
-        return found if isinstance(found, int) else tuple(found)
+        numbers = self._unpacked()
+        return tuple(numbers[index]) if isinstance(index, slice) else numbers[index]
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, PackedNumbers):
@@ -112,7 +115,7 @@ class PackedNumbers(Sequence[int]):
     def __reduce__(self) -> tuple[type[PackedNumbers], tuple[str]]:
         return PackedNumbers, (self.text,)
 
-    def _unpacked(self) -> array[int]:
+    def _unpacked(self) -> IntArray:
         planes = self._planes()
         plain = bytearray(len(planes))
         for place in range(_SIZE):

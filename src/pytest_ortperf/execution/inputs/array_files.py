@@ -169,7 +169,8 @@ def _opened(file: StoredFile) -> Iterator[Array | np.lib.npyio.NpzFile]:
 
 def _member(file: StoredFile, archive: np.lib.npyio.NpzFile, name: str) -> Array:
     try:
-        _check_member(archive.zip, name)
+        if archive.zip is not None:
+            _check_member(archive.zip, name)
         array: Array = archive[name]
         if not isinstance(array, np.ndarray):
             raise TypeError("it is no array")
@@ -192,10 +193,10 @@ def _check_size(opened: IO[bytes], size: int) -> None:
     """Refuse what begins as an array and is not as large as its header says, for numpy believes the header."""
     if opened.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
         return
-    version = tuple(opened.read(2))
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    is_first = opened.read(2) == b"\x01\x00"
     # version 3 differs from 2 in the encoding of names alone
-    shape, _, dtype = readers.get(version, np.lib.format.read_array_header_2_0)(opened, max_header_size=_HEADER_BYTE)
+    read = np.lib.format.read_array_header_1_0 if is_first else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(opened, max_header_size=_HEADER_BYTE)
     if not dtype.hasobject and math.prod(shape) * dtype.itemsize > size:
         raise ValueError(f"it has {size:,} bytes, too few for the shape {shortened(str(shape))} of {dtype}")
 

@@ -104,8 +104,8 @@ def _byte_of(tensor: onnx.TensorProto) -> int:
     """Return how many bytes the elements of a tensor take; several of less than 8 bits share one."""
     if any(dim < 0 for dim in tensor.dims):
         raise ValueError("a dimension is negative")
-    elements = math.prod(tensor.dims)
-    bits = _BITS.get(tensor.data_type) or 8 * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    elements: int = math.prod(tensor.dims)
+    bits: int = _BITS.get(tensor.data_type) or 8 * int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
     return -(-elements * bits // 8)
 
 
