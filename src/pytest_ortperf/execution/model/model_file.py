@@ -38,6 +38,10 @@ def check_model_file(path: Path, model: Model) -> int:
         CaseError: Stage `model`, if it cannot be read, is a Git-LFS pointer, empty or too large.
     """
     try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise _model_error(f"{path} is not UTF-8, and ONNX Runtime opens no other paths; rename it") from error
+    try:
         with open_regular(path) as file:
             start = file.read(len(LFS_MARK))
             size = os.fstat(file.fileno()).st_size

@@ -24,9 +24,9 @@ from pytest_ortperf.records.store import DAMAGE
 from pytest_ortperf.reports.comparison.compared_side import CaseResult, Observation, RunSide, Side
 from pytest_ortperf.reports.tables.rows import Group
 from pytest_ortperf.reports.tables.script_format import target_name
-from pytest_ortperf.safe_files import open_regular, read_regular, shortened
+from pytest_ortperf.safe_files import read_regular, shortened
 
-MOST_BYTE = 1 << 30
+MOST_BYTE = 1 << 28
 _MOST = 1e12
 """Of a number in a table; a larger one, a negative one and no number at all say nothing."""
 
@@ -215,7 +215,8 @@ def _tables(folder: Path) -> dict[str, Path]:
 def _rows(path: Path) -> list[dict[str, str]]:
     """Return the rows, headers and names without the line ends and spaces that the script put in."""
     try:
-        with io.TextIOWrapper(open_regular(path), encoding="utf-8", errors="replace", newline="") as file:
+        text = read_regular(path, MOST_BYTE).decode("utf-8", "replace")
+        with io.StringIO(text, newline="") as file:
             rows = [{_name(key): value or "" for key, value in row.items() if key} for row in csv.DictReader(file)]
     except (OSError, csv.Error) as error:
         raise ResultsFileError(f"{path}: cannot be read as one of the script's tables: {error}.") from error
