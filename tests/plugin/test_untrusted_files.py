@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from plugin.project import MODEL, PLAIN, Project, read_records
+from plugin.project import MODEL, Project
 from pytest_ortperf.cases.model_list import read_models
 from pytest_ortperf.errors import ModelListError
 
@@ -124,24 +122,6 @@ def test_links_to_elsewhere_are_followed_by_a_conversion(project: Project) -> No
     result = project.run(*QUICK, "--ortperf-fp16", f"--ortperf-cache={project.path}/cache")
     assert result.outcomes == {"m::validate[cpu]": "passed", "m::validate[cpu-fp16]": "passed"}
     assert [record["model_fact"]["fp16_from"] for record in result.records] == [None, "converted"]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no file names that are not UTF-8")
-def test_a_path_that_is_not_utf_8_fails_its_items_and_not_the_run(project: Project) -> None:
-    folder = project.path / os.fsdecode(b"caf\xe9")
-    for name in "ab":
-        (folder / f"zoo/{name}").mkdir(parents=True)
-        (folder / f"zoo/{name}/model.onnx").write_bytes(MODEL)
-    command = [sys.executable, "-mpytest", *PLAIN, "--ortperf-mode=validate", *QUICK, "--ortperf-models=zoo"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=100)
-    spread = subprocess.run([*command, "-n", "2"], cwd=folder, capture_output=True, check=False, timeout=100)
-    assert b"INTERNALERROR" not in done.stdout + done.stderr + spread.stdout + spread.stderr
-    records, _ = read_records(next((folder / "result").glob("records_*.jsonl")))
-    assert {record["model"]: record["outcome"] for record in records} == {"a": "failed", "b": "failed"}
-    assert all("is not UTF-8, and ONNX Runtime opens no other" in it["failure"]["message"] for it in records)
-    # execnet sends text as UTF-8 alone, the current folder among it
-    assert spread.returncode == 4
-    assert b"is not UTF-8, and pytest-xdist (-n) takes no other; run without -n, or rename it" in spread.stderr
 
 
 HUGE = {

@@ -18,7 +18,7 @@ from array import array
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, overload
 
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.safe_files import open_regular
@@ -177,10 +177,19 @@ def unpack(packed: Sequence[int] | str) -> Sequence[int]:
     return PackedNumbers(packed) if isinstance(packed, str) else tuple(packed)
 
 
-def as_sorted_array(numbers: Sequence[int]) -> npt.NDArray[np.int64]:
-    """Return integers in ascending order as an array."""
+def in_order(numbers: Sequence[int]) -> Sequence[int]:
+    """Return integers in ascending order; what it returns is fast to look at in places, and is no tuple."""
     found = as_array(numbers)
     found.sort()
+    return cast("Sequence[int]", found)
+
+
+def histogram(numbers: Sequence[int], low: float, high: float, bins: int) -> list[int]:
+    """Return how many integers lie in each of so many parts of a range; what is outside counts in the nearest."""
+    import numpy as np
+
+    places = (np.asarray(numbers) - low) / (high - low) * bins
+    found: list[int] = np.bincount(places.astype(np.int64).clip(0, bins - 1), minlength=bins).tolist()
     return found
 
 

@@ -8,7 +8,6 @@ import math
 import operator
 import statistics
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from pytest_ortperf.records.intervals import (
     FEWEST,
@@ -19,10 +18,6 @@ from pytest_ortperf.records.intervals import (
 )
 from pytest_ortperf.records.latency import Latency, Summary
 from pytest_ortperf.records.multimodality import count_modes
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 __all__ = [
     "SAMPLES_NEEDED",
@@ -102,7 +97,7 @@ def compute(samples_ns: Sequence[int], *, block_iterations: int | None = None, b
     )
 
 
-def percentile(ordered: Sequence[float] | npt.NDArray[np.int64], percent: float) -> float:
+def percentile(ordered: Sequence[float], percent: float) -> float:
     """Return a percentile of sorted values, linear between neighbours as numpy's default is."""
     position = (len(ordered) - 1) * percent / 100
     below = math.floor(position)

@@ -97,35 +97,12 @@ class RunSettings:
     """Whether benchmarks run whose stored validation failed."""
 
 
-_SURROGATES = ("\ud800", "\udfff")
-"""What stands for bytes of a file name that are not UTF-8."""
-
-
-def _require_utf_8(config: pytest.Config) -> None:
-    """Refuse pytest-xdist where a path is not UTF-8: it would end in the middle of its start.
-
-    Raises:
-        pytest.UsageError: With the path and the ways out.
-    """
-    if not getattr(config.option, "tx", None):
-        return
-    given = (Path.cwd(), config.rootpath, *config.args, *(options.given(config, "models") or ()))
-    wrong = next(
-        (str(each) for each in given if any(_SURROGATES[0] <= letter <= _SURROGATES[1] for letter in str(each))), None
-    )
-    if wrong is not None:
-        raise pytest.UsageError(
-            f"the path {wrong!a} is not UTF-8, and pytest-xdist (-n) takes no other; run without -n, or rename it"
-        )
-
-
 def read_settings(config: pytest.Config) -> RunSettings:
     """Return the settings that the options ask for.
 
     Raises:
         pytest.UsageError: If an option cannot be used; the text names it.
     """
-    _require_utf_8(config)
     mode = options.read(config, "mode")
     reference = options.read(config, "reference-ep")
     names = options.read(config, "ep") or []

@@ -7,11 +7,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from pytest_ortperf.quantities import ENERGY, ENGINES, GPU_MEMORY, HOST_MEMORY, QUANTITIES, SESSION, Group, Quantity
 from pytest_ortperf.records.latency import Latency, Summary
-from pytest_ortperf.records.packed_numbers import as_sorted_array
+from pytest_ortperf.records.packed_numbers import histogram, in_order
 from pytest_ortperf.records.record import Placement, Record
 from pytest_ortperf.records.statistics import percentile, summarize
 from pytest_ortperf.reports.standings import gain_ratio, gain_text
@@ -153,13 +151,11 @@ def _histogram(latency: Latency, summary: Summary) -> Iterator[Block]:
     """Yield how many samples took how long, what is beyond the 99th percentile in the last bin."""
     if len(latency.samples_ns) < _HISTOGRAM_FROM:
         return
-    samples = as_sorted_array(latency.samples_ns)
+    samples = in_order(latency.samples_ns)
     low, high = int(samples[0]), percentile(samples, 99)
     if high <= low:
         return
-    # an array at a time: a page may show hundreds of millions of samples
-    places = ((samples - low) * (BINS / (high - low))).astype(int)
-    counts = np.bincount(places.clip(0, BINS - 1), minlength=BINS).tolist()
+    counts = histogram(samples, low, high, BINS)
     yield {
         "title": f"Samples of {latency.label}",
         "bins": counts,
