@@ -22,7 +22,7 @@ VENV_USABLE := $(shell grep -q -x -E '$(WANTED_PYTHON)' '$(VENV)/.made-by' 2>/de
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help benchmark test test-slow coverage lint format docs matrix providers readers constraints clean
+.PHONY: help benchmark test test-slow coverage lint format docs matrix providers companions readers constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -60,6 +60,9 @@ docs: $(VENV)/.has-dev ## build the documentation, warnings are errors
 matrix: ## run the plugin's tests on each supported pytest series
 
 providers: ## run the tests of other distributions of ONNX Runtime: make providers PROVIDERS=openvino
+
+companions: $(VENVS)/companions/.ready ## run the tests beside other pytest plugins, the newest of each
+	$(VENVS)/companions/bin/python -m pytest tests/companions -p no:randomly -p no:sugar -p no:html -p no:benchmark -p no:cacheprovider $(ARGS)
 
 readers: $(VENVS)/readers/.ready ## read our results with pytest-benchmark
 	$(VENVS)/readers/bin/python -m pytest tests/reports/test_pytest_benchmark.py -p no:benchmark -p no:cacheprovider $(ARGS)
@@ -152,4 +155,15 @@ $(PROVIDERS:%=$(VENVS)/%/.ready): $(VENVS)/%/.ready: $(VENV)/.made-by pyproject.
 	$(VENV)/bin/python -m venv $(@D)
 	grep -v '^onnxruntime==' constraints.txt > $(@D)/constraints.txt
 	$(@D)/bin/python $(PIP_INSTALL) $(@D)/constraints.txt $(PACKAGES_$*) -e . pytest-randomly
+	@touch $@
+
+# Other pytest plugins, the newest of each: what users install beside this one.
+
+COMPANIONS := pytest-benchmark pytest-cov pytest-html pytest-randomly pytest-repeat pytest-rerunfailures pytest-sugar pytest-timeout
+
+$(VENVS)/companions/.ready: $(VENV)/.made-by pyproject.toml constraints.txt
+	rm -rf $(@D)
+	$(VENV)/bin/python -m venv $(@D)
+	grep -v -E '^pytest-(benchmark|cov|randomly)==' constraints.txt > $(@D)/constraints.txt
+	$(@D)/bin/python $(PIP_INSTALL) $(@D)/constraints.txt -e '.[cpu]' hypothesis $(COMPANIONS)
 	@touch $@

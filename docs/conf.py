@@ -38,7 +38,8 @@ def options_page() -> str:
         for option in (option for option in OPTIONS if option.group == group):
             choices = option.value.choices
             value = "{" + ",".join(choices) + "}" if choices else option.value.metavar
-            flag = f"{option.flag}={value}" if value else option.flag
+            given = f"[={value}]" if option.value.alone else f"={value}"
+            flag = f"{option.flag}{given}" if value else option.flag
             text = option.help[0].upper() + option.help[1:]
             parts.append(f"`{flag}`\n: {text}.\n  Default: {option.default}. Ini: `{option.ini}`.\n")
     return "\n".join(parts)
@@ -189,6 +190,7 @@ def column_tables() -> dict[str, str]:
     """Return a table of the columns of each CSV file with what they mean, by the file's name."""
     from pytest_ortperf.reports.tables import columns
     from pytest_ortperf.reports.tables.accuracy_columns import ACCURACY
+    from pytest_ortperf.reports.tables.check_columns import CHECKS
     from pytest_ortperf.reports.tables.meanings import meaning_of
 
     tables = {
@@ -200,6 +202,7 @@ def column_tables() -> dict[str, str]:
         "op_metrics": columns.OP_METRICS,
         "session": columns.SESSION,
         "accuracy": ACCURACY,
+        "checks": CHECKS,
     }
     pages = {}
     for name, table in tables.items():

@@ -20,6 +20,7 @@ SCRIPTS = (
     "report_page",
     "interval_coverage",
     "time_to_precision",
+    "change_points",
 )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_ortperf.cli import main
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.plain_text import PlainOutput, plain, plain_line, plain_log
+from pytest_ortperf.plain_text import PlainOutput, plain, plain_line, plain_log, without_password
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,20 @@ def test_a_stream_passes_on_plain_text_alone() -> None:
 def test_messages_of_commands_are_plain(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "\x1b]0;title\x07nowhere\u202e"]) == 2
     assert capsys.readouterr().err.startswith("ortperf: nowhere\\u202e")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://ada:s3:cr%40t@host:5432/perf", "postgresql://ada:***@host:5432/perf"),
+        (
+            "--ortperf-history=postgresql+psycopg://:secret@host/perf",
+            "--ortperf-history=postgresql+psycopg://:***@host/perf",
+        ),
+        ("postgresql://ada@host:5432/perf", "postgresql://ada@host:5432/perf"),
+        ("a folder/history.db", "a folder/history.db"),
+        ("see http://host:80/a@b", "see http://host:80/a@b"),
+    ],
+)
+def test_passwords_of_addresses_are_hidden(text: str, shown: str) -> None:
+    assert without_password(text) == shown

@@ -9,7 +9,23 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from pytest_ortperf.commands import ab, bisect_repro, compare, init, inspect, list_runs, ort, report, schema
+from pytest_ortperf.commands import (
+    ab,
+    bisect_repro,
+    check,
+    compare,
+    dashboard,
+    history,
+    image,
+    init,
+    inspect,
+    list_runs,
+    ort,
+    report,
+    schema,
+    wrap,
+    zoo,
+)
 from pytest_ortperf.errors import OrtPerfError
 from pytest_ortperf.plain_text import PlainOutput
 
@@ -18,14 +34,20 @@ INTERRUPTED = 130
 
 COMMANDS = (
     init.add_command,
+    zoo.add_command,
     inspect.add_command,
     list_runs.add_command,
     report.add_command,
     compare.add_command,
     ab.add_command,
     ort.add_command,
+    image.add_command,
     bisect_repro.add_bisect,
     bisect_repro.add_repro,
+    history.add_command,
+    dashboard.add_command,
+    check.add_command,
+    wrap.add_command,
     schema.add_command,
 )
 """In the order of the help."""
@@ -33,6 +55,7 @@ COMMANDS = (
 EXAMPLES = """\
 examples:
   ortperf init                                     a model list for the models of this folder
+  ortperf zoo pull mnist-8 resnet50-v1-7           models of the ONNX Model Zoo, and a list for them
   ortperf inspect bert.onnx                        what it is, and which providers take it
   ortperf list result                              the runs in the folder result
   ortperf report result                            the newest run in the folder result
@@ -41,9 +64,13 @@ examples:
   ortperf compare 20261122-180000 20261123-210146  the second run against the first
   ortperf ab --current-python=new/bin/python       this environment and another, measured in turns
   ortperf ab --base-ort=1.31.0 --current-ort=1.32.0 two releases of ONNX Runtime, measured in turns
+  ortperf ort build --branch=main                  ONNX Runtime from source
+  ortperf image run -m models.json                 in a container
   ortperf ort bisect 1.24.4 1.32.0 -k bert         the release that made it slower
   ortperf bisect 'bert::validate[cuda-fp16]'       the node whose outputs leave tolerance
   ortperf repro 'bert::validate[cuda-fp16]'        a folder that shows it with ONNX Runtime alone
+  ortperf history add result                       keep its runs in history.db
+  ortperf dashboard -o site --history=history.db   a static site of the history
   ortperf schema > models.schema.json              for an editor that completes model lists
 """
 
@@ -58,7 +85,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: For `--help`, `--version` and arguments that argparse refuses.
     """
     parser = _parser()
-    arguments, more = parser.parse_known_args(argv)
+    # what stands behind `--` is another program's; argparse would take it for arguments of ours
+    given = list(sys.argv[1:] if argv is None else argv)
+    own, after = (given[: given.index("--")], given[given.index("--") + 1 :]) if "--" in given else (given, [])
+    arguments, more = parser.parse_known_args(own)
+    more += after
     if more and not hasattr(arguments, "takes_more"):
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     arguments.more = more

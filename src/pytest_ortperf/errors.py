@@ -48,3 +48,7 @@ class CaseError(OrtPerfError):
         self.kind = kind
         self.signal = signal
         self.exit_code = exit_code
+
+
+class HistoryError(OrtPerfError):
+    """A history that cannot be opened, read or written."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 from typing import Any, TextIO
 
 _SEQUENCES = re.compile(
@@ -25,6 +26,7 @@ _CONTROLS = re.compile(
 )
 
 _BACKTICKS = re.compile("`+")
+_PASSWORD = re.compile(r"(?P<before>\w+://[^\s/@:]*):[^\s/@]*(?=@)")
 
 _COMMANDS = re.compile(r"##(?=\[|vso\[)|^(?P<before>[^\S\n]*):(?=:\S)", re.MULTILINE)
 
@@ -38,6 +40,15 @@ def plain(text: str) -> str:
         return text
     text = _SEQUENCES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether a path can be written as UTF-8; what a file system holds need not."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def plain_line(text: str) -> str:
@@ -60,24 +71,30 @@ def markdown_code(text: str, *, in_table: bool = True) -> str:
     return f"{fence}{space}{text}{space}{fence}" if text.strip() else ""
 
 
+def without_password(text: str) -> str:
+    """Return the text with `***` for the passwords of URLs in it."""
+    return _PASSWORD.sub(r"\g<before>:***", text)
+
+
 class PlainOutput(io.TextIOBase):
     """A text stream that passes on what is written to it as plain text."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self.stream = stream
+        """For who writes control characters on purpose, and makes the rest plain itself."""
 
     def write(self, text: str) -> int:
-        self._stream.write(plain(text))
+        self.stream.write(plain(text))
         return len(text)
 
     def flush(self) -> None:
-        self._stream.flush()
+        self.stream.flush()
 
     def fileno(self) -> int:
-        return self._stream.fileno()
+        return self.stream.fileno()
 
     def isatty(self) -> bool:
-        return self._stream.isatty()
+        return self.stream.isatty()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        return getattr(self.stream, name)

@@ -32,6 +32,7 @@ class Scale:
 
 
 MS, S, MIB = Scale("ms", 1e6, 6), Scale("s", 1e9, 9), Scale("MiB", 2**20, 2, is_coarse=True)
+BYTE = Scale("byte", 1, 1)
 MJ, W, MHZ, PER_S = Scale("mJ", 1, 4), Scale("W", 1, 4), Scale("MHz", 1, 1), Scale("per s", 1, 4)
 PERCENT, SHARE = Scale("%", 1, 4), Scale("%", 0.01, 4)
 """Of what is a percentage, or a share of 1, in the record."""
@@ -70,6 +71,7 @@ GPU_MEMORY = Group("GPU memory", CASE)
 ERRORS = Group("Errors of outputs", OUTPUT)
 NEEDED = Group("Tolerances that would do", OUTPUT)
 PRECISION = Group("Errors beside that of the precision", OUTPUT)
+CHECKS = Group("Leaks and threads", CASE)
 WHOLE = Group("Of the whole case, in no table of their own", CASE)
 
 
@@ -380,4 +382,11 @@ QUANTITIES: tuple[Quantity, ...] = (
     Quantity(PRECISION, "baseline_rmse_to_golden", "relative.baseline_rmse", PLAIN, "that of the precision on the CPU"),
     Quantity(PRECISION, "own_error", "own_error", PLAIN, "error in multiples of what the precision makes by itself",
              bound="own_error_allowed"),
+    Quantity(CHECKS, "leak_per_run_byte", lambda it: it.leak_check.worst("runs") if it.leak_check else None, BYTE,
+             "memory that each run leaks, by `ortperf check --leaks`; 0 if none"),
+    Quantity(CHECKS, "leak_per_session_byte", lambda it: it.leak_check.worst("sessions") if it.leak_check else None,
+             BYTE, "memory that each session leaks, its runs' apart"),
+    Quantity(CHECKS, "lost_byte", "valgrind_check.lost_byte", BYTE, "memory that valgrind finds definitely lost"),
+    Quantity(CHECKS, "wrong_iterations", "thread_check.wrong", PLAIN,
+             "iterations of threads outside the tolerance of what one thread gets"),
 )  # fmt: skip

@@ -63,7 +63,9 @@ def test_only_the_mode_changes_for_a_validation() -> None:
 
 
 def test_an_item_lost_with_its_worker_is_recorded_under_its_own_model_and_dimensions() -> None:
-    record = record_of_lost_item("models.json::a:b::benchmark[cuda-fp16-batch-size=8-length=128]", "gw1", "died")
+    record = record_of_lost_item(
+        "models.json::a:b::benchmark[cuda-fp16-batch-size=8-length=128]", "gw1", "died", lambda _: None
+    )
 
     assert record is not None
     assert (record.model, record.mode, record.provider) == ("a:b", "benchmark", "cuda")

@@ -111,6 +111,7 @@ def test_init_writes_a_list_that_pytest_runs_as_it_stands(tmp_path: Path) -> Non
     assert "models.json::decoder::validate[cpu-batch=1-past_length=0-sequence=128] PASSED" in tested.stdout
 
 
+@pytest.mark.slow
 def test_a_list_that_is_there_stays_unless_forced(tmp_path: Path) -> None:
     examples.relu(tmp_path / "a.onnx", [1])
     (tmp_path / "models.json").write_text("mine")

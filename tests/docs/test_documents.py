@@ -38,10 +38,14 @@ DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs
 LONG = (
     "README",
     "tutorial",
+    "check-for-leaks",
     "compare-two-runs",
     "find-the-wrong-node",
+    "keep-a-history",
+    "migrate-from-the-onnxruntime-script",
     "read-results-in-python",
     "set-limits",
+    "show-a-dashboard",
     "test-your-own-code",
 )
 """Documents whose commands measure for seconds."""

@@ -6,12 +6,13 @@ import io
 import os
 import re
 from collections.abc import Iterator
-from typing import TextIO
+from typing import TextIO, cast
 
 import pytest
 
 from plugin.test_interrupts import wait_for
 from pytest_ortperf.pairing.status_line import StatusLine
+from pytest_ortperf.plain_text import PlainOutput
 
 
 def without_times(text: str) -> list[str]:
@@ -104,3 +105,14 @@ def test_a_dumb_terminal_gets_lines_alone(terminal: tuple[TextIO, int], monkeypa
         line.show("screen", 42)
         line.tell("done")
     assert without_times(shown(master, "\n")) == ["done"]
+
+
+def test_through_the_command_a_line_is_written_over_and_texts_of_others_are_plain(
+    terminal: tuple[TextIO, int],
+) -> None:
+    stream, master = terminal
+    with StatusLine(cast("TextIO", PlainOutput(stream))) as line:
+        line.show("screen\x1b[2J 1", None)
+        line.tell("said\x1b]0;title\x07")
+    text = re.sub(r"\d\d:\d\d:\d\d ", "", shown(master, "said\n"))
+    assert text == f"{ERASE}screen 1{ERASE}said\n"

@@ -24,6 +24,21 @@ def pytest_ortperf_before_first_run(case, session):
 """
 WAIT_S = 40
 
+IN_TERMINAL = """
+import os, pty, select, sys, time
+
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *sys.argv[1:]])
+while not os.path.exists("pid"):
+    if select.select([terminal], [], [], 0.05)[0]:
+        os.read(terminal, 4096)
+time.sleep(0.2)
+os.close(terminal)
+os.waitpid(pid, 0)
+"""
+"""Runs pytest in a terminal that is closed once the item hangs."""
+
 
 @pytest.fixture
 def hanging(project: Project) -> Project:
@@ -135,6 +150,46 @@ def test_ctrl_c_ends_with_summary_and_tables(hanging: Project, args: tuple[str, 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize(
+    ("number", "args", "whole_group"),
+    [
+        (signal.SIGTERM, OWN, ALONE),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in [
+                (signal.SIGTERM, POOL, TERMINAL),
+                (signal.SIGTERM, FORKED, ALONE),
+                (signal.SIGTERM, WORKER, ALONE),
+                (signal.SIGTERM, WORKER, TERMINAL),
+                (signal.SIGHUP, POOL, ALONE),
+                (signal.SIGHUP, FORKED, TERMINAL),
+                (signal.SIGHUP, WORKER, TERMINAL),
+            ]
+        ),
+    ],
+)
+def test_signals_that_end_programs_end_a_run_as_ctrl_c_does(
+    hanging: Project, number: signal.Signals, args: tuple[str, ...], *, whole_group: bool
+) -> None:
+    run = Started(hanging, *args)
+    (os.killpg if whole_group else os.kill)(run.process.pid, number)
+    code, out = run.end()
+    assert code == 2, out
+    assert f"interrupted by {number.name}" in out
+    assert "the same command with --ortperf-resume" in out
+    assert "Traceback" not in out
+    assert ": 1 passed, 2 not run in " in out.partition("= ortperf =")[2]
+    results = hanging.path / "result"
+    (path,) = results.glob("records_*.jsonl")
+    records, end = read_records(path)
+    assert [record["case_id"] for record in records] == ["good::validate[cpu]"]
+    assert end
+    assert (end["exit_status"], end["stopped"]) == (2, f"interrupted by {number.name}")
+    assert len(list(results.glob("benchmark_success_*.csv"))) == 1
+    wait_for(lambda: not any(map(is_alive, run.children)), "the children to end")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize(
     "args",
     [FORKED, OWN, *(pytest.param(each, marks=pytest.mark.slow) for each in (POOL, WORKER))],
 )
@@ -148,3 +203,18 @@ def test_a_killed_controller_leaves_whole_records_and_no_orphan(hanging: Project
     assert [record["case_id"] for record in records] == ["good::validate[cpu]"]
     assert end is None
     wait_for(lambda: not any(map(is_alive, run.children)), "the children to end")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="how a closed terminal fails differs")
+@pytest.mark.parametrize("args", [OWN, WORKER])
+def test_a_terminal_that_is_closed_costs_no_result(hanging: Project, args: tuple[str, ...]) -> None:
+    command = [sys.executable, "-c", IN_TERMINAL, *PLAIN, "--ortperf-mode=validate", *args]
+    subprocess.run(command, cwd=hanging.path, timeout=WAIT_S, check=True)
+    results = hanging.path / "result"
+    (path,) = results.glob("records_*.jsonl")
+    records, end = read_records(path)
+    assert [record["case_id"] for record in records] == ["good::validate[cpu]"]
+    assert end
+    assert (end["exit_status"], end["stopped"]) == (2, "interrupted by SIGHUP")
+    assert len(list(results.glob("benchmark_success_*.csv"))) == 1

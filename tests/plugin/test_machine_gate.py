@@ -39,6 +39,7 @@ def pretend(project: Project, level: str) -> None:
     project.write("conftest.py", CONFTEST.replace("LEVEL", repr(level)))
 
 
+@pytest.mark.slow
 def test_a_benchmark_is_watched_by_default(project: Project) -> None:
     project.models("a")
     assert project.run(*QUICK, mode="benchmark").outcomes == {"a::benchmark[cpu]": "passed"}

@@ -70,6 +70,7 @@ def test_the_hash_is_that_of_the_file(project: Project) -> None:
     assert "validated with another model" not in result.out
 
 
+@pytest.mark.slow
 def test_a_benchmark_alone_says_when_its_model_was_validated(project: Project) -> None:
     save(project, "m.onnx", 1)
     project.models("m")

@@ -90,10 +90,12 @@ ROWS: dict[str, tuple[str, Read, object]] = {
 READ_ELSEWHERE = {
     "progress": "off",
     "baseline": "20260101-000000",
+    "history": "history.db",
     "fail-on": "failures",
     "min-change": "5us",
     "paired": True,
     "ci": "off",
+    "resume": "newest",
 }
 """By the part of the plugin that they are for."""
 

@@ -74,6 +74,7 @@ def test_an_interrupt_leaves_a_clean_terminal(project: Project) -> None:
     assert not any("host: n=" in line for line in terminal.screen.lines)
 
 
+@pytest.mark.slow
 def test_results_stand_above_the_line_while_the_next_case_runs(project: Project) -> None:
     project.models("a", "b")
     terminal = Terminal(project.path, *ARGS, "--ortperf-mode=benchmark")

@@ -11,7 +11,7 @@ import pytest
 from plugin.project import Project
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.settings.provider_choice import device_option
-from pytest_ortperf.settings.run_settings import device_choices
+from pytest_ortperf.settings.run_settings import device_choices, named_precisions, targets
 
 CPU_WHEEL_ALONE = pytest.mark.skipif(
     set(onnxruntime.get_available_providers()) != {"AzureExecutionProvider", "CPUExecutionProvider"},
@@ -218,3 +218,38 @@ def test_workers_take_over_what_the_controller_settled(project: Project) -> None
     assert (result.exit_code, len(result.records)) == (0, 2), result.out
     folders = {record["kept"]["log"].rpartition("/")[0].rpartition("/")[0] for record in result.records}
     assert len(folders) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "fp16", "precisions"),
+    [
+        (["cuda"], False, {}),
+        (["cuda-fp16"], False, {"cuda": ("fp16",)}),
+        (["cuda", "cuda-fp16", "tensorrt-fp16"], False, {"cuda": (None, "fp16"), "tensorrt": ("fp16",)}),
+        (["cuda", "cuda-fp16", "tensorrt-fp16"], True, {"cuda": (None, "fp16"), "tensorrt": ("fp16",)}),
+        (["cpu", "cuda-as-given"], True, {"cuda": (None,)}),
+        (["ORT-CUDAFp32", "ORT-CUDAFp16", "Standalone_TRT"], True, {"cuda": (None, "fp16"), "trtexec": (None,)}),
+    ],
+)
+def test_a_provider_named_with_a_precision_has_that_and_others_have_the_run_s(
+    names: list[str], precisions: dict[str, tuple[str | None, ...]], *, fp16: bool
+) -> None:
+    of_run = (None, "fp16") if fp16 else (None,)
+    assert named_precisions(targets(names), of_run) == precisions
+
+
+def test_names_of_the_original_scripts_run_with_their_precision(project: Project) -> None:
+    project.models("m")
+
+    result = project.run("--ortperf-ep=ORT-CPUFp32 CUDAExecutionProvider_fp16", "--ortperf-fp16")
+
+    assert result.outcomes == {"m::validate[cpu]": "passed", "m::validate[cuda-fp16]": "failed"}
+
+
+def test_cuda_trt_has_the_program_too_where_it_is_named(project: Project) -> None:
+    project.models("m")
+
+    result = project.run("--ortperf-ep=cuda_trt", "--ortperf-trtexec=no-such-program")
+
+    assert list(result.outcomes) == [f"m::validate[{name}]" for name in ("cpu", "cuda", "tensorrt", "trtexec")]
+    assert "no-such-program" in result.records[-1]["failure"]["message"]

@@ -154,6 +154,7 @@ def test_a_run_without_a_reference_provider_says_that_nothing_was_measured_in_tu
     assert "--ortperf-paired measured nothing: no case was measured on a provider and on its ref" in result.out
 
 
+@pytest.mark.slow
 def test_first_failure_ends_the_run_and_last_failed_runs_it_again(project: Project) -> None:
     project.models("a", wrong(project), "z")
     first = project.run("-x", "-p", "cacheprovider")

@@ -1,9 +1,14 @@
 /* A library with one custom operator, `Triple` of the domain `ortperf.test`: three times a vector of floats.
 
+   Compiled with -DLEAK_RUN=BYTES or -DLEAK_SESSION=BYTES it loses memory, with -DRACE threads share a buffer, with
+   -DHANG a thread that comes while another is inside never ends, and with -DCRASH the first run aborts.
+
    ONNX Runtime's wheels come without its header. What is used of its C interface is declared here: functions by their
    place in OrtApi, and the callbacks of OrtCustomOp. None changes its place: new ones come behind. */
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 enum { API_VERSION = 13, FLOAT = 1, REQUIRED = 0, DEFAULT_MEMORY = 0 };
 enum { CREATE_DOMAIN = 26, ADD_OPERATOR, ADD_DOMAIN };
@@ -37,7 +42,19 @@ typedef struct Operator {
 
 static const void *const *api;
 
-static void *create(const Operator *op, const void *const *given, const void *info) { (void)info; api = given; return (void *)op; }
+__attribute__((unused)) static void lose(size_t size) {
+  volatile char *lost = (volatile char *)malloc(size);
+  for (size_t index = 0; index < size; index += 64) lost[index] = 1;
+}
+
+static void *create(const Operator *op, const void *const *given, const void *info) {
+  (void)info;
+  api = given;
+#ifdef LEAK_SESSION
+  lose(LEAK_SESSION);
+#endif
+  return (void *)op;
+}
 static const char *name(const Operator *op) { (void)op; return "Triple"; }
 static const char *provider(const Operator *op) { (void)op; return NULL; }
 static int type(const Operator *op, size_t index) { (void)op; (void)index; return FLOAT; }
@@ -59,7 +76,27 @@ static void compute(void *kernel, void *context) {
   ((Output)api[GET_OUTPUT])(context, 0, &size, 1, &output);
   ((Get)api[TENSOR_DATA])(input, &from);
   ((Get)api[TENSOR_DATA])(output, &to);
+#ifdef CRASH
+  abort();
+#endif
+#ifdef LEAK_RUN
+  lose(LEAK_RUN);
+#endif
+#ifdef HANG
+  static int inside;
+  if (__atomic_add_fetch(&inside, 1, __ATOMIC_SEQ_CST) > 1) for (;;) pause();
+  usleep(1000);
+#endif
+#ifdef RACE
+  static float shared[4096];
+  for (size_t index = 0; index < count; index++) shared[index] = ((const float *)from)[index];
+  usleep(50);
+  from = shared;
+#endif
   for (size_t index = 0; index < count; index++) ((float *)to)[index] = 3 * ((const float *)from)[index];
+#ifdef HANG
+  __atomic_sub_fetch(&inside, 1, __ATOMIC_SEQ_CST);
+#endif
 }
 
 static const Operator triple = {API_VERSION, create,   name,     provider, type,   one,  type,

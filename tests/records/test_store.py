@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.codec import as_dict, from_dict
-from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.record import Record, last_attempts
 from pytest_ortperf.records.store import (
     RecordsFile,
     check_writable,
@@ -28,6 +28,7 @@ from pytest_ortperf.records.store import (
     read_run,
     records_path,
     runs_of,
+    write_whole,
 )
 from record_examples import make_accuracy, make_end, make_header, make_output, make_record, whole_record
 
@@ -404,3 +405,78 @@ def test_the_newest_run_that_ran_a_case_tells_how_long_it_takes(tmp_path: Path) 
     names = [f"models.json::{model}::benchmark[cpu]" for model in "abcx"]
     assert earlier_durations(tmp_path, names) == dict(zip(names, (6.0, 2.0, 3.0), strict=False))
     assert earlier_durations(tmp_path / "gone", names) == {}
+
+
+@pytest.mark.parametrize("rest", [b"", b'{"type":"rec', b"\xff"])
+def test_a_run_that_was_cut_off_is_continued_after_its_last_whole_line(tmp_path: Path, rest: bytes) -> None:
+    path = write_run(tmp_path, make_record("a"), ends=False)
+    path.write_bytes(path.read_bytes() + rest)
+    with RecordsFile.resume(path) as file:
+        file.append(make_record("b"))
+        file.end(make_end())
+    run = read_run(path)
+    assert [record.model for record in run.records] == ["a", "b"]
+    assert run.end
+    assert run.notes == ()
+
+
+def test_a_whole_line_without_its_end_is_kept(tmp_path: Path) -> None:
+    path = write_run(tmp_path, make_record("a"), make_record("b"), ends=False)
+    path.write_bytes(path.read_bytes().removesuffix(b"\n"))
+    with RecordsFile.resume(path) as file:
+        file.append(make_record("c"))
+    assert [record.model for record in read_run(path).records] == ["a", "b", "c"]
+
+
+def test_a_run_that_was_resumed_and_cut_off_has_no_end(tmp_path: Path) -> None:
+    path = write_run(tmp_path, make_record("a"))
+    with RecordsFile.resume(path) as file:
+        file.append(make_record("b"))
+    assert read_run(path).end is None
+
+
+def test_a_file_that_is_still_written_is_not_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_ortperf.records.store._LOCKED_S", 0)
+    with (
+        RecordsFile.create(tmp_path, RUN, make_header(run=RUN)) as file,
+        pytest.raises(ResultsFileError, match="still being written"),
+    ):
+        RecordsFile.resume(file.path)
+
+
+def test_the_last_attempt_at_a_case_counts() -> None:
+    listed = make_record("a", "cpu", "validate", outcome="failed")
+    again = replace(listed, outcome="passed", attempt=2)
+    other = make_record("b")
+    assert last_attempts([listed, other, again]) == (other, again)
+
+
+def test_a_test_of_a_user_keeps_all_records_of_its_last_attempt() -> None:
+    first = replace(make_record("a"), nodeid="test_it.py::test_it")
+    again = replace(first, attempt=2)
+    assert last_attempts([first, first, again, again]) == (again, again)
+    assert last_attempts([first, first]) == (first, first)
+
+
+@pytest.mark.parametrize("name", ["table.csv", "x" * 250 + ".csv"])
+def test_a_file_that_is_written_whole_leaves_nothing_beside_it(tmp_path: Path, name: str) -> None:
+    write_whole(tmp_path / name, b"new")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(name, b"new")]
+
+
+def test_a_pipe_is_written_to_and_a_link_followed(tmp_path: Path) -> None:
+    (tmp_path / "target").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("target")
+    write_whole(tmp_path / "link", b"new")
+    assert (tmp_path / "target").read_bytes() == b"new"
+    assert (tmp_path / "link").is_symlink()
+    write_whole(Path("/dev/null"), b"new")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_full_disk_keeps_the_old_file_whole(small_disk: Callable[..., Path]) -> None:
+    path = small_disk("rw") / "table.csv"
+    write_whole(path, b"old")
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(path, b"new" * 100_000)
+    assert [(each.name, each.read_bytes()) for each in path.parent.iterdir()] == [("table.csv", b"old")]

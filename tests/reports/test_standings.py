@@ -117,7 +117,10 @@ def test_every_output_gives_the_same_standings() -> None:
     assert terminal.split() == ["cuda", "6", "0", "0", "2.1x", "faster", *interval.split(), "6", "6"]
     assert f"cuda 6 0 0 2.1x faster vs cpu {interval} 6 6" in words(run_page(run))
     assert f"| `cuda` | 6 | 0 | 0 | 2.1x faster vs cpu | {interval} | 6 |" in run_markdown(run)
-    assert "6 cuda models, 1 of them beside others 1 cpu model, 1 of them beside others" in words(run_page(run))
+    assert (
+        "6 cuda models, 1 of them level with another provider 1 cpu model, 1 of them level with another provider"
+        in words(run_page(run))
+    )
 
 
 def test_the_matrix_of_the_page_marks_every_provider_that_is_as_fast() -> None:

@@ -23,9 +23,17 @@ def test_the_samples_of_a_case_that_died_stay_apart_by_timing_mode() -> None:
     facts.sampled("graph", [], warmup_iterations=5)
     run = SimpleNamespace(worker=None, runner="own runner")
     attempt: Any = SimpleNamespace(
-        case=case, run=run, facts=facts, nodeid="n", timeout_s=1.0, crash_expected=False, isolation="own runner",
+        case=case,
+        run=run,
+        facts=facts,
+        nodeid="n",
+        timeout_s=1.0,
+        timeout_origin="",
+        entry_key=None,
+        crash_expected=False,
+        isolation="own runner",
         commands=lambda kind: {"run it again": f"after a {kind}"},
-    )  # fmt: skip
+    )
     record = crash_of(attempt, ChildEnd(signal=11, exit_code=None), journal)
     journal.close()
     assert record.commands == {"run it again": "after a crash"}

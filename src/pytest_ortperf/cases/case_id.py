@@ -5,13 +5,18 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
-Mode = Literal["validate", "benchmark"]
+ItemMode = Literal["validate", "benchmark"]
+"""What an item of pytest does."""
+
+Mode = Literal[ItemMode, "check"]
+"""What a record is about; `check` is what `ortperf check` does."""
+
 Dims = tuple[tuple[str, int], ...]
 
 _LABEL = re.compile(
-    r"::(?P<mode>validate|benchmark)\[(?P<provider>[^\]\-\[]+)(?:-(?P<precision>fp16)(?=[-\]]))?(?:-(?P<dims>.+))?\]"
+    r"::(?P<mode>validate|benchmark|check)\[(?P<provider>[^\]\-\[]+)(?:-(?P<precision>fp16)(?=[-\]]))?(?:-(?P<dims>.+))?\]"
     r"(?:@[^\]]*)?$"
 )
 """pytest-xdist's `--dist=loadgroup` appends `@GROUP` to node ids."""
@@ -77,7 +82,7 @@ class CaseId:
         source, model = _split_source(text[: found.start()])
         if dims is None or not model:
             return None
-        mode: Mode = "validate" if found["mode"] == "validate" else "benchmark"
+        mode: Mode = next(each for each in get_args(Mode) if each == found["mode"])
         return cls(
             model=model, mode=mode, provider=found["provider"], precision=found["precision"], dims=dims, source=source
         )
@@ -91,7 +96,7 @@ def validation_nodeid(nodeid: str) -> str:
 
 def _last_label(text: str) -> re.Match[str] | None:
     # names of models contain no bracket, but a path may look like a label
-    start = max(text.rfind("::validate["), text.rfind("::benchmark["))
+    start = max(text.rfind(f"::{mode}[") for mode in get_args(Mode))
     return None if start < 0 else _LABEL.match(text, start)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,17 @@ def _parse(text: str, issues: Issues) -> Any:
 
 def _entry_lines(text: str) -> list[int | None]:
     """Return the line that each entry of a list begins in, from 1; the text is a model list that has been parsed."""
+    lines: list[int | None] = []
+    line, counted = 1, 0
+    for start, _ in entry_spans(text):
+        line += text.count("\n", counted, start)
+        counted = start
+        lines.append(line)
+    return lines
+
+
+def entry_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where each entry of a list begins and ends; the text is a model list that has been parsed."""
     decode = json.JSONDecoder().raw_decode
     position = _after_spaces(text, 0)
     if text[position] == "{":
@@ -144,17 +155,13 @@ def _entry_lines(text: str) -> list[int | None]:
             position = _after_spaces(text, _after_spaces(text, position) + 1)  # the colon
             if key != "models":
                 position = _after_spaces(text, decode(text, position)[1])  # the comma
-    lines: list[int | None] = []
-    line, counted = 1, 0
     position = _after_spaces(text, position + 1)
     while text[position] != "]":
-        line += text.count("\n", counted, position)
-        counted = position
-        lines.append(line)
-        position = _after_spaces(text, decode(text, position)[1])
+        end = decode(text, position)[1]
+        yield position, end
+        position = _after_spaces(text, end)
         if text[position] == ",":
             position = _after_spaces(text, position + 1)
-    return lines
 
 
 def _after_spaces(text: str, position: int) -> int:

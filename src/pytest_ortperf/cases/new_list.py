@@ -74,7 +74,7 @@ def data_beside(path: Path) -> FoundModel:
 
 def list_text(entries: Sequence[Mapping[str, Any]]) -> str:
     """Return a model list as JSON, short entries on a line each."""
-    return '{\n  "models": [\n' + ",\n".join(map(_entry_text, entries)) + "\n  ]\n}\n"
+    return '{\n  "models": [\n' + ",\n".join(map(entry_text, entries)) + "\n  ]\n}\n"
 
 
 def _walk(root: Path, unreadable: list[str]) -> Iterator[tuple[Path, _Folder]]:
@@ -164,7 +164,8 @@ def _valid(name: str) -> str:
     return shown[-(NAME_CHARACTERS - 10) :].strip() or "model"
 
 
-def _entry_text(entry: Mapping[str, Any]) -> str:
+def entry_text(entry: Mapping[str, Any]) -> str:
+    """Return an entry of a list as JSON, indented as `list_text` has it."""
     line = _json(entry)
     if len(line) <= _LINE:
         return f"    {line}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -209,8 +211,11 @@ PROVIDERS: tuple[Provider, ...] = (
 )
 
 HALF = "fp16"
-FP16_SUFFIX = f"-{HALF}"
-"""A program's name with this behind it is that program in half precision, as the original script's columns were."""
+AS_GIVEN = "as-given"
+"""The model's own precision, as `-k` and conditions of the model list call it too."""
+
+PRECISIONS = (HALF, AS_GIVEN)
+"""What may stand behind a provider's name: `cuda-fp16`, `cuda-as-given`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +224,7 @@ class Target:
 
     provider: Provider
     precision: str | None = None
-    """One precision instead of those of the run; `None` is those of the run."""
+    """One of `PRECISIONS` instead of those of the run; `None` is those of the run."""
 
     @property
     def name(self) -> str:
@@ -227,15 +232,58 @@ class Target:
         return self.provider.name if self.precision is None else f"{self.provider.name}-{self.precision}"
 
 
+ORIGINAL_NAMES: Mapping[str, tuple[str, str | None]] = {
+    "ORT-CPUFp32": ("cpu", AS_GIVEN),
+    "ORT-CUDAFp32": ("cuda", AS_GIVEN),
+    "ORT-CUDAFp16": ("cuda", HALF),
+    "ORT-TRTFp32": ("tensorrt", AS_GIVEN),
+    "ORT-TRTFp16": ("tensorrt", HALF),
+    "ORT-ACLFp32": ("acl", AS_GIVEN),
+    "TRTFp32": ("trtexec", AS_GIVEN),
+    "TRTFp16": ("trtexec", HALF),
+    "CUDAExecutionProvider_fp16": ("cuda", HALF),
+    "TensorrtExecutionProvider_fp16": ("tensorrt", HALF),
+    "Standalone_TRT": ("trtexec", AS_GIVEN),
+    "Standalone_TRT_fp16": ("trtexec", HALF),
+}
+"""Values of `ep_list` of the original scripts, those up to 2021 last, and what they ask for here."""
+
+
 def find_targets(text: str) -> tuple[Target, ...]:
-    """Return what a name asks for: a group, a provider, or a program in half precision, such as `trtexec-fp16`.
+    """Return what a name asks for: a group, a provider, one in a precision such as `cuda-fp16`, or an original name.
 
     Raises:
-        SettingsError: As `find_provider`.
+        SettingsError: As `find_provider`; and for a precision that no case can have.
     """
     group = tuple(Target(row) for row in PROVIDERS if text in row.groups)
-    halved = tuple(Target(row, HALF) for row in PROVIDERS if text.lower() == _halved(row))
-    return group or halved or (Target(find_provider(text)),)
+    if group:
+        return group
+    if known_provider(text) is None:
+        original = next((it for name, it in ORIGINAL_NAMES.items() if name.lower() == text.lower()), None)
+        if original is not None:
+            return (Target(find_provider(original[0]), original[1]),)
+        name, precision = _split_precision(text)
+        if precision is not None:
+            return (Target(find_provider(name), precision),)
+    return (Target(find_provider(text)),)
+
+
+def _split_precision(text: str) -> tuple[str, str | None]:
+    """Return a name and the precision behind it; `None` if there is none.
+
+    Raises:
+        SettingsError: If what stands behind a provider's name is a precision that no case can have.
+    """
+    for precision in PRECISIONS:
+        if text.lower().endswith(f"-{precision}"):
+            return text[: -len(precision) - 1], precision
+    name, dash, behind = text.rpartition("-")
+    if dash and re.fullmatch("(fp|bf|int)[0-9]+", behind.lower()) and known_provider(name) is not None:
+        raise SettingsError(
+            f"--ortperf-ep: {text!r}: a case runs the model as given, or an fp16 variant of it; write "
+            f"'{name}-{AS_GIVEN}' or '{name}-{HALF}'. A model that is stored in {behind} has it as given"
+        )
+    return text, None
 
 
 def find_provider(text: str) -> Provider:
@@ -249,13 +297,13 @@ def find_provider(text: str) -> Provider:
         return row
     if text.endswith("ExecutionProvider") and text.isidentifier():
         return Provider(text, text, "any")
-    halved = [name for name in map(_halved, PROVIDERS) if name]
-    known = sorted({*provider_names(), *halved, *(name for row in PROVIDERS for name in row.groups)})
+    known = sorted({*provider_names(), *(name for row in PROVIDERS for name in row.groups)})
     near = difflib.get_close_matches(text.lower(), known, n=1)
     meant = f"; did you mean {near[0]!r}?" if near else "."
     msg = (
         f"--ortperf-ep: unknown execution provider {text!r}{meant} Known names: auto, {', '.join(known)}; "
-        f"or give a full name that ends in ExecutionProvider."
+        f"or give a full name that ends in ExecutionProvider. '-{HALF}' or '-{AS_GIVEN}' behind a name asks for that "
+        f"precision alone."
     )
     raise SettingsError(msg)
 
@@ -274,8 +322,3 @@ def provider_names() -> list[str]:
 def short_name(full_name: str) -> str:
     """Return the short name of a full one; an unknown one stands for itself."""
     return next((row.name for row in PROVIDERS if row.full_name == full_name), full_name)
-
-
-def _halved(row: Provider) -> str | None:
-    """Return the name of a program in half precision; `None` for a provider, whose precisions are the run's."""
-    return None if row.runner == "onnxruntime" else f"{row.name}{FP16_SUFFIX}"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
-from pytest_ortperf.cases.case_id import Mode
+from pytest_ortperf.cases.case_id import ItemMode
 from pytest_ortperf.cases.issues import Place
 from pytest_ortperf.cases.json_values import (
     COUNT,
@@ -346,7 +346,7 @@ class Condition:
         tuple[str, ...], list_of(PRECISION, "precisions"), "Precisions it applies to; left out, all."
     ] = ()
     modes: Annotated[
-        tuple[str, ...], list_of(choice("mode", get_args(Mode)), "modes"), "Modes it applies to; left out, both."
+        tuple[str, ...], list_of(choice("mode", get_args(ItemMode)), "modes"), "Modes it applies to; left out, both."
     ] = ()
     raises_crash: bool = False
     """Only of `xfail`: a crash or time-out is expected too."""

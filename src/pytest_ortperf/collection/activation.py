@@ -10,7 +10,9 @@ import pytest
 
 from pytest_ortperf.collection.selection import keep_selection, take_selections
 from pytest_ortperf.errors import SettingsError
+from pytest_ortperf.plain_text import is_utf8, plain_line
 from pytest_ortperf.records.environment.distributions import require_one_onnxruntime
+from pytest_ortperf.running.run import without_workers_key
 from pytest_ortperf.settings import options
 from pytest_ortperf.settings.options import is_worker
 from pytest_ortperf.settings.provider_choice import settle_plugins, settle_providers
@@ -31,6 +33,7 @@ def prepare(config: pytest.Config) -> None:
         return
     _require_one_onnxruntime()
     _check_isolation(config)
+    _leave_workers_out(config)
     _group_by_model(config)
     keep_selection(config)
     _collect_model_lists(config)
@@ -76,6 +79,21 @@ def _check_isolation(config: pytest.Config) -> None:
                 f"and -n 1, so that a crash ends a worker and not the run"
             )
         options.store(config, "isolation", "none")
+
+
+def _leave_workers_out(config: pytest.Config) -> None:
+    """Run without pytest-xdist where it cannot: it sends each worker's folder as UTF-8, and ids and paths too."""
+    option = config.option
+    if not getattr(option, "numprocesses", None):
+        return
+    paths = [Path.cwd(), config.rootpath, *model_paths(config)]
+    wrong = next((path for path in paths if not is_utf8(path)), None)
+    if wrong is not None:
+        option.numprocesses, option.dist, option.tx = 0, "no", []
+        shown = plain_line(str(wrong))
+        config.stash[without_workers_key] = (
+            f"without workers: the path {shown} is not UTF-8, which pytest-xdist cannot send; rename it to use -n"
+        )
 
 
 def _group_by_model(config: pytest.Config) -> None:

@@ -128,11 +128,12 @@ def _repro(arguments: argparse.Namespace) -> int:
 def write_bisection(found: Bisection, folder: Path) -> tuple[Path, Path]:
     """Write the page and the data of an answer; return both paths."""
     from pytest_ortperf.records.codec import as_dict
+    from pytest_ortperf.records.store import write_whole
     from pytest_ortperf.reports.pictures.picture_page import bisection_page
 
     page, data = folder / "bisection.html", folder / "bisection.json"
-    page.write_text(bisection_page(found), encoding="utf-8")
-    data.write_text(json.dumps(as_dict(found), indent=1) + "\n", encoding="utf-8")
+    write_whole(page, bisection_page(found).encode())
+    write_whole(data, f"{json.dumps(as_dict(found), indent=1)}\n".encode())
     return page, data
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_ortperf.errors import ResultsFileError, SettingsError
+from pytest_ortperf.history.opening import DEFAULT, HISTORY
 
 if TYPE_CHECKING:
     from pytest_ortperf.reports.comparison.compared_side import Side
@@ -28,7 +29,8 @@ session creation, missing and new models.
 BASE and CURRENT are each a records file, a results folder (all its complete runs of the same thing), a run id, a
 folder or single file with the CSV tables of the ONNX Runtime script, a JSON file of pytest-benchmark, a pattern such
 as 'result/records_2026*.jsonl', several of these joined by commas, or a git revision whose runs are in the results
-folder. Several runs of the same thing are better evidence than one.
+folder. BASE can also be history:BRANCH: the accepted run of a branch in the history, or its newest complete runs,
+of the machine of CURRENT. Several runs of the same thing are better evidence than one.
 
 Exit status: 0; 1 if something is SLOWER, a failure is new, a case is missing or a run was cut short (--fail-on chooses
 what counts); 2 for arguments or files that cannot be used."""
@@ -40,6 +42,7 @@ examples:
   ortperf compare -p old/latency.csv -c new/latency.csv --threshold=20% -o out
                                                                 the ONNX Runtime script's tables and options
   ortperf compare -p a1 a2 a3 -c b1 b2 b3                       three runs on each side
+  ortperf compare history:main result                           the branch main in history.db, on the same machine
 """
 
 
@@ -73,6 +76,7 @@ def add_command(commands: Any) -> None:
         metavar="DIR",
         help="folder that run ids and git revisions are looked for in (default: result)",
     )
+    add_history_option(parser)
     add_report_options(parser)
     parser.add_argument(
         "--explain",
@@ -83,6 +87,16 @@ def add_command(commands: Any) -> None:
     )
     parser.add_argument("--all", action="store_true", help="list every pair, those that are SAME too")
     parser.set_defaults(call=run)
+
+
+def add_history_option(parser: argparse.ArgumentParser) -> None:
+    """Add where the history is."""
+    parser.add_argument(
+        "--history",
+        default=DEFAULT,
+        metavar="URL",
+        help=f"a file of SQLite, or postgresql://HOST/DATABASE (default: {DEFAULT})",
+    )
 
 
 def add_report_options(parser: argparse.ArgumentParser) -> None:
@@ -146,7 +160,10 @@ def _sides(arguments: argparse.Namespace) -> tuple[Side, Side]:
 
     root = Path.cwd()
     plain = [text for text in (arguments.base, arguments.current) if text is not None]
-    if len(plain) == 2 and arguments.prev is arguments.now is None:  # noqa: PLR2004 - both
+    if len(plain) == 2 and arguments.prev is arguments.now is None and plain[0].startswith(HISTORY):  # noqa: PLR2004
+        current = read_side(plain[1], arguments.results, root)
+        base = _of_history(plain[0], arguments.history, current)
+    elif len(plain) == 2 and arguments.prev is arguments.now is None:  # noqa: PLR2004 - both
         base, current = (read_side(text, arguments.results, root) for text in plain)
     elif arguments.prev and arguments.now and not plain:
         base, current = (read_sides(texts, arguments.results, root) for texts in (arguments.prev, arguments.now))
@@ -159,6 +176,15 @@ def _sides(arguments: argparse.Namespace) -> tuple[Side, Side]:
         known = sorted({case.record.provider for side in (base, current) for case in side.last.values()})
         raise SettingsError(f"--ep {arguments.ep}: no side has a case of it; they have {', '.join(known) or 'no case'}")
     return found
+
+
+def _of_history(text: str, url: str, current: Side) -> Side:
+    from pytest_ortperf.history.baseline import read_baseline
+
+    machines = {run.fingerprint for run in current.runs}
+    if len(machines) > 1:
+        raise SettingsError(f"{text}: the other side was measured on several machines; name runs of one of them")
+    return read_baseline(text, url, next(iter(machines), None))
 
 
 def fail_on_of(arguments: argparse.Namespace) -> FailOn:
@@ -229,9 +255,10 @@ def print_comparison(comparison: Comparison, explanations: Sequence[Explanation]
 
 
 def _write(path: Path, text: str) -> None:
+    from pytest_ortperf.records.store import write_whole
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+        write_whole(path, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise ResultsFileError(f"{path}: not written: {error.strerror or error}.") from error
 

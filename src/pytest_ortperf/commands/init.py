@@ -165,9 +165,10 @@ def _first_line(text: object) -> str:
 
 def _write(output: Path, text: str) -> None:
     from pytest_ortperf.cases.model_list import read_models
+    from pytest_ortperf.records.store import write_whole
 
     try:
-        output.write_text(text, encoding="utf-8")
+        write_whole(output, text.encode())
     except OSError as error:
         raise SettingsError(f"{output}: not written: {error.strerror or error}") from error
     read_models(output, workspace=None)

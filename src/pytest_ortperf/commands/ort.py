@@ -46,6 +46,24 @@ examples:
   ortperf ort bisect nightly:2026-11-01 nightly:2026-11-20 -k bert --on=failure
 """
 
+BUILD = """\
+Build ONNX Runtime by its own build.sh, keep the wheel in the cache, and make an environment with it as
+`ortperf ort use` does; print the path of its interpreter. A wheel that was built before from the same commit with the
+same flags is used again. Without CHECKOUT the source comes from ONNX Runtime's repository. A branch or commit is built
+in a copy of the source in the cache, so a checkout of yours is never changed; without either, CHECKOUT is built as it
+is.
+
+All flags after `--` go to build.sh. It needs a compiler, CMake, and the Python packages that ONNX Runtime's setup.py
+needs, in this environment."""
+
+BUILD_EXAMPLES = """\
+examples:
+  ortperf ort build --branch=main
+  ortperf ort build --branch=v1.32.0 -- --use_openvino CPU
+  ortperf ort build ~/onnxruntime --cuda-home=/usr/local/cuda --cudnn-home=/usr --tensorrt-home=/opt/tensorrt
+  ortperf ort build --branch=main --wheel-to=wheels
+"""
+
 _FOUND, _NOT_FOUND, _INTERRUPTED = 0, 1, 130
 
 
@@ -60,6 +78,8 @@ def add_command(commands: Any) -> None:
     use = _add(under, "use", "make an environment with another ONNX Runtime", USE, USE_EXAMPLES)
     use.add_argument("runtime", metavar="RUNTIME", help="VERSION, nightly:DATE, wheel, or folder of a build")
     use.set_defaults(call=_use)
+    build = _add(under, "build", "build ONNX Runtime from source, and make an environment", BUILD, BUILD_EXAMPLES)
+    _add_build(build)
     kept = _add(under, "list", "show the environments that were made", "Show the environments that were made.", "")
     kept.set_defaults(call=_list)
     bisect = _add(under, "bisect", "find the release that brought a change", BISECT, BISECT_EXAMPLES)
@@ -88,6 +108,26 @@ def _add(commands: Any, name: str, summary: str, description: str, epilog: str) 
     return parser
 
 
+def _add_build(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkout", nargs="?", metavar="CHECKOUT", help="folder, or address of a git repository")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--branch", metavar="NAME", help="branch or tag (default: the repository's default branch)")
+    which.add_argument("--commit", metavar="COMMIT", help="commit; all 40 digits unless CHECKOUT is a folder")
+    parser.add_argument("--config", default="Release", metavar="NAME", help="build.sh's --config (default: Release)")
+    parser.add_argument("--cuda-home", type=Path, metavar="DIR", help="build with CUDA, which is there")
+    parser.add_argument("--cudnn-home", type=Path, metavar="DIR", help="cuDNN (default: beside CUDA)")
+    parser.add_argument("--tensorrt-home", type=Path, metavar="DIR", help="build with TensorRT, which is there")
+    parser.add_argument(
+        "--oss-parser",
+        nargs="?",
+        const="",
+        metavar="COMMIT",
+        help="build onnx-tensorrt instead of taking TensorRT's parser: this commit, or the one that the source names",
+    )
+    parser.add_argument("--wheel-to", type=Path, metavar="DIR", help="copy the wheel to DIR, and make no environment")
+    parser.set_defaults(call=_build, takes_more=True)
+
+
 def _add_bisect(parser: argparse.ArgumentParser) -> None:
     from pytest_ortperf.provision.version_judges import LATENCY, SYMPTOMS
 
@@ -104,6 +144,34 @@ def _add_bisect(parser: argparse.ArgumentParser) -> None:
 
 def _use(arguments: argparse.Namespace) -> int:
     print(_environments(arguments).use(arguments.runtime).python)
+    return 0
+
+
+def _build(arguments: argparse.Namespace) -> int:
+    from pytest_ortperf.pairing.status_line import StatusLine
+    from pytest_ortperf.provision.environments import Environments
+    from pytest_ortperf.provision.ort_build import BuildRequest, OrtBuilds
+
+    request = BuildRequest(
+        checkout=arguments.checkout,
+        branch=arguments.branch,
+        commit=arguments.commit,
+        config=arguments.config,
+        cuda_home=arguments.cuda_home,
+        cudnn_home=arguments.cudnn_home,
+        tensorrt_home=arguments.tensorrt_home,
+        parser=arguments.oss_parser,
+        flags=arguments.more,
+    )
+    with StatusLine(sys.stderr) as line:
+        builds = OrtBuilds(line.tell, lambda place: line.show(place, None), arguments.cache, arguments.cache_size)
+        built = builds.wheel(request)
+        if arguments.wheel_to is None:
+            made = Environments(line.tell, arguments.cache, arguments.cache_size).use(str(built.path))
+            print(made.python)
+            return 0
+    arguments.wheel_to.mkdir(parents=True, exist_ok=True)
+    print(shutil.copy(built.path, arguments.wheel_to))
     return 0
 
 

@@ -28,6 +28,7 @@ from pytest_ortperf.execution.session.engine_cache import engines_of
 from pytest_ortperf.execution.session.inspection import keep_files
 from pytest_ortperf.execution.session.verified_session import open_session
 from pytest_ortperf.execution.validate import OutputComparison, Validation
+from pytest_ortperf.records.codec import as_dict
 from pytest_ortperf.records.record import NEVER_VALIDATED, OTHERWISE_VALIDATED, VALIDATED, SessionFact
 
 
@@ -148,6 +149,7 @@ class Execution:
     def _use(self, prepared: PreparedModel) -> None:
         self._prepared = prepared
         self.facts.model_fact = prepared.fact
+        self.facts.journal.note(model=as_dict(prepared.fact))
         if self.known is not None:
             self._identify(self.known, prepared.fact.sha256)
 

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from pytest_ortperf.records.checks import LeakCheck, ThreadCheck, ValgrindCheck
 from pytest_ortperf.records.environment.machine_checks import Canary, MachineState
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.operators import OperatorProfile
@@ -187,6 +188,9 @@ class RecordBuilder:
     resources: Resources | None = None
     accuracy: tuple[DataSetAccuracy, ...] = ()
     checks: tuple[ConsistencyCheck, ...] = ()
+    leak_check: LeakCheck | None = None
+    valgrind_check: ValgrindCheck | None = None
+    thread_check: ThreadCheck | None = None
     error_pictures: tuple[ErrorPicture, ...] = ()
     limits: tuple[LimitFact, ...] = ()
     machine: MachineState | None = None

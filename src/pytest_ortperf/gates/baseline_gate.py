@@ -13,6 +13,7 @@ import pytest
 
 from pytest_ortperf.cases.case_id import CaseId
 from pytest_ortperf.errors import OrtPerfError
+from pytest_ortperf.history.opening import DEFAULT, HISTORY
 from pytest_ortperf.plain_text import plain_line
 from pytest_ortperf.settings import options
 
@@ -67,10 +68,24 @@ class BaselineGate:
                 self._fail_on = dataclasses.replace(self._fail_on, least_change_ns=read_time_ns(least, "--min-change"))
         except OrtPerfError as error:
             raise pytest.UsageError(str(error).replace("--", "--ortperf-", 1)) from error
+        text = options.given(config, "baseline")
         try:
-            self._baseline = read_side(options.given(config, "baseline"), results, config.invocation_params.dir)
+            if text.startswith(HISTORY):
+                self._baseline = self._of_history(text)
+            else:
+                self._baseline = read_side(text, results, config.invocation_params.dir)
         except OrtPerfError as error:
             raise pytest.UsageError(f"--ortperf-baseline: {error}") from error
+
+    def _of_history(self, text: str) -> Side:
+        from pytest_ortperf.execution.machine.devices import nvml_gpus
+        from pytest_ortperf.history.baseline import read_baseline
+        from pytest_ortperf.records.environment.host import collect_environment
+        from pytest_ortperf.settings.option_table import absolute
+        from pytest_ortperf.settings.run_settings import history_url
+
+        url = history_url(self._config) or str(absolute(DEFAULT, self._config))
+        return read_baseline(text, url, collect_environment(nvml_gpus()).fingerprint)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:

@@ -9,7 +9,7 @@ import pytest
 from pytest_ortperf.cases.dimensions import lacking_in
 from pytest_ortperf.gates import run_failures
 from pytest_ortperf.gates.run_failures import RunFailure
-from pytest_ortperf.running.test_reports import RECORD
+from pytest_ortperf.running.test_reports import RECORD, TAKEN_OVER
 
 
 class DimensionCheck:
@@ -21,6 +21,9 @@ class DimensionCheck:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         record = getattr(report, RECORD, None)
+        if hasattr(report, TAKEN_OVER):
+            # nothing that was skipped is taken over
+            self._had.update(self._lacked)
         if record is None:
             return
         lacking = lacking_in(record["reason"] or "") if record["outcome"] == "skipped" else ()

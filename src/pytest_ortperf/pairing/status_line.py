@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from pytest_ortperf.pairing.plan import duration_text
+from pytest_ortperf.plain_text import PlainOutput, plain, plain_line
 
 PERIOD_S = 1.0
 SPARSE_S = 30.0
@@ -27,14 +28,16 @@ class StatusLine:
     """Says what happens; while it is entered, a thread says where the run stands too."""
 
     def __init__(self, stream: TextIO, *, sparse_s: float = SPARSE_S) -> None:
-        self._stream = stream
+        # a line that is written over takes control characters
+        self._stream = stream.stream if isinstance(stream, PlainOutput) else stream
         self._is_terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
         self._sparse_s = sparse_s
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="ortperf-status", daemon=True)
         self._place = ""
-        self._ends_s = self._said_s = time.monotonic()
+        self._said_s = time.monotonic()
+        self._ends_s: float | None = self._said_s
         self._is_shown = False
 
     def tell(self, text: str) -> None:
@@ -42,10 +45,11 @@ class StatusLine:
         with self._lock:
             self._say(text)
 
-    def show(self, place: str, left_s: float) -> None:
+    def show(self, place: str, left_s: float | None) -> None:
         """Say where the run stands until something else is said, and how long what is known of it takes yet."""
         with self._lock:
-            self._place, self._ends_s = place, time.monotonic() + left_s
+            self._place = plain_line(place)
+            self._ends_s = None if left_s is None else time.monotonic() + left_s
             if self._is_terminal:
                 self._write_over()
 
@@ -72,13 +76,15 @@ class StatusLine:
 
     @property
     def _text(self) -> str:
+        if self._ends_s is None:
+            return self._place
         left_s = self._ends_s - time.monotonic()
         return f"{self._place}, {f'{duration_text(left_s)} left' if left_s > 0 else 'longer than expected'}"
 
     def _say(self, text: str) -> None:
         self._erase()
         stamp = datetime.now(UTC).astimezone().strftime("%H:%M:%S")
-        self._stream.write(f"{stamp} {text}\n")
+        self._stream.write(f"{stamp} {plain(text)}\n")
         self._stream.flush()
         self._said_s = time.monotonic()
 

@@ -200,7 +200,7 @@ class ValidationJudge:
             subprocess.run(  # noqa: S603 - made here
                 [
                     *(environment.python, "-m", "pytest", "--ortperf-mode=validate", "-n0"),
-                    *(f"--ortperf-results={results}", *self.options),
+                    *(f"--ortperf-results={results}", "--override-ini=ortperf_history=", *self.options),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -7,6 +7,7 @@ Nothing heavy is imported here: it is loaded in every pytest run.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,9 @@ _DESELECTED = "ortperf_deselected"
 records_key = pytest.StashKey[list[Mapping[str, Any]]]()
 """Of a test: its records so far, as builtins."""
 
+timer_key = pytest.StashKey[tuple[float, Any]]()
+"""Of a test: when pytest-timeout ends it, by `time.monotonic`, and the settings of its timer."""
+
 _run_key = pytest.StashKey["Run"]()
 
 
@@ -38,6 +42,10 @@ class LazyRecording:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self.deselected: dict[str, None] = {}
+
+    @pytest.hookimpl(tryfirst=True, optionalhook=True)
+    def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> None:
+        item.stash[timer_key] = time.monotonic() + settings.timeout, settings
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         self.deselected.update((item.nodeid, None) for item in items if _is_ours(item))
@@ -60,7 +68,7 @@ class LazyRecording:
             recorder = recorder_of(self._config)
         except pytest.UsageError as error:
             pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
-        recorder.take_all(found)
+        recorder.take_all(found, 1 + getattr(report, "rerun", 0))
 
 
 def _is_ours(item: pytest.Item) -> bool:

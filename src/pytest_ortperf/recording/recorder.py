@@ -21,21 +21,36 @@ from pytest_ortperf.cases.model_list import read_models
 from pytest_ortperf.collection.selection import selection_of, source_id
 from pytest_ortperf.errors import OrtPerfError, ResultsFileError
 from pytest_ortperf.execution.machine.devices import nvml_gpus
+from pytest_ortperf.plain_text import without_password
+from pytest_ortperf.recording.ending_signals import EndingSignals
 from pytest_ortperf.records.codec import from_dict
 from pytest_ortperf.records.environment.host import collect_environment
 from pytest_ortperf.records.environment.labels import collect_labels
 from pytest_ortperf.records.environment.machine_checks import Canary, Finding
 from pytest_ortperf.records.environment.run_header import RunEnd, RunHeader
-from pytest_ortperf.records.record import Record
-from pytest_ortperf.records.store import SCHEMA, RecordsFile, StoredRun, check_writable, new_run_id, records_path
+from pytest_ortperf.records.record import Record, last_attempts
+from pytest_ortperf.records.store import (
+    SCHEMA,
+    RecordsFile,
+    StoredRun,
+    check_writable,
+    find_run,
+    new_run_id,
+    read_run,
+    records_path,
+    runs_of,
+)
 from pytest_ortperf.reports.junit import finish_case, properties, run_properties
 from pytest_ortperf.running.case_item import CaseItem
+from pytest_ortperf.running.other_plugins import RERUN
 from pytest_ortperf.running.outcome import is_case_id, record_of_lost_item
+from pytest_ortperf.running.resume import HANDED_ON, NEWEST, same_run
 from pytest_ortperf.running.run import Run
-from pytest_ortperf.running.test_reports import MEASURED, RECORD, tell_first_line
+from pytest_ortperf.running.test_reports import MEASURED, RECORD, TAKEN_OVER, tell_first_line
 from pytest_ortperf.settings import options
 from pytest_ortperf.settings.option_table import absolute
 from pytest_ortperf.settings.provider_choice import left_out_key
+from pytest_ortperf.settings.run_settings import history_url
 
 if TYPE_CHECKING:
     from pytest_ortperf.reports.comparison.run_comparison import Comparison
@@ -72,17 +87,59 @@ class Recorder:
         self._header: RunHeader | None = None
         self._end: RunEnd | None = None
         self._records: list[Record] = []
+        self._signals = EndingSignals()
+        self._resumed: str | None = None
+        self._taken_over = 0
+        self._ran: set[str] = set()
+        self._earlier_attempts: dict[str, int] = {}
         self._collected: int | None = None
         self._problem: str | None = None
         self._written: list[Path] = []
+        self._in_history: tuple[str, bool] | None = None
+        """A line about that, and whether the run is there."""
 
+    # before pytest's header, which tells what is taken over
+    @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self._session = session
+        self._signals.install()
         try:
             check_writable(self._run.settings.results)
             self._labels = collect_labels(self._run.settings.labels, self._run.config.rootpath, environ)
+            self._resume(options.given(self._run.config, "resume"))
         except OrtPerfError as error:
             raise pytest.UsageError(str(error)) from error
+
+    def _resume(self, asked: str | None) -> None:
+        """Continue the run that is asked for.
+
+        Raises:
+            OrtPerfError: If a run that was named cannot be continued.
+        """
+        folder = self._run.settings.results
+        if asked is None:
+            return
+        named = None if asked == NEWEST else asked
+        paths = list(reversed(runs_of(folder))) if named is None else [find_run(folder, named)]
+        path, why = same_run(paths, self._make_header("now"))
+        if path is None and named is not None:
+            raise ResultsFileError(
+                f"run {named} cannot be resumed: {why}. Run with what it was made with, or leave --ortperf-resume out."
+            )
+        if path is None:
+            self._resumed = f"a new run: {why or f'{folder} holds none to resume'}"
+            return
+        stored = read_run(path)
+        self._file = RecordsFile.resume(stored.path)
+        self._header = stored.header
+        self._records = list(stored.records)
+        for record in stored.records:
+            self._earlier_attempts[record.nodeid] = max(record.attempt, self._earlier_attempts.get(record.nodeid, 0))
+        options.share_with_workers(self._run.config, HANDED_ON, [str(stored.path), stored.path.stat().st_size])
+        self._resumed = f"resumes run {stored.header.run}, which holds {len(stored.records)} records"
+
+    def pytest_report_header(self) -> list[str]:
+        return [f"ortperf: {self._resumed}"] if self._resumed else []
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         # under pytest-xdist the controller collects nothing: its workers do
@@ -97,16 +154,18 @@ class Recorder:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
         record = self._record_in(report)
+        self._taken_over += hasattr(report, TAKEN_OVER)
         if is_case_id(report.nodeid):
             self._name_in_junit(report)
             tell_first_line(report)
-        yield
         if record is not None:
-            self._take(record, getattr(report, RECORD, None))
-            if getattr(report, RECORD, None) is None:
-                # nothing more comes of a lost item that would bring its properties
-                for plugin in self._junit_writers:
-                    plugin.finalize(report)
+            # before the other plugins' reporters, which may raise
+            self._take(record, getattr(report, RECORD, None), attempt=1 + getattr(report, RERUN, 0))
+        yield
+        if record is not None and getattr(report, RECORD, None) is None:
+            # nothing more comes of a lost item that would bring its properties
+            for plugin in self._junit_writers:
+                plugin.finalize(report)
 
     # around the one above: pytest calls what is registered last first
     @pytest.hookimpl(specname="pytest_runtest_logreport", wrapper=True, tryfirst=True)
@@ -129,15 +188,26 @@ class Recorder:
             return None
         return "passed", ".", (f"PASSED {text}", {"green": True})
 
-    def take_all(self, found: Iterable[Mapping[str, Any]]) -> None:
-        """Keep the records of a user's own test, as builtins."""
+    def take_all(self, found: Iterable[Mapping[str, Any]], attempt: int) -> None:
+        """Keep the records of an attempt at a user's own test, as builtins."""
         for data in found:
-            self._take(from_dict(Record, data), data)
+            self._take(from_dict(Record, data), data, attempt)
 
-    def _take(self, record: Record, data: Mapping[str, Any] | None) -> None:
+    def pytest_unconfigure(self) -> None:
+        self._signals.restore()
+
+    def _take(self, record: Record, data: Mapping[str, Any] | None, attempt: int) -> None:
+        with self._signals.waiting():
+            self._keep(record, data, attempt)
+
+    def _keep(self, record: Record, data: Mapping[str, Any] | None, attempt: int) -> None:
+        attempt += self._earlier_attempts.get(record.nodeid, 0)
+        if attempt > 1:
+            record, data = dataclasses.replace(record, attempt=attempt), data and {**data, "attempt": attempt}
         if record.error_pictures and self._problem is None:
             record, data = self._with_page(record), None
         self._records.append(record)
+        self._ran.add(record.nodeid)
         if self._problem is None:
             self._write(record, data)
 
@@ -224,8 +294,8 @@ class Recorder:
             schema=SCHEMA,
             run=run,
             started=self._started.isoformat(timespec="milliseconds"),
-            command=("pytest", *config.invocation_params.args),
-            options=options.effective(config),
+            command=("pytest", *(without_password(str(each)) for each in config.invocation_params.args)),
+            options=_without_password(options.effective(config)),
             labels=self._labels,
             reference_provider=settings.reference_ep,
             providers=tuple(row.name for row in settings.axes.providers),
@@ -240,8 +310,11 @@ class Recorder:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
         self._finish_junit()
-        yield
-        self._finish(session, exitstatus)
+        try:
+            yield
+        finally:
+            # whatever another plugin does at the end
+            self._finish(session, exitstatus)
 
     def _finish_junit(self) -> None:
         """Give the test cases in JUnit XML their final form, before pytest writes it."""
@@ -265,12 +338,13 @@ class Recorder:
         self._end = RunEnd(
             ended=datetime.now(UTC).isoformat(timespec="milliseconds"),
             duration_ns=time.perf_counter_ns() - self._started_ns,
-            exit_status=int(exitstatus),
+            # whose terminal is gone, pytest may not come to know of its interrupt
+            exit_status=int(exitstatus or (pytest.ExitCode.INTERRUPTED if self._signals.reason else 0)),
             collected=self._collected,
             canary_before=machine.canary_before,
             canary_after=machine.canary_after,
             machine=machine.run_findings,
-            stopped=_reason_to_stop(session),
+            stopped=self._signals.reason or _reason_to_stop(session),
             deselected=self.deselected,
         )
         from pytest_ortperf.reports.ci_output import append_step_summary
@@ -289,6 +363,11 @@ class Recorder:
             self._problem = self._problem or str(error)
         if self._problem:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
+        url = history_url(self._run.config)
+        if url is not None:
+            from pytest_ortperf.history.adding import keep_run
+
+            self._in_history = keep_run(url, self._file.path, self._run.config.get_terminal_writer().line)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._header is None:
@@ -306,8 +385,16 @@ class Recorder:
         terminalreporter.section("ortperf")
         for text, markup in lines:
             terminalreporter.line(text, **markup)
+        if self._resumed and self._taken_over:
+            text = f"resumed: {self._taken_over} cases taken over from before, {len(self._ran)} run now"
+            terminalreporter.line(text)
+        if self._signals.reason:
+            terminalreporter.line("to go on where it stopped: the same command with --ortperf-resume")
         if self._problem:
             terminalreporter.line(self._problem, red=True)
+        if self._in_history:
+            text, is_there = self._in_history
+            terminalreporter.line(text, yellow=not is_there)
         if self._shows_in_ci:
             for line in ci_lines(self._stored(self._header), tuple(self._written), environ):
                 terminalreporter.line(line)
@@ -331,9 +418,13 @@ class Recorder:
         return StoredRun(
             path=records_path(self._run.settings.results, header.run),
             header=header,
-            records=tuple(self._records),
+            records=last_attempts(self._records),
             end=self._end,
         )
+
+
+def _without_password(given: Mapping[str, object]) -> dict[str, object]:
+    return {name: without_password(value) if isinstance(value, str) else value for name, value in given.items()}
 
 
 def _reason_to_stop(session: pytest.Session) -> str | None:

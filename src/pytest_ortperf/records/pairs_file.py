@@ -16,7 +16,7 @@ from typing import Any, Self, TypeAlias
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.codec import as_dict, from_dict
 from pytest_ortperf.records.pairs import PAIRS_SCHEMA, NoiseFloor, Pair, PairsHeader, RoundEnd, RunEnd, SideRecord
-from pytest_ortperf.records.store import DAMAGE, json_line
+from pytest_ortperf.records.store import DAMAGE, json_line, write_whole
 from pytest_ortperf.safe_files import read_regular, shortened
 
 Line: TypeAlias = PairsHeader | SideRecord | Pair | RoundEnd | RunEnd
@@ -239,8 +239,7 @@ def write_floor(path: Path, floor: NoiseFloor) -> None:
         ResultsFileError: If it cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(as_dict(floor), indent=1) + "\n", encoding="utf-8")
+        write_whole(path, f"{json.dumps(as_dict(floor), indent=1)}\n".encode())
     except OSError as error:
         raise ResultsFileError(f"{path}: was not written: {error.strerror}.") from error
 

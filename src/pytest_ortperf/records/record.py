@@ -5,9 +5,10 @@ Times are integer nanoseconds, sizes integer bytes. Identity holds no clock, hos
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from pytest_ortperf.records.checks import LeakCheck, ThreadCheck, ValgrindCheck
 from pytest_ortperf.records.environment.machine_checks import Canary, MachineState
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.operators import OperatorProfile
@@ -32,6 +33,8 @@ STAGES = (
     "reference",
     "comparison",
     "consistency",
+    "leaks",
+    "threads",
     "limits",
     "teardown",
 )
@@ -48,6 +51,8 @@ FAILURE_KINDS = (
     "result accuracy issue",
     "timing unavailable",
     "limit",
+    "leak",
+    "race",
     "environment",
     "crash",
     "timeout",
@@ -458,11 +463,17 @@ class Record:
     stage_ns: Mapping[str, int] = field(default_factory=dict)
     """Time in each stage that was entered."""
 
+    attempt: int = 1
+    """Which one in its run at its item, where that was run again; the last one counts."""
+
     commands: Mapping[str, str] = field(default_factory=dict)
     """What to do with the case, such as `run it again` -> the command, from where pytest was started."""
 
     worker: str | None = None
     """pytest-xdist worker, such as `gw0`."""
+
+    entry_key: str | None = None
+    """Hash of what the model list says of the case; `None` where it comes from no list, or was lost with its worker."""
 
     isolation: str | None = None
     """`forked`, `pool`, `none`; with the runner where it matters."""
@@ -500,6 +511,12 @@ class Record:
     checks: tuple[ConsistencyCheck, ...] = ()
     """Of validations: the case against itself."""
 
+    leak_check: LeakCheck | None = None
+    """Of `ortperf check`, as the next two."""
+
+    valgrind_check: ValgrindCheck | None = None
+    thread_check: ThreadCheck | None = None
+
     validation: str | None = None
     """Of benchmarks: `validated`, `validated in run RUN`, `never validated` or `validated with another model (...)`;
     `None` where nobody asked, and in records of older versions."""
@@ -528,3 +545,23 @@ class Record:
     kept: Mapping[str, str] = field(default_factory=dict)
     """Files kept by request: `log`, `profile`, `graph` -> path; `refused` -> why one could not be made. Of a failed
     validation also `picture`, a page that shows where the outputs differ."""
+
+
+def last_attempts(records: Iterable[Record]) -> tuple[Record, ...]:
+    """Return the records without those that a later attempt at the same item replaces, in their order.
+
+    A case of a model list has one record an attempt; a user's own test may have several.
+    """
+    found = list(records)
+    newest: dict[str, int] = {}
+    for place, record in enumerate(found):
+        if record.nodeid.endswith(record.case_id):
+            newest[record.nodeid] = place
+    attempts: dict[str, int] = {}
+    for record in found:
+        attempts[record.nodeid] = max(record.attempt, attempts.get(record.nodeid, 1))
+    return tuple(
+        record
+        for place, record in enumerate(found)
+        if newest.get(record.nodeid, place) == place and record.attempt == attempts[record.nodeid]
+    )

@@ -9,12 +9,14 @@ Records files found and read back, as far as they are whole.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import json
 import math
 import os
 import re
 import tempfile
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +28,7 @@ from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.codec import as_dict, from_dict
 from pytest_ortperf.records.environment.run_header import RunEnd, RunHeader
 from pytest_ortperf.records.packed_numbers import PackedNumbers
-from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.record import Record, last_attempts
 from pytest_ortperf.records.record_checks import check_record
 from pytest_ortperf.safe_files import open_regular, shortened
 
@@ -79,16 +81,48 @@ def read_run(path: Path) -> StoredRun:
     try:
         with open_regular(path) as file:
             found = _lines_of(file)
-            header = _read_header(path, next(found, _Line(1, 0, b"")).content)
-            lines = list(_read_lines(path, found, notes))
+            header = _read_header(path, next(found, _Line(1, b"")).content)
+            lines: list[tuple[int, Line]] = [(1, header), *_read_lines(path, found, notes)]
     except OSError as error:
         raise ResultsFileError(f"{path}: cannot be read: {error.strerror}.") from error
-    ends = [line for line in lines if isinstance(line, RunEnd)]
+    return run_of(path, lines, notes)
+
+
+def numbered(data: bytes) -> list[tuple[int, bytes]]:
+    """Return number and text of each line of a records file; the last is empty unless it is cut off."""
+    return list(enumerate(data.split(b"\n"), start=1))
+
+
+def read_lines(path: Path, lines: Sequence[tuple[int, bytes]]) -> tuple[list[tuple[int, Line]], list[str]]:
+    """Return number and meaning of each line that is whole, the header first, and notes on those that are not.
+
+    Args:
+        path: For messages.
+        lines: As `numbered` returns them.
+
+    Raises:
+        ResultsFileError: If the header is damaged, or another schema version wrote it.
+    """
+    notes: list[str] = []
+    header = _read_header(path, lines[0][1] if lines else b"")
+    last = len(lines) - 1
+    rest = (
+        _Line(number, content, is_whole=place < last)
+        for place, (number, content) in enumerate(lines)
+        if place > 0 and (content or place < last)
+    )
+    return [(1, header), *_read_lines(path, rest, notes)], notes
+
+
+def run_of(path: Path, lines: Sequence[tuple[int, Line]], notes: Sequence[str]) -> StoredRun:
+    """Return the run that lines are of."""
+    found = [line for _, line in lines]
     return StoredRun(
         path=path,
-        header=header,
-        records=tuple(line for line in lines if isinstance(line, Record)),
-        end=ends[-1] if ends else None,
+        header=next(line for line in found if isinstance(line, RunHeader)),
+        records=last_attempts(line for line in found if isinstance(line, Record)),
+        # a run that was resumed has an end for each of its parts, and came to its end with the last line
+        end=found[-1] if isinstance(found[-1], RunEnd) else None,
         notes=tuple(notes),
     )
 
@@ -190,12 +224,14 @@ def _shown(names: Sequence[str]) -> str:
 
 class _Line(NamedTuple):
     number: int
-    offset: int
     content: bytes | None
     """Without its line end; `None` if it is longer than `MOST_BYTE`."""
 
     is_whole: bool = False
     """Whether it has a line end."""
+
+    offset: int | None = None
+    """Where it begins in its file, if it is read from there."""
 
 
 def _lines_of(file: BinaryIO) -> Iterator[_Line]:
@@ -210,9 +246,9 @@ def _lines_of(file: BinaryIO) -> Iterator[_Line]:
             return
         is_whole = line.endswith(b"\n")
         if len(line) == MOST_BYTE and not is_whole:
-            yield _Line(number, offset, None, is_whole=True)
+            yield _Line(number, None, is_whole=True)
             return
-        yield _Line(number, offset, line.removesuffix(b"\n"), is_whole)
+        yield _Line(number, line.removesuffix(b"\n"), is_whole, offset)
         offset += len(line)
 
 
@@ -240,8 +276,8 @@ def _read_header(path: Path, line: bytes | None) -> RunHeader:
         raise ResultsFileError(f"{path}: line 1 is no header of a run ({_why(error)}).") from error
 
 
-def _read_lines(path: Path, lines: Iterable[_Line], notes: list[str]) -> Iterator[Line]:
-    """Yield what each line holds. Only the last may lack its line end; whole without it, it counts."""
+def _read_lines(path: Path, lines: Iterable[_Line], notes: list[str]) -> Iterator[tuple[int, Line]]:
+    """Yield number and meaning of each line. Only the last may lack its line end; whole without it, it counts."""
     for line in lines:
         try:
             if line.content is None:
@@ -251,9 +287,9 @@ def _read_lines(path: Path, lines: Iterable[_Line], notes: list[str]) -> Iterato
             what = f"is damaged ({_why(error)})" if line.is_whole else "is cut off"
             notes.append(f"{path.name}: line {line.number} {what} and was left out.")
             continue
-        if isinstance(found, Record):
+        if isinstance(found, Record) and line.offset is not None:
             leave_samples_in(path, found, line.content, line.offset)
-        yield found
+        yield line.number, found
 
 
 _TOO_LONG = f"it has {MOST_BYTE:,} bytes or more; what follows is not read"
@@ -297,9 +333,12 @@ __all__ = [
     "find_run",
     "in_order",
     "new_run_id",
+    "numbered",
     "raw_lines",
+    "read_lines",
     "read_run",
     "records_path",
+    "run_of",
     "runs_of",
     "write_whole",
 ]
@@ -311,8 +350,13 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         OSError: If it could not be; what stood there before still does.
     """
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    if path.exists() and not path.is_file():
+        # such as /dev/stdout
+        path.write_bytes(data)
+        return
+    unfinished = path.with_name(f".{path.name[:_NAME_CHARACTERS]}.{os.getpid()}")
     try:
         unfinished.write_bytes(data)
         unfinished.replace(path)
@@ -323,6 +367,8 @@ def write_whole(path: Path, data: bytes) -> None:
 
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
 _CHUNK = 1 << 20
+_LOCKED_S = 5
+_NAME_CHARACTERS = 200
 
 WAY_OUT = "Make room or give another folder with --ortperf-results=DIR."
 
@@ -390,10 +436,7 @@ class RecordsFile:
             ResultsFileError: If it holds another run, or cannot be written; no empty file is left behind.
         """
         path = records_path(folder, run)
-        try:
-            descriptor = os.open(path, _OPEN | os.O_CREAT, 0o666)
-        except OSError as error:
-            raise _not_written(path, "the file was not opened", error) from error
+        descriptor = _opened(path)
         records = cls(path, descriptor)
         if os.fstat(descriptor).st_size:
             records.close()
@@ -405,6 +448,21 @@ class RecordsFile:
             path.unlink(missing_ok=True)
             raise
         return records
+
+    @classmethod
+    def resume(cls, path: Path) -> Self:
+        """Open the file of a run that ended before, to continue it; a last line that was cut off is taken away.
+
+        Raises:
+            ResultsFileError: If somebody still writes it, or it cannot be written.
+        """
+        descriptor = _opened(path)
+        try:
+            _mend(path, descriptor)
+        except OSError as error:
+            os.close(descriptor)
+            raise _not_written(path, "the file was not continued", error) from error
+        return cls(path, descriptor)
 
     def append(self, record: Record, data: Mapping[str, Any] | None = None) -> None:
         """Write one record as a whole line.
@@ -486,6 +544,50 @@ class RecordsFile:
         except OSError:
             return False
         return True
+
+
+def _opened(path: Path) -> int:
+    try:
+        descriptor = os.open(path, _OPEN | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise _not_written(path, "the file was not opened", error) from error
+    if not _is_ours(descriptor):
+        os.close(descriptor)
+        raise ResultsFileError(f"{path}: is still being written by another run. Wait for its end, or stop it.")
+    return descriptor
+
+
+def _mend(path: Path, descriptor: int) -> None:
+    """Take a last line away that is no whole JSON, or end it where only its line end is missing."""
+    before, last = 0, b""
+    with path.open("rb") as file:
+        for line in file:
+            before += len(last)
+            last = line
+    if not last or last.endswith(b"\n"):
+        return
+    try:
+        json.loads(last)
+    except ValueError:
+        os.ftruncate(descriptor, before)
+    else:
+        os.write(descriptor, b"\n")
+
+
+def _is_ours(descriptor: int) -> bool:
+    """Lock a file that is written; children of a writer that was killed may hold it for a moment."""
+    end = time.monotonic() + _LOCKED_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.05)
+        except OSError:  # no locks on this file system
+            return True
+        else:
+            return True
 
 
 def encode_line(line: Line, taken_apart: Mapping[str, Any] | None = None) -> bytes:

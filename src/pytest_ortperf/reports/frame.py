@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 STYLES = ("page.css",)
 RUN_STYLES = (*STYLES, "run.css")
-RUN_SCRIPTS = ("dom.js", "theme.js", "data.js", "state.js", "views.js", "detail.js", "main.js")
+RUN_SCRIPTS = ("dom.js", "theme.js", "data.js", "address.js", "state.js", "views.js", "detail.js", "main.js")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +28,8 @@ class Frame:
 @functools.cache
 def frame(styles: Sequence[str] = STYLES, scripts: Sequence[str] = ()) -> Frame:
     """Return the frame of a page with these files of the folder `assets`, in this order."""
-    style, script = _joined(styles), _joined(scripts)
-    script = f'"use strict";\n{script}' if script else ""
+    style = joined(styles)
+    script = joined_script(scripts) if scripts else ""
     rules = [
         "default-src 'none'",
         f"style-src {_hash(style)}",
@@ -46,9 +46,15 @@ def frame(styles: Sequence[str] = STYLES, scripts: Sequence[str] = ()) -> Frame:
     )
 
 
-def _joined(names: Sequence[str]) -> str:
+def joined(files: Sequence[str | Path]) -> str:
+    """Return the text of files one after the other; a name is of the folder `assets`."""
     folder = Path(__file__).with_name("assets")
-    return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
+    return "\n".join((folder / file).read_text(encoding="utf-8") for file in files)
+
+
+def joined_script(files: Sequence[str | Path]) -> str:
+    """Return scripts as one strict script."""
+    return f'"use strict";\n{joined(files)}'
 
 
 def _hash(text: str) -> str:

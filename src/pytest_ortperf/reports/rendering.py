@@ -15,22 +15,25 @@ from markupsafe import Markup
 
 from pytest_ortperf.plain_text import plain
 
+_TEMPLATES = Path(__file__).with_name("templates")
 
-def render(template: str, **values: object) -> Markup:
+
+def render(template: str, folder: Path = _TEMPLATES, /, **values: object) -> Markup:
     """Return a page or a part of one.
 
     Args:
         template: Name of its file.
+        folder: Where it is; what it extends or includes may be beside this module too.
         **values: What the template names.
     """
-    return Markup(_templates().get_template(template).render(values))  # noqa: S704 - escaped by the environment
+    page = _templates(folder).get_template(template).render(values)
+    return Markup(page)  # noqa: S704 - escaped by the environment
 
 
 @functools.cache
-def _templates() -> Environment:
-    loader = FileSystemLoader(Path(__file__).with_name("templates"))
+def _templates(folder: Path) -> Environment:
     return Environment(
-        loader=loader,
+        loader=FileSystemLoader([folder, _TEMPLATES]),
         autoescape=True,
         finalize=_seen,
         trim_blocks=True,

@@ -13,7 +13,10 @@ import pytest
 
 from pytest_ortperf.cases.matrix import Case, applies
 from pytest_ortperf.errors import CaseError, CaseSkipped
-from pytest_ortperf.running.outcome import error_text
+from pytest_ortperf.plain_text import is_utf8, plain_line
+from pytest_ortperf.running.other_plugins import outer_deadline_s, reruns_of
+from pytest_ortperf.running.outcome import OWN_DEADLINE, PYTEST_TIMEOUT, error_text
+from pytest_ortperf.running.resume import entry_key
 from pytest_ortperf.settings import options
 from pytest_ortperf.settings.option_table import Scope
 
@@ -67,7 +70,32 @@ class CaseItem(pytest.Item):
 
     @property
     def timeout_s(self) -> float:
-        """Deadline of this case."""
+        """Deadline of this case: its own, or pytest-timeout's where that is shorter."""
+        return min(self._own_timeout_s, outer_deadline_s(self) or self._own_timeout_s)
+
+    @property
+    def timeout_origin(self) -> str:
+        """What gives more time than the deadline."""
+        return OWN_DEADLINE if self.timeout_s == self._own_timeout_s else PYTEST_TIMEOUT
+
+    @property
+    def entry_key(self) -> str:
+        """What the model list says of this case, as a hash."""
+        return entry_key(self.case)
+
+    @property
+    def settled(self) -> Record | None:
+        """The record that stands for this case where the run is resumed; `None` if it has to run."""
+        earlier = self.run.earlier
+        return earlier.settled(self.nodeid, self.case, self.timeout_s) if earlier else None
+
+    @property
+    def may_be_settled(self) -> bool:
+        """The same, before anything of the model is read."""
+        return self.run.earlier is not None and self.run.earlier.may_settle(self.nodeid)
+
+    @property
+    def _own_timeout_s(self) -> float:
         return self.case.model.timeout_s or self.run.settings.timeout_s
 
     @property
@@ -81,7 +109,8 @@ class CaseItem(pytest.Item):
         asked = self.case.mode != "validate" or any(mark.name == "forked" for mark in self.own_markers)
         if runner == "pytest-forked" and not asked and not self.config.getoption("forked"):
             return "own runner"
-        return runner
+        # pytest-forked runs an item once
+        return "own runner" if runner == "pytest-forked" and reruns_of(self) else runner
 
     def start(self) -> None:
         """Start the clock of this case, in the process that runs it."""
@@ -102,6 +131,13 @@ class CaseItem(pytest.Item):
 
         if self.facts is None:
             raise RuntimeError(f"{self.nodeid}: runtest without setup")
+        if not is_utf8(self.case.model.path):
+            raise CaseError(
+                f"the path {plain_line(str(self.case.model.path))} is not UTF-8, and ONNX Runtime takes no other; "
+                f"rename its folder or file",
+                stage="model",
+                kind="input error",
+            )
         try:
             from pytest_ortperf.execution.execute import execute
         except ImportError as error:

@@ -14,9 +14,10 @@ from pytest_ortperf.execution.process.child import Child, ChildEnd
 from pytest_ortperf.execution.record_builder import waited_s
 from pytest_ortperf.running.case_item import CaseItem
 from pytest_ortperf.running.item_runner import ItemRunner, end_programs
+from pytest_ortperf.running.other_plugins import Attempts
 from pytest_ortperf.running.outcome import crash_of
 from pytest_ortperf.running.run import Run
-from pytest_ortperf.running.test_reports import RECORD, crash_reports
+from pytest_ortperf.running.test_reports import RECORD, carry_record_first, crash_reports
 
 LINGER_BYTE = 1 << 29
 """A child with more memory than this has given it back before the next case starts."""
@@ -57,11 +58,18 @@ class ChildRunner(ItemRunner):
         if not self.serves(item):
             self._end_unasked(item)
             self._be_alone()
-            return None
-        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        for report in self._reports(item, nextitem):
-            item.ihook.pytest_runtest_logreport(report=report)
-        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+            return self.take_over(item)
+        if self.take_over(item):
+            return True
+        attempts = Attempts(item)
+        for _ in attempts:
+            item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+            reports = self._reports(item, nextitem)
+            attempts.judge(reports)
+            carry_record_first(reports)
+            for report in reports:
+                item.ihook.pytest_runtest_logreport(report=report)
+            item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
     def pytest_sessionfinish(self) -> None:
@@ -74,7 +82,7 @@ class ChildRunner(ItemRunner):
 
     def _next(self, item: CaseItem, following: pytest.Item | None) -> CaseItem | None:
         """Return the following item if a child may be made ready for it, or begin with it, before its turn."""
-        if not self.serves(following) or acts_between(following):
+        if not self.serves(following) or following.may_be_settled or acts_between(following):
             return None
         return following if item.case.mode == following.case.mode == "validate" else None
 

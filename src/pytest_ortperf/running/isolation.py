@@ -17,7 +17,7 @@ from pytest_ortperf.running.child_runner import ChildRunner
 from pytest_ortperf.running.item_runner import InProcessRunner, ItemRunner, end_programs
 from pytest_ortperf.running.outcome import crash_of
 from pytest_ortperf.running.run import Run, plain_report
-from pytest_ortperf.running.test_reports import crash_reports
+from pytest_ortperf.running.test_reports import carry_record_first, crash_reports
 
 _FORKED_EXIT = "forked test item"
 """How the message starts that pytest-forked ends the run with, where a child exits with status 4."""
@@ -41,12 +41,13 @@ class PytestForkedRunner(ChildRunner):
         self._current: CaseItem | None = None
         self._watchdog: Watchdog | None = None
         self._streams: tuple[object, ...] = ()
+        self._reports_of_child: list[pytest.TestReport] = []
 
     # the innermost wrapper, so that its warning filters hold for pytest-forked and its child; pytest looks only at
     # methods whose names begin with pytest_
     @pytest.hookimpl(specname="pytest_runtest_protocol", wrapper=True, trylast=True)
     def pytest_runtest_protocol_of_pytest_forked(self, item: pytest.Item) -> Generator[None, object, object]:
-        if not isinstance(item, CaseItem) or self.serves(item):
+        if not isinstance(item, CaseItem) or self.serves(item) or item.settled is not None:
             return (yield)
         self.begin(item)
         with self._watching(item), warnings.catch_warnings():
@@ -73,7 +74,8 @@ class PytestForkedRunner(ChildRunner):
         item = self._current
         if item is None or str(report.when) != "???" or report.nodeid != item.nodeid:
             return (yield)
-        crash, teardown = crash_reports(item, crash_of(item, self._end(report), self.run.journal))
+        crash, teardown = reports = crash_reports(item, crash_of(item, self._end(report), self.run.journal))
+        carry_record_first(reports)
         vars(report).clear()
         vars(report).update(vars(crash))
         yield
@@ -85,7 +87,13 @@ class PytestForkedRunner(ChildRunner):
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield from super().pytest_runtest_makereport(item, call)
-        return plain_report(report) if os.getpid() != self._parent else report
+        if os.getpid() == self._parent:
+            return report
+        self._reports_of_child.append(report)
+        if report.when == "teardown":
+            # pytest-forked hands them on when the last one is made
+            carry_record_first(self._reports_of_child)
+        return plain_report(report)
 
     @contextlib.contextmanager
     def _watching(self, item: CaseItem) -> Iterator[None]:
@@ -110,7 +118,9 @@ class PytestForkedRunner(ChildRunner):
 
     def _report_exit_4(self, item: CaseItem) -> None:
         end = ChildEnd(signal=None, exit_code=4)
-        for report in crash_reports(item, crash_of(item, end, self.run.journal)):
+        reports = crash_reports(item, crash_of(item, end, self.run.journal))
+        carry_record_first(reports)
+        for report in reports:
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 

@@ -8,16 +8,21 @@ CUDA context does not survive a fork.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
+from pytest_ortperf.records.codec import as_dict
 from pytest_ortperf.running.case_item import CaseItem
 from pytest_ortperf.running.outcome import expected_failure, failure_of, record_of
 from pytest_ortperf.running.run import Run
-from pytest_ortperf.running.test_reports import attach
+from pytest_ortperf.running.test_reports import RECORD, attach, stored_reports
 from pytest_ortperf.running.validations import Validations
+
+_TIMER = "from pytest-timeout"
+"""In the error that its timer raises, where a case runs in pytest's own process."""
 
 
 class ItemRunner:
@@ -38,6 +43,11 @@ class ItemRunner:
             attach(item, report)
         return report
 
+    @pytest.hookimpl(tryfirst=True, optionalhook=True)
+    def pytest_timeout_set_timer(self, item: pytest.Item) -> bool | None:
+        """Set no timer of pytest-timeout for a case in a child: its signal, or thread, would end pytest itself."""
+        return True if isinstance(item, CaseItem) and item.isolation != "none" else None
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
         self.validations.remember(report)
@@ -55,6 +65,18 @@ class ItemRunner:
         self.validations.gate_benchmark(item)
         self.start(item)
 
+    def take_over(self, item: pytest.Item) -> bool | None:
+        """Report a case that an earlier part of the run has settled; `None` if it has to run."""
+        record = item.settled if isinstance(item, CaseItem) else None
+        if record is None or not isinstance(item, CaseItem):
+            return None
+        self.validations.keep(item.nodeid, record)
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        for report in stored_reports(item, record):
+            item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
     def start(self, item: CaseItem) -> None:
         """Start the clock of an item, with an empty journal."""
         self.run.journal.reset()
@@ -64,10 +86,26 @@ class ItemRunner:
 class InProcessRunner(ItemRunner):
     """`none`: pytest's own protocol in pytest's own process, for a debugger. No deadline."""
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield from super().pytest_runtest_makereport(item, call)
+        if isinstance(item, CaseItem) and item.record is not None:
+            # each is handed on before the next is made: the record comes with the one that it is known from
+            if report.when == "teardown" and report.passed:
+                vars(report).pop(RECORD, None)
+            elif report.when != "teardown":
+                setattr(report, RECORD, as_dict(item.record))
+        return report
+
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        if self.take_over(item):
+            return True
         if isinstance(item, CaseItem):
             self.begin(item)
+        return None
 
 
 def end_programs(item: CaseItem) -> None:
@@ -108,6 +146,8 @@ def _judged(item: CaseItem, call: pytest.CallInfo[None], report: pytest.TestRepo
             "reason": xfail,
             "failure": failure,
         }
+    if failure is not None and failure.kind == "internal error" and _TIMER in failure.message:
+        return {"outcome": "timed_out", "failure": dataclasses.replace(failure, kind="timeout")}
     return {"outcome": report.outcome, "failure": failure}
 
 

@@ -17,8 +17,9 @@ from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.process.child import ChildEnd
 from pytest_ortperf.execution.record_builder import Journal, RecordBuilder, last_lines
 from pytest_ortperf.execution.session.runtime_log import clean
+from pytest_ortperf.records.codec import from_dict
 from pytest_ortperf.records.latency import Latency
-from pytest_ortperf.records.record import Failure, Record
+from pytest_ortperf.records.record import Failure, ModelFact, Record
 from pytest_ortperf.running.limits import check_limits, limits_problem
 from pytest_ortperf.running.run import Run
 
@@ -26,6 +27,11 @@ _HINTS: dict[int, str] = {
     signals.SIGKILL: "; often the kernel's out-of-memory killer, see dmesg",
     signals.SIGABRT: "; native code gave up, see the log below",
 }
+
+
+OWN_DEADLINE = "--ortperf-timeout or the model list's timeout"
+PYTEST_TIMEOUT = "the --timeout of pytest-timeout"
+"""What gives a case more time."""
 
 
 class Attempt(Protocol):
@@ -46,6 +52,14 @@ class Attempt(Protocol):
     @property
     def timeout_s(self) -> float:
         """Deadline."""
+
+    @property
+    def timeout_origin(self) -> str:
+        """What gives more time than that."""
+
+    @property
+    def entry_key(self) -> str | None:
+        """What the model list says of it, as a hash; `None` for a test's own case."""
 
     @property
     def crash_expected(self) -> bool:
@@ -102,12 +116,14 @@ def crash_of(item: Attempt, end: ChildEnd, journal: Journal) -> Record:
     failure = Failure(
         kind="timeout" if end.timed_out else "crash",
         stage=stage,
-        message=_crash_text(end, stage, item.timeout_s),
+        message=_crash_text(end, stage, item),
         signal=end.signal,
         exit_code=end.exit_code,
         log_tail=journal.log_tail(),
     )
-    item.facts = dataclasses.replace(item.facts or RecordBuilder(journal=journal), latencies=_journaled(journal))
+    item.facts = dataclasses.replace(
+        item.facts or RecordBuilder(journal=journal), latencies=_journaled(journal), model_fact=_model_of(journal)
+    )
     outcome = "timed_out" if end.timed_out else "crashed"
     if item.crash_expected:
         expected = expected_failure(item)
@@ -189,6 +205,7 @@ def _identity(item: Attempt) -> dict[str, Any]:
         "line": case.model.line,
         "worker": item.run.worker,
         "isolation": item.isolation,
+        "entry_key": item.entry_key,
     }
 
 
@@ -214,6 +231,9 @@ def _measured(facts: RecordBuilder | None) -> dict[str, Any]:
         "resources": facts.resources,
         "accuracy": facts.accuracy,
         "checks": facts.checks,
+        "leak_check": facts.leak_check,
+        "valgrind_check": facts.valgrind_check,
+        "thread_check": facts.thread_check,
         "validation": facts.validation,
         "error_pictures": facts.error_pictures,
         "limits": facts.limits,
@@ -237,12 +257,17 @@ def _journaled(journal: Journal) -> tuple[Latency, ...]:
     )
 
 
-def _crash_text(end: ChildEnd, stage: str | None, timeout_s: float) -> str:
+def _model_of(journal: Journal) -> ModelFact | None:
+    noted = journal.latest("model")
+    return None if noted is None else from_dict(ModelFact, noted)
+
+
+def _crash_text(end: ChildEnd, stage: str | None, item: Attempt) -> str:
     where = f" in stage {stage}" if stage else " before its first stage"
     if end.timed_out:
         return (
-            f"timed out after {timeout_s:g} s{where}; its process was killed. "
-            f"Give it more with --ortperf-timeout or the model list's timeout"
+            f"timed out after {item.timeout_s:g} s{where}; its process was killed. "
+            f"Give it more with {item.timeout_origin}"
         )
     if end.signal is not None:
         known = {number.value: number for number in signals.Signals}.get(end.signal)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ortperf.records.environment.distributions import onnxruntime_distributions
+from pytest_ortperf.running.other_plugins import without_effect
+from pytest_ortperf.running.resume import HANDED_ON, EarlierRecords
 from pytest_ortperf.settings import options
 from pytest_ortperf.settings.options import is_worker
 from pytest_ortperf.settings.provider_choice import left_out_key
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 NOTES_FOLDER = "notes_folder"
 """Name under which workers find the folder that they write their notes to."""
+
+
+without_workers_key = pytest.StashKey[str]()
+"""Why pytest-xdist, which was asked for, is not used."""
 
 
 class Run:
@@ -47,6 +53,12 @@ class Run:
         """Where the controller reads what the cases of this worker note, if it shows progress."""
         folder = options.handed_on(self.config, NOTES_FOLDER, "")
         return Path(folder, self.worker) if folder and self.worker else None
+
+    @cached_property
+    def earlier(self) -> EarlierRecords | None:
+        """What the run that is resumed has settled."""
+        told: list[Any] | None = options.handed_on(self.config, HANDED_ON, None)
+        return EarlierRecords(Path(told[0]), told[1]) if told else None
 
     @cached_property
     def runner(self) -> str:
@@ -78,6 +90,9 @@ class Run:
             f"ortperf: {settings.mode}, providers: {names}, {runtime}, isolation: {self.isolation_text}",
             f"ortperf: results in {settings.results}",
         ]
+        lines += [f"ortperf: without effect: {text}" for text in [without_effect(self.config)] if text]
+        workers = self.config.stash.get(without_workers_key, None)
+        lines += [f"ortperf: {workers}"] if workers else []
         unusable = self.config.stash.get(left_out_key, {})
         lines += [f"ortperf: left out: {name}: {reason}" for name, reason in unusable.items()]
         return lines

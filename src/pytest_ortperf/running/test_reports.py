@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -15,7 +16,11 @@ from pytest_ortperf.reports.terminal.result_row import measured_text, result_row
 from pytest_ortperf.running.case_item import CaseItem, advice
 
 RECORD = "ortperf_record"
-"""Attribute of the last report of an item that carries its record, as builtins."""
+"""Attribute of the report of an item that carries its record, as builtins: the first one that is handed on after the
+record is known, so that a reporter that raises loses nothing."""
+
+TAKEN_OVER = "ortperf_taken_over"
+"""Attribute of the last report of an item that an earlier part of the run has settled."""
 
 MEASURED = "ortperf_measured"
 """Attribute of the report of a benchmark's call: its latency in words, for `-v`."""
@@ -93,6 +98,13 @@ def attach(item: CaseItem, report: pytest.TestReport) -> None:
         report.user_properties = [*report.user_properties, *properties(record)]
 
 
+def carry_record_first(reports: Sequence[pytest.TestReport]) -> None:
+    """Move the record of an item to the first of its reports, where all are handed on together."""
+    record = vars(reports[-1]).pop(RECORD, None)
+    if record is not None:
+        setattr(reports[0], RECORD, record)
+
+
 def crash_reports(item: CaseItem, record: Record) -> tuple[pytest.TestReport, pytest.TestReport]:
     """Return the call and teardown reports of an item whose process died.
 
@@ -110,6 +122,24 @@ def crash_reports(item: CaseItem, record: Record) -> tuple[pytest.TestReport, py
     teardown = _report(item, "teardown", "passed", None)
     attach(item, teardown)
     return call, teardown
+
+
+def stored_reports(item: CaseItem, record: Record) -> list[pytest.TestReport]:
+    """Return the reports of an item whose record an earlier part of the run has written; they carry no record."""
+    failure = record.failure
+    bad = record.outcome in {"failed", "crashed", "timed_out"}
+    text = f"{failure.message}\n\n{advice(record.commands)}" if failure else None
+    call = _report(item, "call", "failed" if bad else "passed", text if bad else None, (record.duration_ns or 0) / 1e9)
+    if record.outcome in {"xfailed", "xpassed"}:
+        call.outcome = "skipped" if record.outcome == "xfailed" else "passed"
+        call.wasxfail = record.reason or ""
+    reports = [_report(item, "setup", "passed", None), call, _report(item, "teardown", "passed", None)]
+    item.record = record
+    for report in reports:
+        attach(item, report)
+    vars(reports[-1]).pop(RECORD)
+    setattr(reports[-1], TAKEN_OVER, True)
+    return reports
 
 
 def _report(

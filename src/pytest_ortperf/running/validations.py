@@ -21,7 +21,7 @@ from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings, KnownValidation
 from pytest_ortperf.execution.process.child import ChildEnd, answer_of
-from pytest_ortperf.records.codec import from_dict
+from pytest_ortperf.records.codec import as_dict, from_dict
 from pytest_ortperf.records.environment.host import collect_environment
 from pytest_ortperf.records.environment.run_header import Environment
 from pytest_ortperf.records.record import Record
@@ -29,6 +29,7 @@ from pytest_ortperf.records.record_checks import check_record
 from pytest_ortperf.records.store import DAMAGE, raw_lines, runs_of
 from pytest_ortperf.reports.tables.gains import PASSED
 from pytest_ortperf.running.case_item import CaseItem
+from pytest_ortperf.running.resume import VERSIONS
 from pytest_ortperf.running.test_reports import RECORD
 from pytest_ortperf.settings import option_table
 
@@ -38,7 +39,6 @@ REMEMBERED = ("result accuracy issue", "runtime error", "session error", "crash"
 OUT_OF_MEMORY = 9
 """Signal that the kernel kills with where memory is short: another time there may be more."""
 
-_VERSIONS = ("cpu", "cuda", "cudnn", "driver", "fingerprint", "onnxruntime_distribution", "python", "tensorrt")
 _VALIDATION = b'"mode":"validate"'
 _SHOWN = 200
 
@@ -66,7 +66,7 @@ def validation_key(item: CaseItem) -> str | None:
         "entry": repr(item.case.model),
         "case": [item.case.variant, item.case.provider.full_name],
         "settings": _relevant(settings),
-        "versions": {name: getattr(_environment(settings.workspace), name) for name in _VERSIONS},
+        "versions": {name: getattr(_environment(settings.workspace), name) for name in VERSIONS},
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -226,6 +226,11 @@ class Validations:
         item = self._item
         if item is not None and item.nodeid == report.nodeid and is_remembered(data):
             data["validation_key"] = validation_key(item)
+
+    def keep(self, nodeid: str, record: Record) -> None:
+        """Keep the outcome of a validation that an earlier part of the run has settled."""
+        if record.mode == "validate":
+            self._records[nodeid] = as_dict(record)
 
     def gate_benchmark(self, item: CaseItem) -> None:
         """Tell a benchmark item to validate by itself, or to be skipped; others are left as they are."""

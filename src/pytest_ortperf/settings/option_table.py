@@ -52,6 +52,9 @@ class OptionValue:
     """`bool` is a flag, `args` may be repeated and its ini twin is split at spaces, `linelist` at lines."""
 
     choices: tuple[str, ...] = ()
+    alone: str | None = None
+    """What the flag means without a value, where that may be left out."""
+
     read: OptionReader = _as_given
     """Raises `pytest.UsageError` if it cannot be used."""
 
@@ -248,9 +251,11 @@ OPTIONS: tuple[Option, ...] = (
     Option("ep", OptionValue("NAMES", "args", read=lambda texts, _flag, _config: split_names(texts)), "selection",
            scope="selection", default="auto",
            help="execution providers: short names such as cpu, cuda, tensorrt, openvino, full names such as "
-                "CUDAExecutionProvider, the groups cuda_trt and acl, or TensorRT alone as trtexec and trtexec-fp16; "
-                "separated by commas or spaces, repeatable. 'auto' is every provider in which a session can really "
-                "be created here"),
+                "CUDAExecutionProvider, the groups cuda_trt (with trtexec where --ortperf-trtexec names it) and acl, "
+                "or TensorRT alone as trtexec; separated by commas or spaces, repeatable. With -fp16 or -as-given "
+                "behind it, as in cuda-fp16, a provider has that precision alone instead of those of the run. Names of "
+                "the original scripts, such as ORT-CUDAFp16, are taken too. 'auto' is every provider in which a "
+                "session can really be created here"),
     Option("ep-option", OptionValue("EP.KEY=VALUE", "linelist"), "selection",
            help="provider option, such as cuda.use_tf32=0; the value may hold commas, colons and equals signs; "
                 "repeatable"),
@@ -403,8 +408,12 @@ OPTIONS: tuple[Option, ...] = (
                 "script, with its names, columns and words"),
     Option("baseline", OptionValue("RUN"), "results", scope="report",
            help="an earlier run to compare with when all items have run: a records file, a results folder (all its "
-                "complete runs of the same thing), run ids joined by commas, a pattern, or a git revision whose runs "
-                "are in the results folder"),
+                "complete runs of the same thing), run ids joined by commas, a pattern, a git revision whose runs "
+                "are in the results folder, or history:BRANCH for the accepted or newest runs of a branch on this "
+                "machine"),
+    Option("history", OptionValue("URL"), "results", scope="report",
+           help="database that the run is added to at its end: a file such as history.db, or "
+                "postgresql://HOST/DATABASE; a database that does not answer changes nothing about the run"),
     Option("fail-on", OptionValue("TOPICS"), "results", scope="report", default="latency,failures,missing,incomplete",
            help="what of that comparison fails the run, separated by commas: latency, failures, accuracy, placement, "
                 "memory, creation, missing (cases that were not deselected), incomplete (a run that was cut short), "
@@ -412,6 +421,11 @@ OPTIONS: tuple[Option, ...] = (
     Option("min-change", OptionValue("TIME"), "results", scope="report", default="2us",
            help="smallest change of a latency that counts in that comparison, such as 5us or 0.2ms; 3 % and the noise "
                 "count too"),
+    Option("resume", OptionValue("RUN", alone="newest"), "results", scope="report", default="a new run",
+           help="continue the newest run of the same thing in the results folder, or the one of this id: what passed "
+                "or failed there is taken over where model, versions, options and hardware are the same; what crashed, "
+                "timed out or failed by its environment is tried once more; the rest runs. Without a run to continue, "
+                "a new one"),
     Option("label", OptionValue("NAME=VALUE", "args"), "results", scope="report",
            default="branch, commit, date and url from CI variables or git",
            help="label of the run, such as branch=main; repeatable"),

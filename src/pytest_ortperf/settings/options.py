@@ -38,6 +38,8 @@ def _argparse(value: OptionValue) -> dict[str, Any]:
         return {"choices": value.choices}
     if value.kind in {"args", "linelist"}:
         return {"action": "append", "metavar": value.metavar}
+    if value.alone is not None:
+        return {"nargs": "?", "const": value.alone, "metavar": value.metavar}
     return {"metavar": value.metavar}
 
 

@@ -33,7 +33,7 @@ def settle_providers(config: pytest.Config) -> None:
         pytest.UsageError: If a provider, plugin or device is named that cannot be, or none can be asked for.
     """
     plugins = settle_plugins(config)
-    names = options.read(config, "ep") or ["auto"]
+    names = _with_standalone(options.read(config, "ep") or ["auto"], options.read(config, "trtexec") is not None)
     wanted = targets([name for name in names if name != "auto"])
     asked = tuple({target.provider.name: target.provider for target in wanted}.values())
     candidates = _candidates(plugins) if "auto" in names else ()
@@ -47,6 +47,12 @@ def settle_providers(config: pytest.Config) -> None:
     problems = {row.name: verdicts[row.full_name].problem for row in asked if row.full_name in verdicts}
     problems |= settle_trtexec(config, asked)
     options.share_with_workers(config, UNUSABLE, {name: problem for name, problem in problems.items() if problem})
+
+
+def _with_standalone(names: Iterable[str], named: bool) -> list[str]:  # noqa: FBT001 - one caller
+    """Return the names with TensorRT alone behind `cuda_trt`, as in the original script, where trtexec is named."""
+    more = {"cuda_trt": ["trtexec"]} if named else {}
+    return [each for name in names for each in (name, *more.get(name, ()))]
 
 
 def settle_trtexec(config: pytest.Config, asked: Iterable[Provider]) -> dict[str, str]:

@@ -16,7 +16,7 @@ import pytest
 
 from pytest_ortperf.cases.matrix import MODES, Axes
 from pytest_ortperf.cases.provider_options import check_option, installed_onnxruntime
-from pytest_ortperf.cases.providers import PROVIDERS, Provider, Target, find_provider, find_targets
+from pytest_ortperf.cases.providers import AS_GIVEN, PROVIDERS, Provider, Target, find_provider, find_targets
 from pytest_ortperf.cases.rules import Tolerance
 from pytest_ortperf.errors import SettingsError
 from pytest_ortperf.execution.case_settings import ExecutionSettings, sampling_times_s, tool_of_builtins
@@ -148,7 +148,7 @@ def providers(names: Sequence[str]) -> tuple[Provider, ...]:
 
 
 def targets(names: Sequence[str]) -> tuple[Target, ...]:
-    """Return what short names, full names, groups and `trtexec-fp16` ask for, each once.
+    """Return what short names, full names, groups and names with a precision ask for, each once.
 
     Raises:
         pytest.UsageError: If a name is unknown.
@@ -169,7 +169,11 @@ def named_precisions(asked: Sequence[Target], of_run: Sequence[str | None]) -> M
     found: dict[str, tuple[str | None, ...]] = {}
     for name in {target.provider.name for target in asked if target.precision}:
         own = [target.precision for target in asked if target.provider.name == name]
-        chosen = [precision for each in own for precision in (of_run if each is None else (each,))]
+        chosen = [
+            precision
+            for each in own
+            for precision in (of_run if each is None else (None,) if each == AS_GIVEN else (each,))
+        ]
         found[name] = tuple(dict.fromkeys(chosen))
     return found
 
@@ -184,6 +188,16 @@ def results_folder(config: pytest.Config) -> Path:
     """Return the folder of the results; by default `result` where pytest was started."""
     given: Path | None = options.read(config, "results")
     return given or absolute("result", config)
+
+
+def history_url(config: pytest.Config) -> str | None:
+    """Return the database that the run is added to; a file is relative to where pytest was started, or to the ini."""
+    given: str | None = options.read(config, "history")
+    if given is None or "://" in given:
+        return given
+    if options.on_command_line(config, "history") or config.inipath is None:
+        return str(absolute(given, config))
+    return str(normal(config.inipath.parent / given))
 
 
 def _execution_settings(config: pytest.Config) -> ExecutionSettings:

@@ -47,11 +47,12 @@ def test_the_error_of_one_thread_ends_all_and_is_raised() -> None:
         if len(calls) > 3:
             raise ValueError("thread 1 broke")
 
+    others = threading.active_count()
     start = time.monotonic()
     with pytest.raises(ValueError, match="thread 1 broke"):
         run_concurrently([lambda: time.sleep(0.001), breaking], timing="host", window_s=30, batch=None)
     assert time.monotonic() - start < 10
-    assert threading.active_count() < 10
+    assert threading.active_count() <= others
 
 
 def test_the_error_before_the_common_start_is_raised_not_the_broken_barrier() -> None:

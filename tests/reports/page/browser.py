@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -14,6 +15,7 @@ from typing import Any, Self
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
+AXE = Path(os.environ.get("AXE_CORE", "build/axe/node_modules/axe-core/axe.min.js")).absolute()
 
 
 class Browser:
@@ -103,6 +105,15 @@ class Browser:
         answer = self._send("POST", f"{self._session}/se/log", {"type": "performance"})
         messages = [json.loads(entry["message"])["message"] for entry in answer]
         return [it["params"]["request"]["url"] for it in messages if it["method"] == "Network.requestWillBeSent"]
+
+    def axe(self) -> list[str]:
+        """Return what axe-core finds wrong with the page: impact, rule and an element of each."""
+        self.run(AXE.read_text("utf-8"))
+        found: list[str] = self.run(
+            "return axe.run(document, { resultTypes: ['violations'], preload: false })"
+            ".then((it) => it.violations.map((each) => `${each.impact}: ${each.id}: ${each.nodes[0].html}`))"
+        )
+        return found
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
         """Save what is seen, or the whole page, as PNG."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,13 +14,11 @@ from pytest_ortperf.reports.page.run_page import run_page
 from pytest_ortperf.reports.pictures.picture_page import bisection_page
 from record_examples import make_failure, make_record, make_run
 from reports.comparison.sides import fleet
-from reports.page.browser import Browser
+from reports.page.browser import AXE, Browser
 from reports.page.examples import HOSTILE, hostile, many
 from reports.pictures.examples import make_bisection, make_picture
 
 pytestmark = pytest.mark.slow
-
-AXE = Path(os.environ.get("AXE_CORE", "build/axe/node_modules/axe-core/axe.min.js")).absolute()
 
 Open = Callable[..., None]
 NAMES = "return [...document.querySelectorAll('#cases tbody tr:not(.space) td:first-child')].map((it) => it.title)"
@@ -87,12 +84,7 @@ def test_axe_finds_nothing(browser: Browser, opened: Open, name: str, scheme: st
     for width, place in ((1440, ""), (390, ""), (1440, "#case=bert_001::validate[cpu]")):
         opened(text, width=width, place=place)
         browser.media(prefers_color_scheme=scheme)
-        browser.run(AXE.read_text("utf-8"))
-        found = browser.run(
-            "return axe.run(document, { resultTypes: ['violations'] })"
-            ".then((it) => it.violations.map((each) => `${each.impact}: ${each.id}: ${each.nodes[0].html}`))"
-        )
-        assert found == []
+        assert browser.axe() == []
 
 
 def test_a_click_on_a_head_sorts(browser: Browser, opened: Open) -> None:

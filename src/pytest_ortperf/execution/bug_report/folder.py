@@ -20,12 +20,14 @@ from typing import Any
 
 import onnx
 
+from pytest_ortperf.cases.matrix import Case
 from pytest_ortperf.cases.rules import Tolerance
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.accuracy.output_accuracy import effective
 from pytest_ortperf.execution.bisection.find import Search, find_part, reference_name
 from pytest_ortperf.execution.bisection.judgement import Judge, case_tolerance, ending_of, wrong_outputs
 from pytest_ortperf.execution.bisection.sessions import Sessions
+from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.execution.inputs.tensor_values import ValueWriter
 from pytest_ortperf.execution.machine.devices import nvml_gpus
@@ -118,6 +120,9 @@ def _title(text: str) -> str:
 
 
 MODEL, DATA = "model.onnx", "data"
+SCRIPT = Path(__file__).with_name("repro_script.py")
+"""The script of a folder, which calls it `run.py`."""
+
 _RIGHT, _WRONG = 0, 1
 
 
@@ -240,20 +245,20 @@ def _write_data(search: Search, content: _Content, prepared: PreparedModel) -> N
     writer = ValueWriter(data)
     written = {
         "model": MODEL,
-        **_session(search, prepared),
+        **described_session(search.case, search.settings, prepared.source),
         "inputs": [[name, writer.write(value)] for name, value in content.inputs.items()],
         "expected": [[name, writer.write(value)] for name, value in content.expected.items()],
         "any_float": content.any_float,
         "tolerances": {name: _limits(given) for name, given in content.tolerances.items()},
     }
     (search.folder / "case.json").write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
-    shutil.copyfile(Path(__file__).with_name("repro_script.py"), search.folder / "run.py")
+    shutil.copyfile(SCRIPT, search.folder / "run.py")
 
 
-def _session(search: Search, prepared: PreparedModel) -> dict[str, Any]:
-    case, settings = search.case, search.settings
+def described_session(case: Case, settings: ExecutionSettings, source: str | bytes) -> dict[str, Any]:
+    """Return how the script of a folder makes the session of a case."""
     session_config = session_config_of(case, settings)
-    wanted = requested_providers(prepared.source, case, settings)
+    wanted = requested_providers(source, case, settings)
     return {
         "providers": [[name, dict(given)] for name, given in wanted],
         "plugins": {name: path for name, path in settings.plugins.items() if name == case.provider.full_name},

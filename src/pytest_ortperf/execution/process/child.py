@@ -72,6 +72,8 @@ class Watchdog:
 _SIZE = struct.Struct("!Q")
 _POLL_MS = 50
 PR_SET_PDEATHSIG = 1
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+"""They end a run as Ctrl-C does, and a child at once."""
 
 _parent_ends: set[int] = set()
 """Descriptors of this process's pipes to its children: a later child must not keep them open."""
@@ -223,7 +225,7 @@ def fork(work: Callable[[], NoReturn]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     parent = os.getpid()
-    signals = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signals = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *ENDING_SIGNALS})
     collects = gc.isenabled()
     # also what Python itself runs in the child after the fork could start a collection
     gc.disable()
@@ -267,7 +269,11 @@ def _live(work: Callable[[], NoReturn], parent: int, signals: Iterable[int]) -> 
 
 
 def die_with_parent() -> None:
-    """Have the kernel end this process when the thread that forked it ends (Linux)."""
+    """Have the kernel end this process when the thread that forked it ends (Linux), and by the signals for that."""
+    for number in ENDING_SIGNALS:
+        if callable(signal.getsignal(number)):
+            # of the parent, which ends a whole run in good order
+            signal.signal(number, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 

@@ -1,7 +1,5 @@
 /* Reads the data, and shows what the address asks for. */
 
-let apply = () => {};
-
 async function start() {
   startTheme();
   const data = await readData(byId("data").textContent.trim());
@@ -41,16 +39,6 @@ async function start() {
   window.addEventListener("hashchange", () => apply());
   apply();
   document.documentElement.dataset.ready = "yes";
-}
-
-/* Links to sections keep what is shown, which is in the address too. */
-function startJumps() {
-  for (const found of document.querySelectorAll("[data-jump]")) {
-    found.addEventListener("click", (event) => {
-      event.preventDefault();
-      byId(found.getAttribute("href").slice(1)).scrollIntoView();
-    });
-  }
 }
 
 function startControls(data) {

@@ -1,45 +1,10 @@
-/* What is shown: kept in the address, so that a link shows the same. */
+/* What is shown of the cases of a run. */
 
 const FAILED = ["failed", "crashed", "timed_out"];
 const STATUSES = { failed: FAILED, passed: ["passed", "xpassed"], skipped: ["skipped", "xfailed"] };
 const statusOf = (outcome) => Object.keys(STATUSES).find((name) => STATUSES[name].includes(outcome)) || "skipped";
 const FRESH = { case: "", q: "", outcome: "", variant: "", group: "", cause: "", view: "", sort: "", cell: "" };
 let state = { ...FRESH };
-
-function readAddress() {
-  const text = location.hash.slice(1);
-  if (!text) return { ...FRESH };
-  const found = { ...FRESH };
-  // `#bert::benchmark[cuda]` does too
-  if (!/^\w+=/.test(text)) return { ...found, case: decoded(text) };
-  for (const part of text.split("&")) {
-    const [name, value] = [part.slice(0, part.indexOf("=")), part.slice(part.indexOf("=") + 1)];
-    if (Object.hasOwn(FRESH, name)) found[name] = decoded(value);
-  }
-  return found;
-}
-
-function decoded(text) {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
-
-function address(changes) {
-  const wanted = { ...state, ...changes };
-  const parts = Object.keys(FRESH).filter((name) => wanted[name]);
-  return `#${parts.map((name) => `${name}=${encodeURIComponent(wanted[name])}`).join("&")}`;
-}
-
-/* Change what is shown; the address follows. */
-function go(changes) {
-  const next = address(changes);
-  if (next === (location.hash || "#")) return;
-  history.replaceState(null, "", next);
-  apply();
-}
 
 function prepareRows(data) {
   data.rows.forEach((row, place) => {
@@ -79,19 +44,4 @@ const keyOf = {
   notes: (row) => row.notes?.length,
 };
 
-function sorted(rows) {
-  if (!state.sort) return rows;
-  const down = state.sort.startsWith("-");
-  const name = state.sort.replace(/^-/, "");
-  const value = keyOf[name] || ((row) => row.values[name]);
-  const order = new Intl.Collator("en", { numeric: true });
-  return rows
-    .map((row) => [value(row), row])
-    .sort(([one, first], [other, second]) => {
-      // what is absent comes last, whichever way
-      if ((one === undefined) !== (other === undefined)) return one === undefined ? 1 : -1;
-      const found = typeof one === "string" ? order.compare(one, other) : one - other;
-      return (down ? -found : found) || first.place - second.place;
-    })
-    .map(([, row]) => row);
-}
+const sorted = (rows) => ordered(rows, (name) => keyOf[name] || ((row) => row.values[name]));

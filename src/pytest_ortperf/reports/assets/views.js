@@ -96,18 +96,6 @@ function nodesCell(row) {
   );
 }
 
-function sortHead(key, title, unit, help, isNumber) {
-  const direction = state.sort === key ? "ascending" : state.sort === `-${key}` ? "descending" : null;
-  const next = direction === "ascending" ? `-${key}` : direction === "descending" ? "" : key;
-  const arrow = { ascending: " ▲", descending: " ▼" }[direction] || "";
-  return el(
-    "th",
-    { scope: "col", class: isNumber ? "number" : null, "aria-sort": direction },
-    el("button", { type: "button", title: help, "data-sort": key, onclick: () => go({ sort: next }) },
-      title, unit ? el("small", {}, ` ${unit}`) : null, arrow),
-  );
-}
-
 const CELLS = {
   latency: ["p50, ms", (row) => digits(row.latency?.[0])],
   gain: ["gain", (row) => row.gain?.[5] || ""],

@@ -27,6 +27,7 @@ OF_NO_MEASUREMENT = frozenset(
             "ep",
             "fail-on",
             "fp16",
+            "history",
             "isolation",
             "keep",
             "label",
@@ -112,7 +113,7 @@ def _remedy(comparison: Comparison, pair: LatencyPair) -> str:
         return "versions"
     if _differing_model(comparison, pair.case_id):
         return "models"
-    if _own_flags(base, current):
+    if own_flags(base, current):
         return "options"
     has_no_neighbours = comparison.machine is not None or _FEW_CASES.fullmatch(_first_reason(pair))
     return "threshold" if has_no_neighbours and not is_by_threshold else "runs"
@@ -151,9 +152,9 @@ def _settled(remedy: str, base: Side, current: Side, pairs: Sequence[LatencyPair
         own = list(_model_lists(before, after))
         what = "measure both models in turns"
     else:
-        own = _own_flags(before, after)
+        own = own_flags(before, after)
         what = "measure both settings in turns"
-    return what, [shlex.join(["ortperf", "ab", *own, *_common_flags(before, after), *_expression(pairs)])]
+    return what, [shlex.join(["ortperf", "ab", *own, *common_flags(before, after), *_expression(pairs)])]
 
 
 def _more_runs(base: Side, current: Side, pairs: Sequence[LatencyPair]) -> tuple[str, Sequence[str]]:
@@ -209,7 +210,7 @@ def _model_lists(before: RunSide, after: RunSide) -> Iterator[str]:
         yield from (f"--{side}-models={name}" for name in names)
 
 
-def _own_flags(before: RunSide, after: RunSide) -> list[str]:
+def own_flags(before: RunSide, after: RunSide) -> list[str]:
     """Return the options that only one side has, as `ortperf ab` takes them."""
     found = []
     for side, run, other in (("base", before, after), ("current", after, before)):
@@ -218,7 +219,8 @@ def _own_flags(before: RunSide, after: RunSide) -> list[str]:
     return found
 
 
-def _common_flags(before: RunSide, after: RunSide) -> list[str]:
+def common_flags(before: RunSide, after: RunSide) -> list[str]:
+    """Return the options that both sides have and that change what is measured."""
     same = {key: value for key, value in _measuring(after).items() if _measuring(before).get(key) == value}
     return _flags(same)
 

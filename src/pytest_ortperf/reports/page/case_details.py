@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_ortperf.quantities import ENERGY, ENGINES, GPU_MEMORY, HOST_MEMORY, QUANTITIES, SESSION, Group, Quantity
+from pytest_ortperf.records.checks import LEAK, STUCK, WRONG
 from pytest_ortperf.records.latency import Latency, Summary
 from pytest_ortperf.records.packed_numbers import histogram, in_order
 from pytest_ortperf.records.record import Placement, Record
 from pytest_ortperf.records.statistics import percentile, summarize
 from pytest_ortperf.reports.standings import gain_ratio, gain_text
 from pytest_ortperf.reports.tables.accuracy_columns import ACCURACY, compared_rows
+from pytest_ortperf.reports.tables.check_columns import CHECKS, check_rows
 from pytest_ortperf.reports.tables.columns import refused_text
 from pytest_ortperf.reports.tables.gains import Gains
 
@@ -32,6 +34,7 @@ def details_of(record: Record, gains: Gains) -> list[Block]:
         _limits,
         _placement,
         _accuracy,
+        _checks,
         _memory,
         _session,
         _model,
@@ -228,6 +231,19 @@ def _accuracy(record: Record) -> Iterator[Block]:
     ]
     head = [column.name.replace("_", " ") for column in columns]
     yield from table("Accuracy", head, ([column.get(row) for column in columns] for row in rows), wrong)
+
+
+_CHECKS_LEFT_OUT = {"model", "dims", "provider", "precision"}
+
+
+def _checks(record: Record) -> Iterator[Block]:
+    rows = list(check_rows([record]))
+    columns = [column for column in CHECKS if column.name not in _CHECKS_LEFT_OUT]
+    wrong = [number for number, row in enumerate(rows) if row.result in (LEAK, WRONG, STUCK)]
+    head = [column.name.replace("_", " ") for column in columns]
+    yield from table("Leaks and threads", head, ([column.get(row) for column in columns] for row in rows), wrong)
+    if record.leak_check and record.leak_check.advice:
+        yield {"title": "What to try", "text": "\n".join(record.leak_check.advice)}
 
 
 @functools.cache

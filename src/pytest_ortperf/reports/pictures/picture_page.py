@@ -12,6 +12,7 @@ from pathlib import Path
 from pytest_ortperf.records.bisection import Bisection, ValueFact, path_text
 from pytest_ortperf.records.pictures import ErrorPicture
 from pytest_ortperf.records.record import Record
+from pytest_ortperf.records.store import write_whole
 from pytest_ortperf.reports.frame import frame
 from pytest_ortperf.reports.pictures.charts import describe, growth_svg, heatmap_svg, histogram_svg
 from pytest_ortperf.reports.pictures.svg import Markup
@@ -31,7 +32,7 @@ def write_failure_page(record: Record, records_file: Path) -> Path:
     folder.mkdir(exist_ok=True)
     name = _UNSAFE.sub("_", record.nodeid)
     path = folder / f"{name.strip('_')}.html"
-    path.write_text(failure_page(record), encoding="utf-8")
+    write_whole(path, failure_page(record).encode("utf-8", "backslashreplace"))
     return path
 
 

@@ -1,4 +1,4 @@
-r"""The nine CSV files of a run.
+r"""The CSV files of a run: nine, and one of its checks where it has any.
 
 Absent is an empty cell. Text that a spreadsheet would run as a formula (starts with `=`, `+`, `-`, `@`, tab
 or line end) gets an apostrophe in front, since model names and error messages come from files of others;
@@ -21,6 +21,7 @@ from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.record import TIMINGS, Record
 from pytest_ortperf.records.store import StoredRun, write_whole
 from pytest_ortperf.reports.tables.accuracy_columns import ACCURACY, compared_rows
+from pytest_ortperf.reports.tables.check_columns import CHECKS, check_rows
 from pytest_ortperf.reports.tables.columns import (
     FAIL,
     LATENCY_GROUP,
@@ -67,6 +68,8 @@ def write_tables(run: StoredRun, folder: Path) -> list[Path]:
     paths = []
     for name, build in TABLES.items():
         columns, cells = build(rows)
+        if name in _ONLY_WITH_ROWS and not cells:
+            continue
         path = folder / f"benchmark_{name}_{run.header.run}.csv"
         write_csv(path, columns, ([row.get(column) for column in columns] for row in cells), run)
         paths.append(path)
@@ -190,6 +193,11 @@ def accuracy_table(rows: Rows) -> Table:
     return _table(ACCURACY, rows, ((row.record, row) for row in compared_rows(rows.records)))
 
 
+def checks_table(rows: Rows) -> Table:
+    """Return one row per reading, lost block and way of threads of `ortperf check`."""
+    return _table(CHECKS, rows, ((row.record, row) for row in check_rows(rows.records)))
+
+
 TABLES: Mapping[str, Callable[[Rows], Table]] = {
     "fail": fail_table,
     "success": success_table,
@@ -200,7 +208,9 @@ TABLES: Mapping[str, Callable[[Rows], Table]] = {
     "session": session_table,
     "accuracy": accuracy_table,
     "system_info": system_info_table,
+    "checks": checks_table,
 }
+_ONLY_WITH_ROWS = ("checks",)
 
 _ORIGIN_COLUMNS = tuple(column.name for column in ORIGIN)
 _SUBJECT_COLUMNS = (*_ORIGIN_COLUMNS, "model", "dims")

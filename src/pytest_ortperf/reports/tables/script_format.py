@@ -101,7 +101,7 @@ def write_script_files(run: StoredRun, folder: Path) -> list[Path]:
     Raises:
         ResultsFileError: If a file cannot be written.
     """
-    tables = _Tables(sorted_rows(run))
+    tables = ScriptTables(sorted_rows(run))
     paths = []
     for name, build in FILES.items():
         columns, rows = build(tables)
@@ -112,7 +112,7 @@ def write_script_files(run: StoredRun, folder: Path) -> list[Path]:
 
 
 @dataclass(frozen=True)
-class _Tables:
+class ScriptTables:
     """A run, by the script's rows and columns."""
 
     rows: Rows
@@ -129,6 +129,14 @@ class _Tables:
         found = list(names.values())
         return {subject: f"{name} [{subject[0]}]" if found.count(name) > 1 else name for subject, name in names.items()}
 
+    @property
+    def groups(self) -> Mapping[str, str | None]:
+        """What the model of each row belongs to, by the row's name."""
+        return {
+            self.names[subject]: next((record.group for record in records if record.group), None)
+            for subject, records in self.rows.subjects.items()
+        }
+
     @cached_property
     def cells(self) -> Mapping[Subject, Mapping[Group, Sequence[Record]]]:
         """The records of each cell, in the order in which they started."""
@@ -144,7 +152,7 @@ class _Tables:
             yield [self.names[subject], *cells]
 
 
-def _fail(tables: _Tables) -> Lines:
+def _fail(tables: ScriptTables) -> Lines:
     """Return the first failure of each model on each target."""
     rows = []
     for subject, groups in tables.cells.items():
@@ -156,7 +164,7 @@ def _fail(tables: _Tables) -> Lines:
     return ("model", "ep", "error type", "error message"), rows
 
 
-def _success(tables: _Tables) -> Lines:
+def _success(tables: ScriptTables) -> Lines:
     """Return a row per benchmark of ONNX Runtime that passed."""
     version = runtime_version(tables.rows.run.header.environment)
     measured = ((record, _measured([record])) for record in tables.rows.records if record.program is None)
@@ -181,7 +189,7 @@ def _success_cells(name: str, record: Record, latency: Latency) -> Iterator[Cell
     yield from (_ms(_percentile(latency, percent)) for percent in (90, 95, 99))
 
 
-def _latency(tables: _Tables) -> Lines:
+def _latency(tables: ScriptTables) -> Lines:
     columns = [
         f"{target_name(group)} \n{ending}"
         for group in tables.targets
@@ -196,7 +204,7 @@ def _latency(tables: _Tables) -> Lines:
     return ("Model", *columns), tables.by_target(cells)
 
 
-def _metrics(tables: _Tables) -> Lines:
+def _metrics(tables: ScriptTables) -> Lines:
     """Return two rows per model: of fp32, and of fp16."""
     rows: list[list[Cell]] = []
     for subject, groups in tables.cells.items():
@@ -208,7 +216,7 @@ def _metrics(tables: _Tables) -> Lines:
     return _METRICS, [[_ABSENT if cell is None else cell for cell in row] for row in rows]
 
 
-def _op_metrics(tables: _Tables) -> Lines:
+def _op_metrics(tables: ScriptTables) -> Lines:
     shares = [
         (tables.names[subject], target_name(group), _share(_placed(groups.get(group, ()))))
         for subject, groups in tables.cells.items()
@@ -217,12 +225,12 @@ def _op_metrics(tables: _Tables) -> Lines:
     return ("Model", "Ep", "op percentage in each ep"), [row for row in shares if row[-1] is not None]
 
 
-def _status(tables: _Tables) -> Lines:
+def _status(tables: ScriptTables) -> Lines:
     columns = ("Model", *map(target_name, tables.targets))
     return columns, tables.by_target(lambda _, records: [_STATUSES.get(status_of(records) or "")])
 
 
-def _session(tables: _Tables) -> Lines:
+def _session(tables: ScriptTables) -> Lines:
     targets = [group for group in tables.targets if group[0] != "trtexec"]
     columns = [
         f"{target_name(group)} \n {which}session creation time (s)" for which in ("", "second ") for group in targets
@@ -237,7 +245,7 @@ def _session(tables: _Tables) -> Lines:
     return ("Model", *columns), rows
 
 
-def _specs(tables: _Tables) -> Lines:
+def _specs(tables: ScriptTables) -> Lines:
     environment = tables.rows.run.header.environment
     options: dict[str, dict[str, str]] = {}
     for record in tables.rows.records:
@@ -254,7 +262,7 @@ def _specs(tables: _Tables) -> Lines:
     return (".", "Spec", "Version"), [(number, *row) for number, row in enumerate(versions.items(), start=1)]
 
 
-FILES: Mapping[str, Callable[[_Tables], Lines]] = {
+FILES: Mapping[str, Callable[[ScriptTables], Lines]] = {
     "fail.csv": _fail,
     "success.csv": _success,
     "latency.csv": _latency,

@@ -29,6 +29,7 @@ FORMS = (
     "several of these joined by commas, or a git revision with stored results"
 )
 _GIT_TIMEOUT_S = 5
+CHECK = "check"
 _NATIVE = {"native": "trtexec"}
 """The script's name of TensorRT without ONNX Runtime."""
 
@@ -67,7 +68,7 @@ def read_side(text: str, results: Path, root: Path) -> Side:
             f"{text}: {results} holds no run of commit {commit[:12]}. Check it out, run pytest with --ortperf-mode, "
             f"and compare again; every run is labelled with its commit."
         )
-    return _alike(f"{text} (commit {commit[:12]})", runs)
+    return alike(f"{text} (commit {commit[:12]})", runs)
 
 
 def of_provider(side: Side, name: str) -> Side:
@@ -137,7 +138,7 @@ def _of_files(name: str, paths: Sequence[Path], folder: Path | None = None) -> S
     if not runs:
         # says what is wrong with the newest, or that there is none
         return side_of(name, [read_run(find_run(folder or paths[-1]))])
-    return _alike(name, runs)
+    return alike(name, runs)
 
 
 def _joined(text: str, sides: Sequence[Side]) -> Side:
@@ -158,13 +159,15 @@ def _readable(paths: Sequence[Path]) -> Iterator[StoredRun]:
             continue
 
 
-def _alike(name: str, runs: Sequence[StoredRun]) -> Side:
+def alike(name: str, runs: Sequence[StoredRun]) -> Side:
     """Return the newest complete run with all complete ones of the same thing; the side's notes say what is left out.
 
     Args:
         name: Of the side.
         runs: At least one, oldest first.
     """
+    # what checks leave says nothing of latency or accuracy
+    runs = [run for run in runs if run.header.options.get("mode") != CHECK] or runs
     complete = [run for run in runs if unfinished(run) is None]
     if not complete:
         return side_of(name, runs[-1:])

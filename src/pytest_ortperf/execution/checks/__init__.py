@@ -1,0 +1,1 @@
+"""Checks of a case that are neither validation nor benchmark: leaks, and threads."""
