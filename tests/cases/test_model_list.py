@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pytest_ortperf.cases import model_list
 from pytest_ortperf.cases.entry import ORIGINAL_KEYS, entry_keys
 from pytest_ortperf.cases.model import Model
-from pytest_ortperf.cases import model_list
 from pytest_ortperf.cases.model_list import read_models
 from pytest_ortperf.errors import ModelListError
 
@@ -101,7 +101,7 @@ def test_missing_file_names_the_option() -> None:
 
 
 def test_unreadable_file_is_named_with_the_reason(issues_of: IssuesOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path, most_byte: int) -> bytes:
+    def refuse(path: Path, _: int) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(model_list, "read_regular", refuse)

@@ -121,7 +121,8 @@ PATH = Kind("a path", _read_path, {"type": "string", "pattern": r"^[^\u0000]*[^\
 def number(*, low: float | None = None, high: float | None = None, above: float | None = None) -> Kind:
     """Return the kind of finite numbers from `low` to `high`, or greater than `above`."""
     if high is not None:
-        allowed = f"a number from {low:g} to {high:g}" if above is None else f"a number above {above:g}, up to {high:.10g}"
+        begin = f"from {low:g} to" if above is None else f"above {above:g}, up to"
+        allowed = f"a number {begin} {high:.10g}"
     elif low is not None:
         allowed = f"a number, {low:g} or more"
     else:

@@ -11,6 +11,7 @@ of a run may take gigabytes.
 from __future__ import annotations
 
 import binascii
+import itertools
 import os
 import sys
 import zlib
@@ -184,13 +185,13 @@ def in_order(numbers: Sequence[int]) -> Sequence[int]:
     return cast("Sequence[int]", found)
 
 
-def histogram(numbers: Sequence[int], low: float, high: float, bins: int) -> list[int]:
-    """Return how many integers lie in each of so many parts of a range; what is outside counts in the nearest."""
+def histogram(ordered: Sequence[int], low: float, high: float, bins: int) -> list[int]:
+    """Return how many integers in ascending order lie in each part of a range; what is beyond counts in the last."""
     import numpy as np
 
-    places = (np.asarray(numbers) - low) / (high - low) * bins
-    found: list[int] = np.bincount(places.astype(np.int64).clip(0, bins - 1), minlength=bins).tolist()
-    return found
+    edges = low + (high - low) * np.arange(1, bins) / bins
+    places = [0, *np.searchsorted(np.asarray(ordered), edges).tolist(), len(ordered)]
+    return [after - before for before, after in itertools.pairwise(places)]
 
 
 def as_array(numbers: Sequence[int]) -> npt.NDArray[np.int64]:
