@@ -95,6 +95,7 @@ def test_what_is_settled_is_taken_over(cut_off: Project, args: tuple[str, ...]) 
     assert len(outcomes(cut_off)) == 5
 
 
+@pytest.mark.slow
 def test_another_content_of_the_same_size_and_date_runs_again(cut_off: Project) -> None:
 
     path = cut_off.path / "m.onnx"

@@ -188,7 +188,8 @@ def test_ctrl_c_is_left_to_the_container(here: Path) -> None:
     program.write_text(
         program.read_text()
         + "import pathlib, time\n"
-        + "try:\n    pathlib.Path('started').touch()\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    time.sleep(0.1)\n    sys.exit(7)\n"
+        + "try:\n    pathlib.Path('started').touch()\n    time.sleep(60)\n"
+        + "except KeyboardInterrupt:\n    time.sleep(0.1)\n    sys.exit(7)\n"
     )
     program.write_text(program.read_text().replace("sys.exit(0)", "if sys.argv[1] != 'run': sys.exit(0)"))
     command = [sys.executable, "-m", "pytest_ortperf.cli", "image", "run", f"--engine={program}"]
