@@ -111,6 +111,7 @@ ATTACKS: dict[str, Attack] = {
     "model: external data of Windows": ("model", content(model(location="C:\\w.bin"))),
     "model: external data without a name": ("model", content(model(offset="0"))),
     "model: external data is a folder": ("model", content(model(location="."))),
+    "model: external data is missing": ("model", content(model(location="gone.bin"))),
     "model: external data beyond its end": ("model", content(model(location="w.bin", offset="9999"))),
     "model: external data before its beginning": ("model", content(model(location="w.bin", offset="-1"))),
     "model: external data of 8 EiB": ("model", content(model(location="w.bin", length="9223372036854775807"))),

@@ -59,7 +59,6 @@ def load_external_data(model: onnx.ModelProto, folder: Path) -> None:
 
     Raises:
         CaseError: Stage `model`, if data is missing, refused, or not as large as its tensor.
-        OSError: If a file cannot be read.
     """
     for tensor in _all_tensors(model):
         load_tensor(tensor, folder)
@@ -70,7 +69,6 @@ def load_tensor(tensor: onnx.TensorProto, folder: Path) -> None:
 
     Raises:
         CaseError: As `load_external_data`.
-        OSError: If the file cannot be read.
     """
     if tensor.data_location != onnx.TensorProto.EXTERNAL:
         return
@@ -85,17 +83,20 @@ def load_tensor(tensor: onnx.TensorProto, folder: Path) -> None:
         length = int(given.get("length") or needed)
     except (ValueError, TypeError, KeyError) as error:
         raise _refused(f"{what} is described wrongly ({shortened(str(error))})") from error
-    with open_regular(folder / name) as file:
-        size = os.fstat(file.fileno()).st_size
-        if not 0 <= offset <= size - length or length != needed:
-            raise _refused(
-                f"{what} does not fit: the tensor has {needed:,} bytes, and {length:,} are said to stand at "
-                f"{offset:,} of {size:,}"
-            )
-        if length > _physical_byte():
-            raise _refused(f"{what} has {length:,} bytes, more than this machine's memory")
-        file.seek(offset)
-        tensor.raw_data = file.read(length)
+    try:
+        with open_regular(folder / name) as file:
+            size = os.fstat(file.fileno()).st_size
+            if not 0 <= offset <= size - length or length != needed:
+                raise _refused(
+                    f"{what} does not fit: the tensor has {needed:,} bytes, and {length:,} are said to stand at "
+                    f"{offset:,} of {size:,}"
+                )
+            if length > _physical_byte():
+                raise _refused(f"{what} has {length:,} bytes, more than this machine's memory")
+            file.seek(offset)
+            tensor.raw_data = file.read(length)
+    except OSError as error:
+        raise _refused(f"{what} cannot be read: {error.strerror}") from error
     tensor.data_location = onnx.TensorProto.DEFAULT
     del tensor.external_data[:]
 

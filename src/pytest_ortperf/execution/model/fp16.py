@@ -120,7 +120,9 @@ def fp16_model(path: Path, rule: Fp16Rule, cache: ArtifactCache) -> Artifact:
     """
     try:
         return cache.get(_key(path, rule, cache), lambda folder: _make(path, rule, folder))
-    except CaseError:
+    except CaseError as error:
+        if error.stage == "model":  # its external data
+            raise precision_error(path, error) from error
         raise
     except Exception as error:
         raise precision_error(path, error) from error
