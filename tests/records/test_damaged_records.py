@@ -86,29 +86,32 @@ def test_each_of_500_changes_of_a_field_costs_at_most_its_line(tmp_path: Path) -
     good = full_record()
     every = [(place, value) for place in places(good) for value in (*OTHERS, mutated)]
     chosen = random.Random(0).sample(every, 500)  # noqa: S311 - the same ones each time
-    changed = [mutated(good, place, value) for place, value in chosen]
-    between = as_dict(make_record("good"))
+    changed = [
+        mutated({**good, "nodeid": f"{good['nodeid']}{number}"}, place, value)
+        for number, (place, value) in enumerate(chosen)
+    ]
     lines = [encode_line(make_header(run=RUN))]
-    for data in changed:
-        lines += [json.dumps(data).encode() + b"\n", json_line({"type": "record", **between})]
+    for number, data in enumerate(changed):
+        lines += [json.dumps(data).encode() + b"\n", encode_line(make_record(f"good_{number}"))]
     path = tmp_path / f"records_{RUN}.jsonl"
     path.write_bytes(b"".join([*lines, encode_line(make_end())]))
 
     run = read_run(path)
 
-    assert sum(record.model == "good" for record in run.records) == 500
+    assert sum(record.model.startswith("good_") for record in run.records) == 500
     assert run.end == make_end()
     damaged = {int(note.split("line ")[1].split()[0]) for note in run.notes}
     assert len(damaged) == len(run.notes) > 200
     assert damaged <= set(range(2, 1002, 2))
-    assert len(run.records) == 1000 - len(damaged)
+    # a changed node id may be that of another record, whose last attempt counts then
+    assert 0 <= 1000 - len(damaged) - len(run.records) < 20
     assert max(map(len, run.notes)) < 600
     # what passes is shown, whatever it says
     assert write_reports(run, tmp_path / "reports")
     assert write_reports(run, tmp_path / "reports", csv="original")
     assert write_reports(run, tmp_path / "reports", only_format="pytest-benchmark")
     shown = [text for text, _ in summary_lines(run, width=80, files=[], results=tmp_path)]
-    assert max(map(len, shown)) < 10_000
+    assert [line[:200] for line in shown if len(line) > 10_000] == []
 
 
 DAMAGED: dict[str, tuple[bytes, str]] = {

@@ -6,13 +6,17 @@ import math
 from collections.abc import Iterator
 from datetime import datetime
 
+from pytest_ortperf.records.environment.machine_checks import LEVELS
 from pytest_ortperf.records.latency import Latency
 from pytest_ortperf.records.packed_numbers import PackedNumbers
-from pytest_ortperf.records.record import OUTCOMES, Concurrent, Record
+from pytest_ortperf.records.record import OUTCOMES, TIMINGS, Concurrent, Record
 from pytest_ortperf.safe_files import shortened
 
 _MOST_NS = 1 << 62
 """146 years; arithmetic with a few of them stays within 64 bits."""
+
+_MOST_CHARACTERS = 4096
+"""Of a name; tables show it whole, lest two become the same."""
 
 
 def check_record(record: Record) -> None:
@@ -26,6 +30,11 @@ def _wrong(record: Record) -> Iterator[str]:
         yield f"the outcome is {shortened(repr(record.outcome))}"
     if not record.case_id or not record.nodeid:
         yield "it names no case"
+    names: list[str] = [record.case_id, record.nodeid, record.model, record.mode, record.provider]
+    names += [record.provider_full_name, record.precision or "", record.group or ""]
+    names += [*record.dims, *record.assumed_dims, *record.tags, *(each.data_set or "" for each in record.latencies)]
+    if max(map(len, names)) > _MOST_CHARACTERS:
+        yield f"a name has {max(map(len, names)):,} characters"
     try:
         datetime.fromisoformat(record.started)
     except ValueError:
@@ -35,6 +44,8 @@ def _wrong(record: Record) -> Iterator[str]:
         times += [record.session.creation_ns, record.session.second_creation_ns, record.session.first_run_ns]
     if any(time is not None and not 0 <= time < _MOST_NS for time in times):
         yield "a time is negative or longer than a century"
+    if any(found.level not in LEVELS for found in (record.machine.findings if record.machine else ())):
+        yield "a finding about the machine has no level that is known"
     for latency in record.latencies:
         yield from _wrong_latency(latency)
     if record.concurrent is not None:
@@ -43,6 +54,8 @@ def _wrong(record: Record) -> Iterator[str]:
 
 def _wrong_latency(latency: Latency) -> Iterator[str]:
     samples, summary = latency.samples_ns, latency.summary
+    if latency.timing not in TIMINGS:
+        yield f"the timing mode is {shortened(repr(latency.timing))}"
     if not samples and summary is None:
         yield "a latency has neither samples nor statistics"
     if not isinstance(samples, PackedNumbers) and any(not 0 <= sample < _MOST_NS for sample in samples):
