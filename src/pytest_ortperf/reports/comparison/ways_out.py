@@ -41,6 +41,7 @@ OF_NO_MEASUREMENT = frozenset(
             "progress",
             "reference-ep",
             "results",
+            "resume",
             "retry-failed",
             "samples",
             "timeout",
