@@ -82,3 +82,8 @@ def test_messages_of_commands_are_plain(capsys: pytest.CaptureFixture[str]) -> N
 )
 def test_passwords_of_addresses_are_hidden(text: str, shown: str) -> None:
     assert without_password(text) == shown
+
+
+def test_the_message_of_a_case_is_cut_where_it_quotes_megabytes() -> None:
+    text = str(CaseError("x" * 5_000_000, stage="session", kind="session error"))
+    assert text == "x" * 20_000 + "... (5,000,000 characters)"

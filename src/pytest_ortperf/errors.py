@@ -1,6 +1,10 @@
 """The errors this package raises on purpose; each says what happened and the way out."""
 
 from pytest_ortperf.plain_text import plain
+from pytest_ortperf.safe_files import shortened
+
+_MOST_CHARACTERS = 20_000
+"""Of the message of a case: ONNX Runtime quotes names of the model, which may have megabytes."""
 
 
 class OrtPerfError(Exception):
@@ -43,7 +47,7 @@ class CaseError(OrtPerfError):
     def __init__(
         self, message: str, *, stage: str, kind: str, signal: int | None = None, exit_code: int | None = None
     ) -> None:
-        super().__init__(message)
+        super().__init__(shortened(message, _MOST_CHARACTERS))
         self.stage = stage
         self.kind = kind
         self.signal = signal

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pytest_ortperf.cases import model_list
 from pytest_ortperf.cases.entry import ORIGINAL_KEYS, entry_keys
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.model_list import read_models
@@ -100,10 +101,10 @@ def test_missing_file_names_the_option() -> None:
 
 
 def test_unreadable_file_is_named_with_the_reason(issues_of: IssuesOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, _: int) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(model_list, "read_regular", refuse)
 
     assert issues_of([ENTRY]) == [
         "cannot be read (Permission denied); make it readable, or name another with --ortperf-models=PATH"

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ortperf.records.codec import as_dict, from_dict, pack, unpack
+from pytest_ortperf.records.codec import as_dict, from_dict
 from pytest_ortperf.records.latency import Latency, Summary
+from pytest_ortperf.records.packed_numbers import pack, unpack
 from record_examples import make_latency
 
 int64 = st.integers(min_value=-(2**63), max_value=2**63 - 1)

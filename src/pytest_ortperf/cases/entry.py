@@ -16,6 +16,7 @@ from pytest_ortperf.cases.names import NAME
 from pytest_ortperf.cases.rules import DimRange, SessionRule
 from pytest_ortperf.cases.sources import RAMP, Source, find_source
 from pytest_ortperf.errors import ModelListError
+from pytest_ortperf.safe_files import shortened
 
 
 def _read_source(value: Any, place: Place) -> Source | None:
@@ -164,13 +165,16 @@ class EntryReader:
         return Model(**values, origin=f"{self.title}: {place.entry}", line=self._line)
 
 
+_MOST_CHARACTERS = 120
+
+
 def entry_label(index: int, value: Any) -> str:
     """Return how messages name an entry: `models[3] 'bert'`."""
     label = f"models[{index}]"
     for key in ("name", "model_name", "source"):
         name = value.get(key) if isinstance(value, dict) else None
         if name and isinstance(name, str):
-            return f"{label} {name!r}"
+            return f"{label} {shortened(name, _MOST_CHARACTERS)!r}"
     return label
 
 

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ortperf.errors import ModelListError
+from pytest_ortperf.safe_files import shortened
 
 _SHOWN_CHARACTERS = 60
+_MOST_CHARACTERS = 2000
+"""Of an issue: a name may have megabytes."""
 
 
 @dataclass(slots=True)
@@ -24,7 +27,7 @@ class Issues:
     lines: list[str] = field(default_factory=list)
 
     def add(self, text: str) -> None:
-        self.lines.append(text)
+        self.lines.append(shortened(text, _MOST_CHARACTERS))
 
     def error(self) -> ModelListError:
         return ModelListError("\n".join([f"{self.title}:", *(f"  - {line}" for line in self.lines)]))

@@ -86,6 +86,13 @@ COUNT = converted(
     wrong=0,
     name="count",
 )
+THREADS = converted(
+    "an integer from 1 to 65536",
+    {"type": "integer", "minimum": 1, "maximum": 65536},
+    lambda value: value if is_integer(value, at_least=1) and value <= 65536 else None,  # noqa: PLR2004
+    wrong=1,
+    name="threads",
+)
 SIZE = converted(
     "an integer of 0 or more",
     {"type": "integer", "minimum": 0},
@@ -114,7 +121,8 @@ PATH = Kind("a path", _read_path, {"type": "string", "pattern": r"^[^\u0000]*[^\
 def number(*, low: float | None = None, high: float | None = None, above: float | None = None) -> Kind:
     """Return the kind of finite numbers from `low` to `high`, or greater than `above`."""
     if high is not None:
-        allowed = f"a number from {low:g} to {high:g}"
+        begin = f"from {low:g} to" if above is None else f"above {above:g}, up to"
+        allowed = f"a number {begin} {high:.10g}"
     elif low is not None:
         allowed = f"a number, {low:g} or more"
     else:

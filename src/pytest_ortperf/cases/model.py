@@ -117,7 +117,7 @@ class ModelDefaults:
     ] = field(default_factory=lambda: EMPTY)
     timeout_s: Annotated[
         float | None,
-        number(above=0),
+        number(above=0, high=1e9),
         "Seconds that one item may take; left out, `--ortperf-timeout`.",
         {"name": "timeout"},
     ] = None

@@ -15,6 +15,10 @@ from pytest_ortperf.cases.issues import Issues, Place, shown_path, shown_value
 from pytest_ortperf.cases.json_values import Kind, converted
 from pytest_ortperf.cases.keys import Key, json_schema, keys_of, object_kind, read_object
 from pytest_ortperf.cases.model import Model, ModelDefaults
+from pytest_ortperf.safe_files import read_regular
+
+MOST_BYTE = 1 << 28
+"""Of a list: 100,000 models take a hundredth of it."""
 
 _EXAMPLE = '{"name": "resnet50", "path": "resnet50.onnx"}'
 
@@ -82,7 +86,7 @@ def _read_list(path: Path, base: Path) -> tuple[Model, ...]:
 
 def _read_text(path: Path, issues: Issues) -> str:
     try:
-        content = path.read_bytes()
+        content = read_regular(path, MOST_BYTE)
     except FileNotFoundError:
         issues.add("no such file or directory; name a list (JSON) or a model directory with --ortperf-models=PATH")
         raise issues.error() from None

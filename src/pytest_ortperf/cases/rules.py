@@ -17,6 +17,7 @@ from pytest_ortperf.cases.json_values import (
     SIZE,
     TEXT,
     TEXTS,
+    THREADS,
     Kind,
     as_number,
     by_name,
@@ -379,8 +380,8 @@ class SessionRule:
     graph_optimization: Annotated[
         str | None, choice("level", ["disable", "basic", "extended", "all"]), "ONNX Runtime's graph optimisation level."
     ] = None
-    intra_op_threads: Annotated[int | None, COUNT, "Threads inside an operator."] = None
-    inter_op_threads: Annotated[int | None, COUNT, "Operators at once, with `execution_mode` `parallel`."] = None
+    intra_op_threads: Annotated[int | None, THREADS, "Threads inside an operator."] = None
+    inter_op_threads: Annotated[int | None, THREADS, "Operators at once, with `execution_mode` `parallel`."] = None
     execution_mode: Annotated[
         str | None, choice("mode", ["sequential", "parallel"]), "One operator after another, or several at once."
     ] = None

@@ -132,7 +132,13 @@ class OutputComparison:
 
     def _require_compared(self, accuracy: Sequence[DataSetAccuracy], *, generated: bool) -> None:
         outputs = [output for data_set in accuracy for output in data_set.outputs]
-        if generated and outputs and all(output.compares_nothing for output in outputs):
+        if not outputs:
+            raise CaseError(
+                "nothing was compared: no output has a reference. Give stored outputs, or leave them to the CPU",
+                stage="comparison",
+                kind="result accuracy issue",
+            )
+        if generated and all(output.compares_nothing for output in outputs):
             told = "; ".join(dict.fromkeys(f"output '{output.name}' has {output.weakness}" for output in outputs))
             raise NothingCompared(
                 f"not validated: nothing compared, because {told}; other generated inputs were tried too. Give real "

@@ -167,6 +167,17 @@ class Recorder:
             for plugin in self._junit_writers:
                 plugin.finalize(report)
 
+    # around the one above: pytest calls what is registered last first
+    @pytest.hookimpl(specname="pytest_runtest_logreport", wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport_without_samples(self, report: pytest.TestReport) -> Generator[None, None, None]:
+        """Drop the samples, which stand in the file then: pytest keeps each report until the session ends."""
+        try:
+            yield
+        finally:
+            for latency in (getattr(report, RECORD, None) or {}).get("latencies", ()):
+                if isinstance(latency["samples_ns"], str):
+                    latency["samples_ns"] = []
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(
         self, report: pytest.TestReport, config: pytest.Config

@@ -1,74 +1,28 @@
 """Records to and from plain builtins: what JSON, xdist and pytest-forked's marshal can carry.
 
-Many integers as one short text: what a million samples need in a results file.
-
-A text is base64 of zlib of the numbers as 64-bit little-endian integers, all their lowest bytes first, then all
-their second-lowest, and so on: neighbours then are alike. With numpy:
-`np.frombuffer(zlib.decompress(base64.b64decode(text)), "u1").reshape(8, -1).T.copy().view("<i8").ravel()`.
+What comes from a file is checked: each value must be of its field's type. Long lists of integers are in
+`packed_numbers`, which this module hands on.
 """
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import functools
 import math
 import sys
 import types
 import typing
-import zlib
-from array import array
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
-PACK_FROM = 64
-"""Fewer numbers stay a list: as short, and readable."""
+from pytest_ortperf.records.packed_numbers import pack, unpack
+from pytest_ortperf.safe_files import shortened
 
-_SIZE = 8
 _PACKED = "packed"
+_MOST_SHOWN = 60
 
-PackedInts = Annotated[tuple[int, ...], _PACKED]
+PackedInts = Annotated[Sequence[int], _PACKED]
 """Of a field: a text in files where there are many, a list where there are few."""
-
-
-def pack(numbers: Sequence[int]) -> list[int] | str:
-    """Return the numbers as a text, or as a list if they are fewer than `PACK_FROM`.
-
-    Raises:
-        OverflowError: If one has more than 64 bits.
-    """
-    if len(numbers) < PACK_FROM:
-        return list(numbers)
-    values = array("q", numbers)
-    if sys.byteorder == "big":
-        values.byteswap()
-    plain = values.tobytes()
-    planes = b"".join(plain[place::_SIZE] for place in range(_SIZE))
-    return base64.b64encode(zlib.compress(planes)).decode("ascii")
-
-
-def unpack(packed: Sequence[int] | str) -> tuple[int, ...]:
-    """Return the numbers again; a list, as older files have it, of any length.
-
-    Raises:
-        ValueError: If the text is none that `pack` makes.
-    """
-    if not isinstance(packed, str):
-        return tuple(packed)
-    try:
-        planes = zlib.decompress(base64.b64decode(packed, validate=True))
-    except zlib.error as error:
-        raise ValueError(f"packed numbers are damaged: {error}") from error
-    count, rest = divmod(len(planes), _SIZE)
-    if rest:
-        raise ValueError(f"packed numbers are damaged: {len(planes)} bytes are no whole number of 64-bit integers")
-    plain = bytearray(len(planes))
-    for place in range(_SIZE):
-        plain[place::_SIZE] = planes[place * count : (place + 1) * count]
-    values = array("q", bytes(plain))
-    if sys.byteorder == "big":
-        values.byteswap()
-    return tuple(values)
 
 
 def is_packed(hint: object) -> bool:
@@ -120,12 +74,26 @@ def from_dict(cls: type[T], data: Mapping[str, Any]) -> T:
     """Return the dataclass that `as_dict` took apart; unknown keys (of a newer version) are left out.
 
     Raises:
-        TypeError: If a field without a default is missing.
+        TypeError: If a field without a default is missing, or a value is not of its field's type.
+        ValueError: If packed numbers are damaged.
     """
     whole: type = cls  # mypy takes no type[T] for hashable
     restorers = _restorers(whole)
-    known = ((key, value, restorers[key]) for key, value in data.items() if key in restorers)
-    return cls(**{key: value if restore is _as_is else restore(value) for key, value, restore in known})
+    if type(data) is not dict:
+        raise TypeError(f"{_shown(data)} stands where {cls.__name__} belongs")
+    found = {}
+    for key, value in data.items():
+        restore = restorers.get(key)
+        if restore is not None:
+            try:
+                found[key] = restore(value)
+            except _WrongValue as error:
+                raise TypeError(f"{key}: {error}") from error
+    return cls(**found)
+
+
+class _WrongValue(Exception):  # noqa: N818 - becomes a TypeError that names the field
+    """A value that is not of its field's type."""
 
 
 Restorer = Callable[[Any], Any]
@@ -139,29 +107,81 @@ def _restorers(cls: type) -> dict[str, Restorer]:
 def _restorer(hint: Any) -> Restorer:
     """Return what makes a value of a type again; looked up once a class, for a run has thousands of records."""
     if is_packed(hint):
-        return unpack
+        return _numbers
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
-        inner = _restorer(next(arg for arg in args if arg is not type(None)))
+        choices = [arg for arg in args if arg is not type(None)]
+        inner = _restorer(choices[0]) if len(choices) == 1 else _one_of(frozenset(choices))
         return lambda value: None if value is None else inner(value)
     if origin is tuple:
-        inner = _restorer(args[0])
-        return tuple if inner is _as_is else lambda value: tuple([inner(item) for item in value])
+        return _tuple_of([_restorer(arg) for arg in args if arg is not ...], is_open=args[-1] is ...)
     if origin is Mapping:
-        inner = _restorer(args[1])
-        return lambda value: {key: inner(item) for key, item in value.items()}
+        return _mapping_of(_restorer(args[1]))
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return functools.partial(from_dict, hint)
-    return _as_float if hint is float else _as_is
+    if hint is float:
+        return _as_float
+    return _one_of(frozenset({hint})) if hint in (bool, int, str) else _as_is
 
 
 def _as_is(value: Any) -> Any:
     return value
 
 
+def _one_of(kinds: frozenset[type]) -> Restorer:
+    def restore(value: Any) -> Any:
+        # not isinstance: true is no number
+        if type(value) in kinds:
+            return value
+        raise _WrongValue(f"{_shown(value)} is no {' or '.join(sorted(kind.__name__ for kind in kinds))}")
+
+    return restore
+
+
+def _tuple_of(restorers: Sequence[Restorer], *, is_open: bool) -> Restorer:
+    def restore(value: Any) -> Any:
+        if type(value) not in (list, tuple):
+            raise _WrongValue(f"{_shown(value)} is no list")
+        if is_open:
+            first = restorers[0]
+            return tuple([first(item) for item in value])
+        if len(value) != len(restorers):
+            raise _WrongValue(f"{_shown(value)} has {len(value)} elements, not {len(restorers)}")
+        return tuple([each(item) for each, item in zip(restorers, value, strict=True)])
+
+    return restore
+
+
+def _mapping_of(inner: Restorer) -> Restorer:
+    def restore(value: Any) -> Any:
+        if type(value) is not dict:
+            raise _WrongValue(f"{_shown(value)} is no object")
+        return {key: inner(item) for key, item in value.items()}
+
+    return restore
+
+
+def _numbers(value: Any) -> Any:
+    if type(value) is str:
+        return unpack(value)
+    if type(value) in (list, tuple) and all(type(item) is int for item in value):
+        return unpack(value)
+    raise _WrongValue(f"{_shown(value)} is neither a list of integers nor a text that holds one")
+
+
 def _as_float(value: Any) -> Any:
-    # NaN and Infinity come as strings: JSON has no number for them
-    return float(value) if isinstance(value, str) else value
+    if type(value) is float:
+        return value
+    if type(value) is int and abs(value) <= sys.float_info.max:
+        return value
+    # JSON has no number for them
+    if value in ("NaN", "Infinity", "-Infinity"):
+        return float(value)
+    raise _WrongValue(f"{_shown(value)} is no number")
+
+
+def _shown(value: Any) -> str:
+    return shortened(repr(value), _MOST_SHOWN)
 
 
 @functools.cache

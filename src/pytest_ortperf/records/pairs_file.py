@@ -17,6 +17,7 @@ from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.codec import as_dict, from_dict
 from pytest_ortperf.records.pairs import PAIRS_SCHEMA, NoiseFloor, Pair, PairsHeader, RoundEnd, RunEnd, SideRecord
 from pytest_ortperf.records.store import DAMAGE, json_line, write_whole
+from pytest_ortperf.safe_files import read_regular, shortened
 
 Line: TypeAlias = PairsHeader | SideRecord | Pair | RoundEnd | RunEnd
 
@@ -27,6 +28,9 @@ _TYPES: Mapping[str, type[Line]] = {
     "round": RoundEnd,
     "end": RunEnd,
 }
+
+MOST_BYTE = 1 << 30
+"""Of a file; a pair takes a few hundred."""
 
 _BEGINNING = b'{"type":"header"'
 _RUN = re.compile(r"pairs_(?P<stamp>\d{8}-\d{6})(?:-(?P<number>\d+))?\.jsonl")
@@ -155,7 +159,7 @@ def read_pairs(path: Path) -> StoredPairs:
         ResultsFileError: If there is none, or it is no pairs file of this schema.
     """
     try:
-        first, *rest = path.read_bytes().split(b"\n")
+        first, *rest = read_regular(path, MOST_BYTE).split(b"\n")
     except OSError as error:
         raise ResultsFileError(f"{path}: cannot be read: {error.strerror}.") from error
     try:
@@ -163,7 +167,7 @@ def read_pairs(path: Path) -> StoredPairs:
         is_header = data["type"] == "header" and data["schema"] == PAIRS_SCHEMA
         header = from_dict(PairsHeader, data) if is_header else None
     except DAMAGE as error:
-        raise ResultsFileError(f"{path}: line 1 is no header of a pairs file ({error}).") from error
+        raise ResultsFileError(f"{path}: line 1 is no header of a pairs file ({shortened(str(error))}).") from error
     if header is None:
         raise ResultsFileError(f"{path}: is no pairs file of schema {PAIRS_SCHEMA}.")
     notes: list[str] = []
@@ -225,7 +229,7 @@ def _lines(path: Path, lines: list[bytes], notes: list[str]) -> Iterator[Line]:
             data = json.loads(line)
             yield from_dict(_TYPES[data["type"]], data[data["type"]])
         except DAMAGE as error:
-            notes.append(f"{path.name}: line {number} is damaged ({error}) and was left out.")
+            notes.append(f"{path.name}: line {number} is damaged ({shortened(str(error))}) and was left out.")
 
 
 def write_floor(path: Path, floor: NoiseFloor) -> None:
@@ -247,7 +251,7 @@ def read_floor(path: Path) -> NoiseFloor:
         ResultsFileError: If it cannot be read, or is none.
     """
     try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        data: dict[str, Any] = json.loads(read_regular(path, MOST_BYTE))
         if data["schema"] != PAIRS_SCHEMA:
             raise ValueError(f"its schema is {data['schema']!r}, not {PAIRS_SCHEMA}")
         return from_dict(NoiseFloor, data)

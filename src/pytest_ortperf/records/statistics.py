@@ -102,7 +102,7 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
     position = (len(ordered) - 1) * percent / 100
     below = math.floor(position)
     above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
+    return float(ordered[below] + (ordered[above] - ordered[below]) * (position - below))
 
 
 def supported_percentile(ordered: Sequence[int], percent: int) -> float | None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
+import math
 import os
 import re
 import tempfile
@@ -20,12 +22,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, Self, TypeAlias
 
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.codec import as_dict, from_dict
 from pytest_ortperf.records.environment.run_header import RunEnd, RunHeader
+from pytest_ortperf.records.packed_numbers import PackedNumbers
 from pytest_ortperf.records.record import Record, last_attempts
+from pytest_ortperf.records.record_checks import check_record
+from pytest_ortperf.safe_files import open_regular, shortened
 
 SCHEMA = 1
 """Of the records file. 1: the first."""
@@ -34,8 +39,11 @@ Line: TypeAlias = RunHeader | Record | RunEnd
 
 TYPES: Mapping[str, type[Line]] = {"header": RunHeader, "record": Record, "end": RunEnd}
 
-DAMAGE = (ValueError, TypeError, KeyError, AttributeError)
+DAMAGE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
 """What a line raises that is no JSON, or JSON of another shape than its type's."""
+
+MOST_BYTE = 1 << 27
+"""Of a line: one of a million samples has 3 MB."""
 
 _RUN = re.compile(r"records_(?P<stamp>\d{8}-\d{6})(?:-(?P<number>\d{1,4}))?\.jsonl")
 _NAMES_SHOWN = 8
@@ -69,7 +77,15 @@ def read_run(path: Path) -> StoredRun:
     Raises:
         ResultsFileError: If there is no such file, its header is damaged, or another schema version wrote it.
     """
-    return run_of(path, *read_lines(path, numbered(_read_bytes(path))))
+    notes: list[str] = []
+    try:
+        with open_regular(path) as file:
+            found = _lines_of(file)
+            header = _read_header(path, next(found, _Line(1, b"")).content)
+            lines: list[tuple[int, Line]] = [(1, header), *_read_lines(path, found, notes)]
+    except OSError as error:
+        raise ResultsFileError(f"{path}: cannot be read: {error.strerror}.") from error
+    return run_of(path, lines, notes)
 
 
 def numbered(data: bytes) -> list[tuple[int, bytes]]:
@@ -89,7 +105,13 @@ def read_lines(path: Path, lines: Sequence[tuple[int, bytes]]) -> tuple[list[tup
     """
     notes: list[str] = []
     header = _read_header(path, lines[0][1] if lines else b"")
-    return [(1, header), *_read_lines(path, lines[1:], notes)], notes
+    last = len(lines) - 1
+    rest = (
+        _Line(number, content, is_whole=place < last)
+        for place, (number, content) in enumerate(lines)
+        if place > 0 and (content or place < last)
+    )
+    return [(1, header), *_read_lines(path, rest, notes)], notes
 
 
 def run_of(path: Path, lines: Sequence[tuple[int, Line]], notes: Sequence[str]) -> StoredRun:
@@ -142,9 +164,7 @@ def earlier_durations(results: Path, nodeids: Collection[str]) -> dict[str, floa
         wanted = set(nodeids) - found.keys()
         if not wanted:
             break
-        with contextlib.suppress(OSError):
-            lines = path.read_bytes().splitlines()
-            found |= dict(_durations(lines, wanted))
+        found |= dict(_durations(raw_lines(path), wanted))
     return found
 
 
@@ -153,12 +173,22 @@ def _durations(lines: Iterable[bytes], wanted: Collection[str]) -> Iterator[tupl
         with contextlib.suppress(*DAMAGE):
             data = json.loads(line)
             if data["type"] == "record" and data["nodeid"] in wanted and data["outcome"] != "skipped":
-                yield data["nodeid"], data["duration_ns"] / 1e9
+                seconds = data["duration_ns"] / 1e9
+                if 0 <= seconds < math.inf:
+                    yield data["nodeid"], seconds
+
+
+def raw_lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a records file as they are; none of a file that cannot be read."""
+    with contextlib.suppress(OSError), open_regular(path) as file:
+        for line in _lines_of(file):
+            if line.content is not None:
+                yield line.content
 
 
 def runs_of(results: Path) -> list[Path]:
     """Return the records files of a folder in the order they were made; those with other names come first."""
-    return in_order(results.glob("records_*.jsonl"))
+    return in_order(path for path in results.glob("records_*.jsonl") if path.is_file())
 
 
 def in_order(paths: Iterable[Path]) -> list[Path]:
@@ -192,53 +222,105 @@ def _shown(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ResultsFileError(f"{path}: cannot be read: {error.strerror}.") from error
+class _Line(NamedTuple):
+    number: int
+    content: bytes | None
+    """Without its line end; `None` if it is longer than `MOST_BYTE`."""
+
+    is_whole: bool = False
+    """Whether it has a line end."""
+
+    offset: int | None = None
+    """Where it begins in its file, if it is read from there."""
 
 
-def _read_header(path: Path, line: bytes) -> RunHeader:
-    if not line:
+def _lines_of(file: BinaryIO) -> Iterator[_Line]:
+    """Yield the lines of a records file, one at a time: a run of thousands of cases may have gigabytes.
+
+    Nothing is read after a line that is too long: it may have no end.
+    """
+    offset = 0
+    for number in itertools.count(1):
+        line = file.readline(MOST_BYTE)
+        if not line:
+            return
+        is_whole = line.endswith(b"\n")
+        if len(line) == MOST_BYTE and not is_whole:
+            yield _Line(number, None, is_whole=True)
+            return
+        yield _Line(number, line.removesuffix(b"\n"), is_whole, offset)
+        offset += len(line)
+
+
+def _read_header(path: Path, line: bytes | None) -> RunHeader:
+    if line == b"":
         raise ResultsFileError(f"{path}: holds no run; it ended before its first line was written.")
     try:
+        if line is None:
+            raise ValueError(_TOO_LONG)
         data = json.loads(line)
         schema = data["schema"]
         is_header = data["type"] == "header"
     except DAMAGE as error:
-        raise ResultsFileError(f"{path}: line 1 is no header of a run ({error}).") from error
+        raise ResultsFileError(f"{path}: line 1 is no header of a run ({_why(error)}).") from error
     if not is_header:
-        raise ResultsFileError(f"{path}: line 1 is no header of a run (its type is {data['type']!r}).")
+        raise ResultsFileError(f"{path}: line 1 is no header of a run (its type is {shortened(repr(data['type']))}).")
     if schema != SCHEMA:
         raise ResultsFileError(
-            f"{path}: has schema version {schema!r}; this pytest-ortperf reads {SCHEMA}. "
+            f"{path}: has schema version {shortened(repr(schema))}; this pytest-ortperf reads {SCHEMA}. "
             f"Read it with the version that wrote it, or make the run again."
         )
     try:
         return from_dict(RunHeader, data)
     except DAMAGE as error:
-        raise ResultsFileError(f"{path}: line 1 is no header of a run ({error}).") from error
+        raise ResultsFileError(f"{path}: line 1 is no header of a run ({_why(error)}).") from error
 
 
-def _read_lines(path: Path, lines: Sequence[tuple[int, bytes]], notes: list[str]) -> Iterator[tuple[int, Line]]:
+def _read_lines(path: Path, lines: Iterable[_Line], notes: list[str]) -> Iterator[tuple[int, Line]]:
     """Yield number and meaning of each line. Only the last may lack its line end; whole without it, it counts."""
-    for number, line in lines:
-        is_last = number == lines[-1][0]
-        if is_last and not line:
-            return
+    for line in lines:
         try:
-            yield number, _decode(json.loads(line))
+            if line.content is None:
+                raise ValueError(_TOO_LONG)
+            found = _decode(json.loads(line.content))
         except DAMAGE as error:
-            what = "is cut off" if is_last else f"is damaged ({error})"
-            notes.append(f"{path.name}: line {number} {what} and was left out.")
+            what = f"is damaged ({_why(error)})" if line.is_whole else "is cut off"
+            notes.append(f"{path.name}: line {line.number} {what} and was left out.")
+            continue
+        if isinstance(found, Record) and line.offset is not None:
+            leave_samples_in(path, found, line.content, line.offset)
+        yield line.number, found
+
+
+_TOO_LONG = f"it has {MOST_BYTE:,} bytes or more; what follows is not read"
+
+
+def _why(error: BaseException) -> str:
+    return "nested too deeply" if isinstance(error, RecursionError) else shortened(str(error))
+
+
+def leave_samples_in(path: Path, record: Record, line: bytes, offset: int) -> None:
+    """Have a record read its samples from its line in a file when somebody looks at them.
+
+    Args:
+        path: The file.
+        record: Keeps everything else.
+        line: That holds it.
+        offset: Where the line begins.
+    """
+    for latency in record.latencies:
+        if isinstance(latency.samples_ns, PackedNumbers):
+            latency.samples_ns.leave_in(path, line, offset)
 
 
 def _decode(data: dict[str, Any]) -> Line:
     cls = TYPES.get(data["type"])
     if cls is None or cls is RunHeader:
-        raise ValueError(f"a line of type {data['type']!r} is not expected here")
-    return from_dict(cls, data)
+        raise ValueError(f"a line of type {shortened(repr(data['type']), 60)} is not expected here")
+    found = from_dict(cls, data)
+    if isinstance(found, Record):
+        check_record(found)
+    return found
 
 
 __all__ = [
@@ -252,6 +334,7 @@ __all__ = [
     "in_order",
     "new_run_id",
     "numbered",
+    "raw_lines",
     "read_lines",
     "read_run",
     "records_path",
@@ -385,13 +468,15 @@ class RecordsFile:
         """Write one record as a whole line.
 
         Args:
-            record: Is written.
+            record: Is written; its samples are read from the file from now on.
             data: The record as `as_dict` returns it, where the caller has that already.
 
         Raises:
             ResultsFileError: If not all of it could be written; the file then still ends with a whole line.
         """
-        self._write(encode_line(record, data), f"the record of {record.case_id}")
+        line = encode_line(record, data)
+        offset = self._write(line, f"the record of {record.case_id}")
+        leave_samples_in(self.path, record, line, offset)
 
     def end(self, end: RunEnd) -> None:
         """Write the last line and close the file.
@@ -418,7 +503,8 @@ class RecordsFile:
     ) -> None:
         self.close()
 
-    def _write(self, line: bytes, what: str) -> None:
+    def _write(self, line: bytes, what: str) -> int:
+        """Write a line; return where in the file it begins."""
         try:
             if not self.path.exists():
                 self._make_again()
@@ -426,6 +512,7 @@ class RecordsFile:
             raise _not_written(self.path, f"{what} was not written", error) from error
         data = (b"\n" if self._torn else b"") + line
         whole = os.fstat(self._descriptor).st_size
+        begin = whole + len(data) - len(line)
         try:
             while data:
                 data = data[os.write(self._descriptor, data) :]
@@ -433,6 +520,7 @@ class RecordsFile:
             raise _not_written(self.path, f"{what} was not written", error) from error
         finally:
             self._torn = bool(data) and not self._cut_back(whole)
+        return begin
 
     def _make_again(self) -> None:
         """Put the lines so far back where somebody removed the file: the open one, without a name, still has them."""

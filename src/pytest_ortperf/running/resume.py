@@ -215,8 +215,9 @@ def _looked_at(case: Case, path: Path, started: float, *, hashes: bool, dates: b
 
 def _content_hash(path: Path) -> str | None:
     from pytest_ortperf.execution.model.artifact_cache import ArtifactCache
+    from pytest_ortperf.execution.model.external_data import external_files
     from pytest_ortperf.execution.model.model_file import load_graph
-    from pytest_ortperf.execution.model.model_hash import external_files, model_sha256
+    from pytest_ortperf.execution.model.model_hash import model_sha256
 
     external = external_files(load_graph(path, path.stat().st_size))
     # a cache that remembers nothing: size and date of a file do not stand for its content here

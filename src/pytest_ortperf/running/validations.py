@@ -18,12 +18,15 @@ import pytest
 
 from pytest_ortperf.cases.case_id import validation_nodeid
 from pytest_ortperf.cases.matrix import Case
+from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings, KnownValidation
+from pytest_ortperf.execution.process.child import ChildEnd, answer_of
 from pytest_ortperf.records.codec import as_dict, from_dict
 from pytest_ortperf.records.environment.host import collect_environment
 from pytest_ortperf.records.environment.run_header import Environment
 from pytest_ortperf.records.record import Record
-from pytest_ortperf.records.store import DAMAGE
+from pytest_ortperf.records.record_checks import check_record
+from pytest_ortperf.records.store import DAMAGE, raw_lines, runs_of
 from pytest_ortperf.reports.tables.gains import PASSED
 from pytest_ortperf.running.case_item import CaseItem
 from pytest_ortperf.running.resume import VERSIONS
@@ -46,15 +49,17 @@ def validation_key(item: CaseItem) -> str | None:
     That is the content of the model files, the entry, the stored data, the options, the versions, the native libraries
     and the hardware; the mode is not among it.
 
+    The files are read in a child, within the item's time: they may be of any kind and size.
+
     Returns:
-        `None` if a file is gone, or a hook configures sessions, of which nobody knows whether it does the same again.
+        `None` if a file cannot be read, or a hook configures sessions, of which nobody knows whether it does the same
+        again.
     """
     settings = item.run.settings.execution
     if item.hooks.changes_sessions:
         return None
-    try:
-        content = [*_content(item.case), *_libraries(item.case, settings)]
-    except OSError:
+    content = answer_of(lambda: _content(item.case, settings), item.timeout_s)
+    if content is None or isinstance(content, ChildEnd):
         return None
     facts = {
         "content": content,
@@ -105,7 +110,7 @@ class KnownFailures:
     @functools.cached_property
     def _verdicts(self) -> dict[str, dict[str, Any]]:
         newest: dict[str, dict[str, Any]] = {}
-        for path in self._results.glob("records_*.jsonl"):
+        for path in runs_of(self._results):
             for record in _validations(path):
                 known = newest.get(record["nodeid"])
                 if known is None or known["started"] < record["started"]:
@@ -116,11 +121,7 @@ class KnownFailures:
 def _validations(path: Path) -> Iterator[dict[str, Any]]:
     """Yield what decides about the validations in a records file; damaged lines say nothing."""
     run = path.stem.removeprefix("records_")
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError:  # removed meanwhile
-        return
-    for line in lines:
+    for line in raw_lines(path):
         if _VALIDATION not in line:
             continue
         try:
@@ -130,6 +131,7 @@ def _validations(path: Path) -> Iterator[dict[str, Any]]:
                 for key in ("nodeid", "started", "failure", "validation_key", "outcome", "model_fact")
             }
             if data["mode"] == "validate" and data["outcome"] != "skipped":
+                check_record(from_dict(Record, data))
                 yield {**found, "run": run}
         except DAMAGE:
             continue
@@ -155,15 +157,18 @@ def _text(value: object) -> str:
     return repr(sorted(value) if isinstance(value, frozenset) else value)
 
 
-def _content(case: Case) -> list[str]:
+def _content(case: Case, settings: ExecutionSettings) -> list[str] | None:
     from pytest_ortperf.execution.model.model_hash import file_hashes
 
     model = case.model
     paths = [model.path, *([model.fp16_path] if model.fp16_path else [])]
-    found = [text for path in paths for text in file_hashes(path)]
     folders = [folder for folder in (model.test_data, model.test_data_fp16) if folder is not None]
-    stored = [*model.stored_outputs, *(path for folder in folders for path in _data_files(folder))]
-    return [*found, *map(_state, stored)]
+    try:
+        found = [text for path in paths for text in file_hashes(path)]
+        stored = [*model.stored_outputs, *(path for folder in folders for path in _data_files(folder))]
+        return [*found, *map(_state, stored), *_libraries(case, settings)]
+    except (OSError, ValueError, CaseError):
+        return None
 
 
 def _data_files(folder: Path) -> list[Path]:

@@ -109,6 +109,10 @@ def switch(yes: str, no: str) -> OptionValue:
     return OptionValue(choices=(yes, no), read=lambda text, _flag, _config: text == yes)
 
 
+_MOST = 1e12
+"""Of any number; as seconds it is 30,000 years, and clocks take no more."""
+
+
 def number(
     metavar: str,
     *,
@@ -117,16 +121,18 @@ def number(
     whole: bool = False,
     in_unit: Callable[[float], float] = lambda value: value,
 ) -> OptionValue:
-    """Return a finite number from `least` to `most`; `in_unit` converts it to the unit of the setting."""
+    """Return a number from `least` to `most`; `in_unit` converts it to the unit of the setting."""
+    upper = min(most, _MOST)
 
     def read(text: str, flag: str, _config: pytest.Config) -> float:
         try:
             value = int(text) if whole else float(text.removesuffix("%") if metavar == "PERCENT" else text)
         except ValueError:
             value = math.nan
-        if value == math.inf or not least <= value <= most:
+        if not least <= value <= upper:
             what = "a whole number" if whole else "a number"
-            limits = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:.10g}"
+            is_open = most == math.inf and not upper < value < math.inf
+            limits = f"of at least {least:g}" if is_open else f"from {least:g} to {upper:.10g}"
             raise pytest.UsageError(f"{flag}: {text!r} is not {what} {limits}")
         return in_unit(value)
 
@@ -373,7 +379,7 @@ OPTIONS: tuple[Option, ...] = (
                 "quiet machine and fails benchmarks that an unfit one spoiled, 'off' reads nothing"),
     Option("workspace", path("DIR"), "selection", default="the list's own folder",
            help="where relative paths of model lists start"),
-    Option("timeout", number("SECONDS", least=0.001), "machine", scope="case", default="600",
+    Option("timeout", number("SECONDS", least=0.001, most=1e9), "machine", scope="case", default="600",
            help="deadline of a case, kept by killing its process; the model list may name another"),
     Option("track-memory", switch("on", "off"), "measuring", scope="measurement", default="on",
            help="memory of host and device, energy and clocks of benchmarks; on a GPU they take one more second of "

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -16,7 +19,9 @@ from pytest_ortperf.cases.model import Model
 from pytest_ortperf.cases.providers import find_provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
+from pytest_ortperf.execution.machine import lease as lease_module
 from pytest_ortperf.execution.machine.lease import Claim, claims_of, device_of, holding, lease, lock_folder
+from pytest_ortperf.execution.process import lock_wait
 from pytest_ortperf.execution.process.child import Child, ChildEnd
 from pytest_ortperf.execution.record_builder import Journal, RecordBuilder, waited_s
 
@@ -146,16 +151,73 @@ def test_the_wait_is_a_stage_and_is_known_while_it_lasts(journal: Journal, tmp_p
     assert done + 5 <= waited_s(journal) < done + 6
 
 
-def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
-    folder = tmp_path / f"pytest-ortperf-locks-{os.getuid()}"
-    folder.symlink_to(tmp_path)
+def test_a_folder_of_somebody_else_is_replaced_by_the_same_one_each_time(tmp_path: Path) -> None:
+    (tmp_path / f"pytest-ortperf-locks-{os.getuid()}").symlink_to(tmp_path)
+    (tmp_path / f"pytest-ortperf-locks-{os.getuid()}-1").write_text("in the way")
+    folder = tmp_path / f"pytest-ortperf-locks-{os.getuid()}-2"
+    assert [lock_folder(), lock_folder()] == [folder, folder]
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_module, "network_file_system", lambda _: "lustre")
     with pytest.raises(CaseError) as caught:
         lock_folder()
     assert str(caught.value) == (
-        f"{folder} is not this user's folder, so benchmarks cannot wait for each other there; remove it, or set "
-        f"ORTPERF_LOCKS to another folder"
+        f"{tmp_path}/pytest-ortperf-locks-{os.getuid()} is on a network file system (lustre), where locks may keep "
+        "nobody out; benchmarks cannot wait for each other there. Set ORTPERF_LOCKS to a folder on this machine"
     )
     assert (caught.value.stage, caught.value.kind) == ("lease", "environment")
+
+
+HOLD = """
+import fcntl, sys, time
+file = open(sys.argv[1], "w")
+fcntl.flock(file, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the lock of the CPU."""
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "cpu.lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def refused_wait(journal: Journal, folder: Path) -> str:
+    with pytest.raises(CaseError) as caught, holding(folder, Claim("cpu", shared=False), journal):
+        pass
+    assert (caught.value.stage, caught.value.kind) == ("lease", "environment")
+    return str(caught.value)
+
+
+def test_a_stopped_holder_is_named_with_what_lets_it_go_on(
+    journal: Journal, tmp_path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock_wait, "STOPPED_S", 0.05)
+    monkeypatch.setattr(lease_module, "_LOOK_S", 0.02)
+    holder.send_signal(signal.SIGSTOP)
+    text = refused_wait(journal, tmp_path)
+    assert text.startswith(f"{tmp_path}/cpu.lock: held by process {holder.pid} ({sys.executable} -c")
+    assert text.endswith(
+        f"which is stopped. Let it go on with 'kill -CONT {holder.pid}', or end it with 'kill -KILL {holder.pid}'"
+    )
+
+
+def test_a_wait_is_bounded_and_names_the_holder(
+    journal: Journal, tmp_path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_module, "WAIT_S", 0.1)
+    monkeypatch.setattr(lease_module, "_LOOK_S", 0.02)
+    text = refused_wait(journal, tmp_path)
+    assert text.startswith(f"{tmp_path}/cpu.lock: still held by process {holder.pid} ({sys.executable} -c")
+    assert text.endswith("Wait for its end, or end it")
 
 
 def test_another_folder_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,11 @@
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import onnx
 import pytest
 from fp16_models import product, saved
 
+from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.model import artifact_cache, model_hash
 from pytest_ortperf.execution.model.artifact_cache import ArtifactCache, default_folder, temporary_folder
 from pytest_ortperf.execution.model.model_hash import content_key
@@ -88,7 +90,11 @@ def test_folders_inside_an_artifact_count_and_what_links_lead_to_does_not(tmp_pa
     cache = ArtifactCache(tmp_path / "cache", GIB)
     artifact = cache.get({}, make)
     (entry,) = cache.entries()
-    assert (entry.folder, entry.facts, entry.byte) == (artifact.folder, {}, 1000 + len("{}"))
+    assert (entry.folder, entry.facts, entry.byte) == (
+        artifact.folder,
+        {},
+        1000 + (artifact.folder / "facts.json").stat().st_size,
+    )
     assert entry.used == (artifact.folder / "facts.json").stat().st_mtime
 
 
@@ -174,7 +180,104 @@ def test_a_full_disk_is_replaced_with_a_note(tmp_path: Path, temporary: Path) ->
 def test_another_ones_temporary_folder_is_not_taken(tmp_path: Path, temporary: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     temporary.symlink_to(tmp_path / "elsewhere")
-    assert temporary_folder() not in {temporary, tmp_path / "elsewhere"}
+    private = temporary.with_name(f"{temporary.name}-1")
+    assert [temporary_folder(), temporary_folder()] == [private, private]
+
+
+def test_a_folder_that_everybody_may_write_to_is_not_taken_from_others(
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o777)
+    assert ArtifactCache(folder, GIB).get({}, Maker()).note is None  # this user's own
+    uid = os.getuid()
+    temporary.mkdir(mode=0o700)
+    monkeypatch.setattr(artifact_cache, "private_folder", lambda _: temporary)
+    monkeypatch.setattr(os, "getuid", lambda: uid + 1)
+    assert ArtifactCache(folder, GIB).get({}, Maker()).note == (
+        f"cache folder {folder} cannot be used (everybody may write to it); {temporary} is used instead"
+    )
+
+
+def flip(folder: Path) -> None:
+    path = folder / "model.onnx"
+    path.write_bytes(b"n" + path.read_bytes()[1:])
+
+
+def cut(folder: Path) -> None:
+    os.truncate(folder / "model.onnx", 3)
+
+
+def folder_in_place(folder: Path) -> None:
+    (folder / "model.onnx").unlink()
+    (folder / "model.onnx").mkdir()
+
+
+def pipe_in_place(folder: Path) -> None:
+    (folder / "model.onnx").unlink()
+    os.mkfifo(folder / "model.onnx")
+
+
+def replaced(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.symlink_to("/nowhere")
+
+
+def facts(text: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / "facts.json").write_text(text)
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "a bit flipped": flip,
+    "cut": cut,
+    "deleted": lambda folder: (folder / "model.onnx").unlink(),
+    "a folder in its place": folder_in_place,
+    "a pipe in its place": pipe_in_place,
+    "the folder is a link": replaced,
+    "facts cut": facts("{"),
+    "facts emptied": facts(""),
+    "facts of an older version": facts('{"times": 1}'),
+    "facts without outputs": facts('{"outputs":[]}'),
+    "facts changed": facts('{"facts": {"times": 7}, "files": {}, "sha256": "0"}'),
+    "facts nested deeply": facts("[" * 100_000),
+    "facts that are zeros": facts("\0" * 1000),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_what_is_damaged_is_made_again(tmp_path: Path, what: str) -> None:
+    cache = ArtifactCache(tmp_path, GIB)
+    make = Maker()
+    folder = cache.get({}, make).folder
+    DAMAGE[what](folder)
+    again = cache.get({}, make)
+    assert (make.times, again.facts, again.note) == (2, {"times": 2}, None)
+    assert again.model.read_bytes() == b"m" * 10
+    assert cache.get({}, make).facts == {"times": 2}
+    assert make.times == 2
+    assert names(cache) == {folder.name}
+
+
+def test_a_wait_for_whoever_makes_it_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ArtifactCache(tmp_path, GIB)
+    folder = cache.get({}, Maker()).folder
+    monkeypatch.setattr(artifact_cache, "WAIT_S", 0.0)
+    monkeypatch.setattr(artifact_cache, "_LOOK_S", 0.01)
+    script = """
+import fcntl, sys
+file = open(sys.argv[1], "w")
+fcntl.flock(file, fcntl.LOCK_EX)
+print("held", flush=True)
+input()
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "locks" / f"{folder.name}.lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(CaseError, match=rf"{folder.name}\.lock: still held by process {other.pid} \("):
+            cache.get({}, Maker())
+        other.kill()
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def _up(value: float) -> str:
     """Return a number of three digits that is no less, but for the last bits of a float64."""
     if not value or not math.isfinite(value):
         return f"{value:g}"
-    exponent = math.floor(math.log10(value)) - 2
+    exponent = max(math.floor(math.log10(value)) - 2, -300)  # below, powers of ten are 0
     return f"{float(f'{math.ceil(value / 10.0**exponent * (1 - 1e-9))}e{exponent}'):g}"
 
 

@@ -20,8 +20,8 @@ from pytest_ortperf.execution.inputs.tensor_types import (
     element_of_number,
     onnx_element_type,
 )
+from pytest_ortperf.execution.model.external_data import graphs, load_tensor, tensors
 from pytest_ortperf.execution.model.model_file import unreadable_model
-from pytest_ortperf.execution.model.model_hash import graphs, tensors
 from pytest_ortperf.records.bisection import NodeFact
 
 LARGEST_BYTE = 1_800_000_000
@@ -100,7 +100,12 @@ class Graph:
     def constant(self, name: str) -> Value:
         """Return the numbers of an initialiser or a `Constant`; `None` for any other value."""
         tensor = self._tensor(name)
-        return None if tensor is None else onnx.numpy_helper.to_array(tensor, base_dir=str(self._folder))
+        if tensor is None:
+            return None
+        copy = onnx.TensorProto()
+        copy.CopyFrom(tensor)
+        load_tensor(copy, self._folder)
+        return onnx.numpy_helper.to_array(copy)
 
     def in_type(self, name: str, value: Value) -> Value:
         """Return a value of the reference in the float type that this graph has it in."""

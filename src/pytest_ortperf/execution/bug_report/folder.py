@@ -31,9 +31,9 @@ from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.inputs.tensor_types import Value
 from pytest_ortperf.execution.inputs.tensor_values import ValueWriter
 from pytest_ortperf.execution.machine.devices import nvml_gpus
+from pytest_ortperf.execution.model.external_data import external_files
 from pytest_ortperf.execution.model.fp16 import CONVERTED
 from pytest_ortperf.execution.model.model_dimensions import fixes_dims
-from pytest_ortperf.execution.model.model_hash import external_files
 from pytest_ortperf.execution.model.precision import PreparedModel, loss_text, prepare_model
 from pytest_ortperf.execution.session.assumed_shapes import assume_shapes
 from pytest_ortperf.execution.session.creation import requested_providers

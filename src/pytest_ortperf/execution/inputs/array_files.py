@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import lzma
+import math
+import os
 import re
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 import numpy as np
 
 from pytest_ortperf.execution.inputs.proto_files import StoredFile
 from pytest_ortperf.execution.inputs.tensor_types import Array, Meta, TypeInfo, Value
+from pytest_ortperf.safe_files import open_regular, shortened
 
 NPY, NPZ = ".npy", ".npz"
 WORDS = {"inputs": "input", "reference": "output"}
@@ -22,7 +28,31 @@ WORDS = {"inputs": "input", "reference": "output"}
 
 _NUMBERED = re.compile(r"(input|output)s?_?(\d+)", re.IGNORECASE)
 _LFS_POINTER = b"version https://git-lfs"
-_DAMAGE = (ValueError, EOFError, OSError, zlib.error, zipfile.BadZipFile, NotImplementedError)
+MOST_BYTE = 1 << 32
+"""Of an array in an `.npz` file, which may be compressed to a thousandth; an `.npy` file has all its bytes."""
+
+_HEADER_BYTE = 1 << 16
+_DAMAGE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    EOFError,
+    OSError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    RuntimeError,  # an encrypted archive
+    SyntaxError,
+    UnicodeError,
+    zlib.error,
+    zipfile.BadZipFile,
+    NotImplementedError,
+    struct.error,
+    lzma.LZMAError,
+    tokenize.TokenError,
+)
 """What reading a file ends in that numpy did not write, or only a part of it."""
 
 
@@ -120,7 +150,7 @@ def _number(name: str, stage: str) -> int | None:
 @contextmanager
 def _opened(file: StoredFile) -> Iterator[Array | np.lib.npyio.NpzFile]:
     try:
-        opened = file.path.open("rb")
+        opened = open_regular(file.path)
     except OSError as error:
         file.fail(f"cannot be read ({error.strerror}); check that it exists and may be read", error)
     # opened here: numpy leaves it open where it is no archive
@@ -129,6 +159,8 @@ def _opened(file: StoredFile) -> Iterator[Array | np.lib.npyio.NpzFile]:
             file.fail("is a Git LFS pointer, not a tensor; fetch the data with `git lfs pull`")
         opened.seek(0)
         try:
+            _check_size(opened, os.fstat(opened.fileno()).st_size)
+            opened.seek(0)
             found = np.load(opened, allow_pickle=False)
         except _DAMAGE as error:
             _refuse(file, error, "the array", "np.save(path, np.asarray(x, np.float32))")
@@ -137,10 +169,36 @@ def _opened(file: StoredFile) -> Iterator[Array | np.lib.npyio.NpzFile]:
 
 def _member(file: StoredFile, archive: np.lib.npyio.NpzFile, name: str) -> Array:
     try:
+        if archive.zip is not None:
+            _check_member(archive.zip, name)
         array: Array = archive[name]
-    except (*_DAMAGE, KeyError) as error:
+        if not isinstance(array, np.ndarray):
+            raise TypeError("it is no array")
+    except _DAMAGE as error:
         _refuse(file, error, f"the array '{name}'", "np.savez(path, x=..., y=...)")
     return array
+
+
+def _check_member(archive: zipfile.ZipFile, name: str) -> None:
+    """Refuse an array of an archive whose declared size is not what its header says, before anything is unpacked."""
+    known = archive.namelist()
+    info = archive.getinfo(name if name in known else f"{name}.npy")
+    if info.file_size > MOST_BYTE:
+        raise ValueError(f"it has {info.file_size:,} bytes, and at most {MOST_BYTE:,} are unpacked; store it as .npy")
+    with archive.open(info) as member:
+        _check_size(member, info.file_size)
+
+
+def _check_size(opened: IO[bytes], size: int) -> None:
+    """Refuse what begins as an array and is not as large as its header says, for numpy believes the header."""
+    if opened.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
+        return
+    is_first = opened.read(2) == b"\x01\x00"
+    # version 3 differs from 2 in the encoding of names alone
+    read = np.lib.format.read_array_header_1_0 if is_first else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(opened, max_header_size=_HEADER_BYTE)
+    if not dtype.hasobject and math.prod(shape) * dtype.itemsize > size:
+        raise ValueError(f"it has {size:,} bytes, too few for the shape {shortened(str(shape))} of {dtype}")
 
 
 def _refuse(file: StoredFile, error: Exception, what: str, way: str) -> NoReturn:
@@ -150,7 +208,10 @@ def _refuse(file: StoredFile, error: Exception, what: str, way: str) -> NoReturn
             f"different shapes go into one array each, under the names of the model's inputs and outputs: {way}",
             error,
         )
-    file.fail(f"{what} cannot be read ({error}); the file is damaged or holds something else: write it again", error)
+    file.fail(
+        f"{what} cannot be read ({shortened(str(error))}); the file is damaged or holds something else: write it again",
+        error,
+    )
 
 
 def _as_typed(array: Array, info: TypeInfo) -> Array:

@@ -13,6 +13,8 @@ from onnx import numpy_helper
 
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.inputs.tensor_types import TensorKind, TypeInfo, Value
+from pytest_ortperf.execution.model.external_data import load_tensor
+from pytest_ortperf.safe_files import read_regular, shortened
 
 _LFS_POINTER = b"version https://git-lfs"
 _PROTOS: dict[TensorKind, Any] = {
@@ -21,6 +23,21 @@ _PROTOS: dict[TensorKind, Any] = {
     "optional": onnx.OptionalProto,
     "map": onnx.MapProto,
 }
+_DAMAGE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OSError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    onnx.checker.ValidationError,
+)
+MOST_BYTE = 2**31 - 1
+"""Of a protobuf message."""
+
 _FIELDS: dict[int, tuple[TensorKind, str]] = {
     onnx.SequenceProto.TENSOR: ("tensor", "tensor"),
     onnx.SequenceProto.SEQUENCE: ("sequence", "sequence"),
@@ -81,7 +98,7 @@ class ProtoFile(StoredFile):
         try:
             return _to_value(proto, info.kind, self.path.parent)
         # numpy_helper has no error of its own: these are what missing, short and unknown contents end in.
-        except (ValueError, TypeError, KeyError, IndexError, OSError, onnx.checker.ValidationError) as error:
+        except (*_DAMAGE, CaseError) as error:
             _fail_to_parse(self, info, error)
 
 
@@ -92,7 +109,7 @@ def load(path: Path, stage: str) -> ProtoFile:
         CaseError: If it cannot be read or is a Git LFS pointer.
     """
     try:
-        file = ProtoFile(path=path, content=path.read_bytes(), stage=stage)
+        file = ProtoFile(path=path, content=read_regular(path, MOST_BYTE), stage=stage)
     except OSError as error:
         StoredFile(path=path, stage=stage).fail(
             f"cannot be read ({error.strerror}); check that it exists and may be read", error
@@ -104,7 +121,8 @@ def load(path: Path, stage: str) -> ProtoFile:
 
 def _to_value(proto: Any, kind: TensorKind, folder: Path) -> Value:
     if kind == "tensor":
-        return numpy_helper.to_array(proto, base_dir=str(folder))
+        load_tensor(proto, folder)
+        return numpy_helper.to_array(proto)
     if kind == "map":
         return _to_map(proto, folder)
     if kind == "optional" and not proto.elem_type:
@@ -141,7 +159,7 @@ def _kinds(types: Iterable[TypeInfo]) -> set[TensorKind]:
 def _fail_to_parse(file: ProtoFile, info: TypeInfo, error: Exception) -> NoReturn:
     proto = _PROTOS[info.kind].DESCRIPTOR.name
     file.fail(
-        f"{len(file.content)} bytes do not hold a {proto} ({error}), which the model's {info.text} needs; "
-        "the file is truncated or holds something else: write or download it again",
+        f"{len(file.content)} bytes do not hold a {proto} ({shortened(str(error))}), which the model's {info.text} "
+        "needs; the file is truncated or holds something else: write or download it again",
         error,
     )

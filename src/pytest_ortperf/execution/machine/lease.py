@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import functools
 import os
-import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -23,12 +22,20 @@ from pytest_ortperf.cases.providers import Provider
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.machine.nvml import NoGpu, cuda_uuid, opened_gpu
+from pytest_ortperf.execution.process.lock_wait import Wait
 from pytest_ortperf.execution.record_builder import Journal, RecordBuilder
+from pytest_ortperf.safe_files import network_file_system, private_folder
 
 CPU = "cpu"
 
 FOLDER_VARIABLE = "ORTPERF_LOCKS"
 """Environment variable: the folder of the locks, such as one that several containers share."""
+
+WAIT_S = 14_400.0
+"""For hardware that somebody measures on; each case of a run gives it back, so this is a run that hangs."""
+
+_SHORTEST_S, _LONGEST_S = 0.001, 0.02
+_LOOK_S = 0.5
 
 
 class Busy(Exception):  # noqa: N818 - a fact about hardware, for who does not wait for it
@@ -48,7 +55,7 @@ def lease(case: Case, settings: ExecutionSettings, facts: RecordBuilder) -> Iter
     """Hold the hardware that a case uses; the stage `lease` is the wait for it.
 
     Raises:
-        CaseError: Stage `lease`, if the folder of the locks is not this user's.
+        CaseError: Stage `lease`, if there is no folder for locks, or the hardware does not come free.
     """
     with ExitStack() as held:
         with facts.entering("lease"):
@@ -84,6 +91,7 @@ def holding(folder: Path, claim: Claim, journal: Journal, *, waits: bool = True)
 
     Raises:
         Busy: If it is not free at once, and nobody waits for it.
+        CaseError: Stage `lease`, if its holder is stopped, or keeps it longer than `WAIT_S`.
     """
     with ExitStack() as files:
         descriptors = {name: _opened(folder / f"{claim.name}.{name}", files) for name in ("gate", "lock")}
@@ -93,8 +101,8 @@ def holding(folder: Path, claim: Claim, journal: Journal, *, waits: bool = True)
             if not waits:
                 raise Busy(claim.name)
             with _waiting(journal):
-                for descriptor, how in wanted:
-                    fcntl.flock(descriptor, how)
+                for name, (descriptor, how) in zip(("gate", "lock"), wanted, strict=True):
+                    _wait_for(folder / f"{claim.name}.{name}", descriptor, how)
         fcntl.flock(descriptors["gate"], fcntl.LOCK_UN)
         yield
 
@@ -102,24 +110,35 @@ def holding(folder: Path, claim: Claim, journal: Journal, *, waits: bool = True)
 def lock_folder() -> Path:
     """Return the folder of this user's locks, for all runs on this machine with the same folder for temporary files.
 
+    Where somebody else has made it, another one is taken, the same for all runs of this user.
+
     Raises:
-        CaseError: Stage `lease`, if somebody else has made it.
+        CaseError: Stage `lease`, if there is none, or it is on a network file system: there a lock may keep nobody
+            out, and the hardware of several machines is not the same.
     """
     chosen = os.environ.get(FOLDER_VARIABLE)
     if chosen:
-        Path(chosen).mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Path(chosen)
-    folder = Path(tempfile.gettempdir()) / f"pytest-ortperf-locks-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise CaseError(
-            f"{folder} is not this user's folder, so benchmarks cannot wait for each other there; remove it, or set "
-            f"{FOLDER_VARIABLE} to another folder",
-            stage="lease",
-            kind="environment",
-        )
+        folder: Path | None = Path(chosen)
+        try:
+            Path(chosen).mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unusable(f"{FOLDER_VARIABLE}={chosen}: {error.strerror}") from error
+    else:
+        folder = private_folder("pytest-ortperf-locks")
+    if folder is None:
+        raise _unusable(f"no folder for locks can be made in {tempfile.gettempdir()}")
+    kind = network_file_system(folder)
+    if kind is not None:
+        raise _unusable(f"{folder} is on a network file system ({kind}), where locks may keep nobody out")
     return folder
+
+
+def _unusable(what: str) -> CaseError:
+    return CaseError(
+        f"{what}; benchmarks cannot wait for each other there. Set {FOLDER_VARIABLE} to a folder on this machine",
+        stage="lease",
+        kind="environment",
+    )
 
 
 def _gpu_name(case: Case, settings: ExecutionSettings) -> str:
@@ -161,6 +180,20 @@ def _taken_at_once(descriptor: int, how: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _wait_for(path: Path, descriptor: int, how: int) -> None:
+    wait, pause_s = Wait(path, WAIT_S), _SHORTEST_S
+    looked = time.monotonic()
+    while not _taken_at_once(descriptor, how):
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 1.5, _LONGEST_S)
+        if time.monotonic() - looked < _LOOK_S:
+            continue
+        looked = time.monotonic()
+        problem = wait.problem()
+        if problem:
+            raise CaseError(problem, stage="lease", kind="environment")
 
 
 @contextmanager

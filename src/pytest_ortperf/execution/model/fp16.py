@@ -14,9 +14,10 @@ import onnxruntime
 from pytest_ortperf.cases.rules import Fp16Rule
 from pytest_ortperf.errors import CaseError
 from pytest_ortperf.execution.model.artifact_cache import MODEL, Artifact, ArtifactCache
+from pytest_ortperf.execution.model.external_data import external_files, graphs, load_external_data, tensors
 from pytest_ortperf.execution.model.half_graph import Outcome, to_half
 from pytest_ortperf.execution.model.model_file import constants_precision, weights_precision
-from pytest_ortperf.execution.model.model_hash import content_key, external_files, graphs, tensors
+from pytest_ortperf.execution.model.model_hash import content_key
 
 
 def convert(model: onnx.ModelProto, rule: Fp16Rule) -> tuple[onnx.ModelProto, Outcome]:
@@ -119,7 +120,9 @@ def fp16_model(path: Path, rule: Fp16Rule, cache: ArtifactCache) -> Artifact:
     """
     try:
         return cache.get(_key(path, rule, cache), lambda folder: _make(path, rule, folder))
-    except CaseError:
+    except CaseError as error:
+        if error.stage == "model":  # its external data
+            raise precision_error(path, error) from error
         raise
     except Exception as error:
         raise precision_error(path, error) from error
@@ -173,7 +176,7 @@ def _make(path: Path, rule: Fp16Rule, folder: Path) -> Mapping[str, Any]:
     has_external = bool(external_files(model))
     # before its data comes, with which it may be too large for one message
     model = _inlined(model, rule)
-    onnx.load_external_data_for_model(model, str(path.parent))
+    load_external_data(model, path.parent)
     outcome = to_half(model, rule)
     if not outcome.nodes:
         return {"how": NOTHING, "clipped": 0, "operators": outcome.operators, "weights": outcome.weights}

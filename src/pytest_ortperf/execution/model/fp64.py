@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from pytest_ortperf.execution.model.model_hash import graphs, tensors
+from pytest_ortperf.execution.model.external_data import graphs, load_external_data, tensors
 
 LARGEST_BYTE = (1 << 31) - (1 << 20)
 """Of a model in float64: one protobuf message holds less than 2 GiB, and casts are added to it."""
@@ -35,7 +35,7 @@ def fp64_model(path: Path) -> ModelProto | None:
     model = onnx.load_model(path, load_external_data=False)
     if _byte(model, path) + _growth(model) > LARGEST_BYTE:
         return None
-    onnx.load_external_data_for_model(model, str(path.parent))
+    load_external_data(model, path.parent)
     for graph in graphs(model.graph):
         _widen(graph)
     for function in model.functions:

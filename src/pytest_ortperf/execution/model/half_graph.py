@@ -9,8 +9,8 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from pytest_ortperf.cases.rules import Fp16Rule
+from pytest_ortperf.execution.model.external_data import graphs
 from pytest_ortperf.execution.model.float32_nodes import LARGEST, all_nodes, choose, is_bound, is_cast, is_half
-from pytest_ortperf.execution.model.model_hash import graphs
 from pytest_ortperf.execution.model.typed_graph import FLOAT, HALF, Node, Scope, typed
 
 _SUFFIX = {FLOAT: "_fp32", HALF: "_fp16"}

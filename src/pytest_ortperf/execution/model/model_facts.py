@@ -8,8 +8,8 @@ from pathlib import Path
 
 import onnx
 
+from pytest_ortperf.execution.model.external_data import graphs, tensors
 from pytest_ortperf.execution.model.model_file import ENGINE, inspect_precision
-from pytest_ortperf.execution.model.model_hash import graphs, tensors
 from pytest_ortperf.records.inspections import DeclaredValue, ModelDescription
 
 _DEFAULT = "ai.onnx"

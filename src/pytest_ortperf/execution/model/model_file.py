@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -11,12 +12,15 @@ from google.protobuf.message import DecodeError
 
 from pytest_ortperf.cases.model import Model
 from pytest_ortperf.errors import CaseError
-from pytest_ortperf.execution.model.model_hash import graphs, tensors
+from pytest_ortperf.execution.model.external_data import graphs, tensors
+from pytest_ortperf.safe_files import open_regular
 
 ENGINE = "engine"
 """Precision of an EPContext model: fixed when it was compiled, and not to be seen from outside."""
 
 LFS_MARK = b"version https://git-lfs"
+MOST_BYTE = 2**31 - 1
+"""Of a protobuf message."""
 
 _FLOATS = {
     onnx.TensorProto.FLOAT: "fp32",
@@ -31,12 +35,16 @@ def check_model_file(path: Path, model: Model) -> int:
     """Return the file's size in bytes.
 
     Raises:
-        CaseError: Stage `model`, if there is no such file, it cannot be read, or it is a Git-LFS pointer or empty.
+        CaseError: Stage `model`, if it cannot be read, is a Git-LFS pointer, empty or too large.
     """
     try:
-        with path.open("rb") as file:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise _model_error(f"{path} is not UTF-8, and ONNX Runtime opens no other paths; rename it") from error
+    try:
+        with open_regular(path) as file:
             start = file.read(len(LFS_MARK))
-        size = path.stat().st_size
+            size = os.fstat(file.fileno()).st_size
     except FileNotFoundError as error:
         raise _model_error(f"{path} does not exist (named by {model.origin})") from error
     except OSError as error:
@@ -45,6 +53,11 @@ def check_model_file(path: Path, model: Model) -> int:
         raise _model_error(f"{path} is a Git-LFS pointer, not the model; fetch it with: git lfs pull")
     if size == 0:
         raise _model_error(f"{path} is empty (0 bytes); write or download it again")
+    if size > MOST_BYTE:
+        raise _model_error(
+            f"{path} has {size:,} bytes, and no ONNX model has more than {MOST_BYTE:,}; larger weights belong into "
+            f"external data"
+        )
     return size
 
 

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from pytest_ortperf.execution.model.artifact_cache import ArtifactCache, write_whole
+from pytest_ortperf.execution.model.external_data import check_external_data, external_files
+from pytest_ortperf.safe_files import open_regular
 
 _SMALL_BYTE = 1 << 22
 _SETTLED_NS = 2_000_000_000
@@ -26,6 +28,7 @@ def content_key(path: Path, cache: ArtifactCache) -> dict[str, str | None]:
     Raises:
         OSError: If the model file cannot be read.
         google.protobuf.message.DecodeError: If it is no ONNX model.
+        CaseError: If it names external data that is refused.
     """
     found = _remembered(path, cache, external=True)
     key: dict[str, str | None] = {"model": found["sha256"]}
@@ -72,47 +75,13 @@ def file_hashes(path: Path) -> list[str]:
 
     Raises:
         OSError: If a file cannot be read.
+        CaseError: If it names external data that is refused.
     """
     try:
-        names = external_files(onnx.load_model(path, load_external_data=False))
+        names = external_files(_checked(path))
     except DecodeError:
         names = ()
     return [_sha256(file) for file in (path, *(path.parent / name for name in names))]
-
-
-def external_files(model: onnx.ModelProto) -> tuple[str, ...]:
-    """Return the external data files that a model names, relative to its folder, each once."""
-    names = (
-        entry.value
-        for tensor in tensors(model.graph)
-        if tensor.data_location == onnx.TensorProto.EXTERNAL
-        for entry in tensor.external_data
-        if entry.key == "location"
-    )
-    return tuple(dict.fromkeys(names))
-
-
-def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """Yield a graph and the graphs inside its nodes, such as the branches of an `If`."""
-    yield graph
-    for attribute in _attributes(graph):
-        for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-            yield from graphs(inner)
-
-
-def tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Yield the initialisers of a graph and the tensors in its nodes' attributes, inner graphs included."""
-    for inner in graphs(graph):
-        yield from inner.initializer
-        for attribute in _attributes(inner):
-            if attribute.type == onnx.AttributeProto.TENSOR:
-                yield attribute.t
-            yield from attribute.tensors
-
-
-def _attributes(graph: onnx.GraphProto) -> Iterator[onnx.AttributeProto]:
-    for node in graph.node:
-        yield from node.attribute
 
 
 def _remembered(path: Path, cache: ArtifactCache, *, external: bool) -> dict[str, Any]:
@@ -124,7 +93,7 @@ def _remembered(path: Path, cache: ArtifactCache, *, external: bool) -> dict[str
             return old
     settled = time.time_ns() - max(state[1], state[2]) > _SETTLED_NS
     digest = _sha256(path)
-    names = external_files(onnx.load_model(path, load_external_data=False)) if external else ()
+    names = external_files(_checked(path)) if external else ()
     found = {"path": str(path), "state": state, "sha256": digest, "external": list(names)}
     if settled and _state(path) == state:
         with contextlib.suppress(OSError):  # an unusable cache folder: the artifact's own writing says so
@@ -132,8 +101,15 @@ def _remembered(path: Path, cache: ArtifactCache, *, external: bool) -> dict[str
     return found
 
 
+def _checked(path: Path) -> onnx.ModelProto:
+    """Return a model without its external data, whose names and files are as they may be."""
+    model = onnx.load_model(path, load_external_data=False)
+    check_external_data(model, path)
+    return model
+
+
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

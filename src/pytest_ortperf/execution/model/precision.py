@@ -20,6 +20,7 @@ from pytest_ortperf.errors import CaseError, CaseSkipped
 from pytest_ortperf.execution.case_settings import ExecutionSettings
 from pytest_ortperf.execution.machine.tensorrt_libraries import preload_tensorrt, tensorrt_version
 from pytest_ortperf.execution.model.artifact_cache import MODEL, Artifact, ArtifactCache, default_folder
+from pytest_ortperf.execution.model.external_data import check_external_data, external_files, load_external_data
 from pytest_ortperf.execution.model.float32_nodes import LARGEST
 from pytest_ortperf.execution.model.fp16 import CONVERTED, NOTHING, fp16_model, save
 from pytest_ortperf.execution.model.model_dimensions import free_dims, require_dimensions
@@ -30,7 +31,7 @@ from pytest_ortperf.execution.model.model_file import (
     load_graph,
     mentions_half,
 )
-from pytest_ortperf.execution.model.model_hash import content_key, external_files, model_sha256
+from pytest_ortperf.execution.model.model_hash import content_key, model_sha256
 from pytest_ortperf.records.record import ModelFact
 
 _RECIPE = 1
@@ -74,7 +75,7 @@ def _make(path: Path, folder: Path) -> Mapping[str, Any]:
         if not external:
             return {"note": note}
         inferred = onnx.load_model(folder / MODEL, load_external_data=False)
-        onnx.load_external_data_for_model(inferred, str(path.parent))
+        load_external_data(inferred, path.parent)
     save(inferred, folder / MODEL, external=external)
     return {"note": note}
 
@@ -83,7 +84,9 @@ def _symbolic(path: Path) -> onnx.ModelProto:
     from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 
     # merging differing symbolic dimensions is what ONNX Runtime advises for TensorRT
-    inferred: onnx.ModelProto = SymbolicShapeInference.infer_shapes(onnx.load_model(path), auto_merge=True)
+    model = onnx.load_model(path, load_external_data=False)
+    load_external_data(model, path.parent)
+    inferred: onnx.ModelProto = SymbolicShapeInference.infer_shapes(model, auto_merge=True)
     return inferred
 
 
@@ -189,6 +192,7 @@ def cache_of(settings: ExecutionSettings) -> ArtifactCache:
 
 def _as_given(path: Path, size: int, settings: ExecutionSettings) -> PreparedModel:
     model = load_graph(path, size)
+    check_external_data(model, path)
     sha256 = model_sha256(path, external_files(model), cache_of(settings))
     fact = ModelFact(path=str(path), byte=size, precision=inspect_precision(model), sha256=sha256)
     return PreparedModel(source=str(path), given=path, fact=fact, free_dims=free_dims(model))

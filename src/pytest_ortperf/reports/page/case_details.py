@@ -10,6 +10,7 @@ from typing import Any
 from pytest_ortperf.quantities import ENERGY, ENGINES, GPU_MEMORY, HOST_MEMORY, QUANTITIES, SESSION, Group, Quantity
 from pytest_ortperf.records.checks import LEAK, STUCK, WRONG
 from pytest_ortperf.records.latency import Latency, Summary
+from pytest_ortperf.records.packed_numbers import histogram, in_order
 from pytest_ortperf.records.record import Placement, Record
 from pytest_ortperf.records.statistics import percentile, summarize
 from pytest_ortperf.reports.standings import gain_ratio, gain_text
@@ -151,16 +152,13 @@ def _ms(value: float | None) -> float | None:
 
 def _histogram(latency: Latency, summary: Summary) -> Iterator[Block]:
     """Yield how many samples took how long, what is beyond the 99th percentile in the last bin."""
-    samples = latency.samples_ns
-    if len(samples) < _HISTOGRAM_FROM:
+    if len(latency.samples_ns) < _HISTOGRAM_FROM:
         return
-    ordered = sorted(samples)
-    low, high = ordered[0], percentile(ordered, 99)
+    samples = in_order(latency.samples_ns)
+    low, high = int(samples[0]), percentile(samples, 99)
     if high <= low:
         return
-    counts = [0] * BINS
-    for sample in ordered:
-        counts[min(int((sample - low) / (high - low) * BINS), BINS - 1)] += 1
+    counts = histogram(samples, low, high, BINS)
     yield {
         "title": f"Samples of {latency.label}",
         "bins": counts,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_ortperf.records.packed_numbers import as_array
 from pytest_ortperf.records.store import find_run, read_run
 from pytest_ortperf.reports.tables.csv_tables import TABLES
 from pytest_ortperf.reports.tables.rows import sorted_rows
@@ -52,7 +53,7 @@ def read_samples(results: str | Path) -> pd.DataFrame:
     run = read_run(find_run(Path(results)))
     parts = [
         pd.DataFrame(
-            {"case_id": record.case_id, "timing": latency.label, "ns": list(latency.samples_ns)},
+            {"case_id": record.case_id, "timing": latency.label, "ns": as_array(latency.samples_ns)},
         )
         .rename_axis("iteration")
         .reset_index()

@@ -16,6 +16,7 @@ from pathlib import Path
 from pytest_ortperf.cases.providers import known_provider
 from pytest_ortperf.quantities import QUANTITIES, nodes_on_provider
 from pytest_ortperf.records.latency import Latency
+from pytest_ortperf.records.packed_numbers import in_order
 from pytest_ortperf.records.record import Record
 from pytest_ortperf.records.statistics import percentile, summarize
 from pytest_ortperf.records.store import StoredRun
@@ -290,7 +291,7 @@ def _measured(records: Sequence[Record]) -> Latency | None:
 def _percentile(latency: Latency, percent: int) -> float | None:
     """Return it from however few samples, as the script did."""
     if latency.samples_ns:
-        return percentile(sorted(latency.samples_ns), percent)
+        return percentile(in_order(latency.samples_ns), percent)
     found: float | None = getattr(summarize(latency), f"p{percent}_ns")
     return found
 

@@ -32,6 +32,7 @@ from pytest_ortperf.reports.terminal.next_steps import next_lines
 from pytest_ortperf.reports.terminal.notes import Notes
 from pytest_ortperf.reports.terminal.operator_text import operator_lines
 from pytest_ortperf.reports.terminal.text_table import short_names
+from pytest_ortperf.safe_files import shortened
 
 _CSV_NAME = re.compile(r"benchmark_(?P<kind>[a-z_]+)_(?P<run>[0-9-]+)\.csv")
 
@@ -55,6 +56,10 @@ MOST_PICTURES = 3
 MOST_SIZES = 10
 _NARROWEST = 60
 _WAIT_WORTH_TELLING_S = 1
+
+
+_LONGEST = 8000
+"""Of a line: an operator of somebody else's file may have a name of megabytes."""
 
 
 def summary_lines(
@@ -93,7 +98,7 @@ def summary_lines(
     lines: list[Line] = []
     for block in (block for block in blocks if block):
         lines += [("", PLAIN), *block] if lines else block
-    return [(plain_line(text), markup) for text, markup in lines]
+    return [(plain_line(shortened(text, _LONGEST)), markup) for text, markup in lines]
 
 
 def plain_run(run: StoredRun) -> StoredRun:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,9 +20,15 @@ from pytest_ortperf.cases.providers import PROVIDERS, find_provider
 from pytest_ortperf.errors import ResultsFileError
 from pytest_ortperf.records.record import Failure, Record, SessionFact
 from pytest_ortperf.records.resources import DeviceMemory, Resources
+from pytest_ortperf.records.store import DAMAGE
 from pytest_ortperf.reports.comparison.compared_side import CaseResult, Observation, RunSide, Side
 from pytest_ortperf.reports.tables.rows import Group
 from pytest_ortperf.reports.tables.script_format import target_name
+from pytest_ortperf.safe_files import read_regular, shortened
+
+MOST_BYTE = 1 << 28
+_MOST = 1e12
+"""Of a number in a table; a larger one, a negative one and no number at all say nothing."""
 
 _NO_TIME = "1970-01-01T00:00:00+00:00"
 
@@ -46,18 +53,18 @@ def read_pytest_benchmark(path: Path) -> Side:
         machine = data.get("machine_info") or {}
         cpu = machine.get("cpu") or {}
         parts = [str(part) for part in (cpu.get("brand_raw"), cpu.get("count"), machine.get("node")) if part]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ResultsFileError(f"{path}: is not what pytest-benchmark writes ({error!r}).") from error
-    labels = {"commit": (data.get("commit_info") or {}).get("id") or ""}
+        labels = {"commit": str((data.get("commit_info") or {}).get("id") or "")}
+    except (*DAMAGE, ZeroDivisionError) as error:
+        raise ResultsFileError(f"{path}: is not what pytest-benchmark writes ({shortened(repr(error))}).") from error
     run = RunSide(name=path.stem, cases=cases, fingerprint=", ".join(parts) or None, labels=labels)
     return Side(name=str(path), runs=(run,))
 
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ResultsFileError(f"{path}: cannot be read as JSON: {error}.") from error
+        return json.loads(read_regular(path, MOST_BYTE))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ResultsFileError(f"{path}: cannot be read as JSON: {shortened(str(error))}.") from error
 
 
 def _cases_by_id(found: Iterable[tuple[str, CaseResult]]) -> dict[str, CaseResult]:
@@ -217,7 +224,8 @@ def _tables(folder: Path) -> dict[str, Path]:
 def _rows(path: Path) -> list[dict[str, str]]:
     """Return the rows, headers and names without the line ends and spaces that the script put in."""
     try:
-        with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        text = read_regular(path, MOST_BYTE).decode("utf-8", "replace")
+        with io.StringIO(text, newline="") as file:
             rows = [{_name(key): value or "" for key, value in row.items() if key} for row in csv.DictReader(file)]
     except (OSError, csv.Error) as error:
         raise ResultsFileError(f"{path}: cannot be read as one of the script's tables: {error}.") from error
@@ -301,9 +309,10 @@ def _resources(values: Mapping[str, str]) -> Resources | None:
 
 def _number(text: str | None) -> float | None:
     try:
-        return float((text or "").strip())
+        number = float((text or "").strip())
     except ValueError:
         return None
+    return number if 0 <= number < _MOST else None
 
 
 def _fingerprint(tables: Tables) -> str | None:
