@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -15,6 +13,7 @@ import pytest
 
 from pair_examples import RUN, make_fact, make_pairs_header
 from pairing.ab_project import CURRENT, QUICK, AbProject, told
+from pausing import pausing
 from plugin.test_interrupts import wait_for
 from pytest_ortperf.cli import main
 from pytest_ortperf.commands.ab import _require_the_same
@@ -81,22 +80,14 @@ def test_what_cannot_be_used_is_told_before_anything_starts(
 
 
 def test_ctrl_c_before_anything_starts_gives_no_traceback(project: AbProject) -> None:
-    fifo = project.path / "floor.json"
-    os.mkfifo(fifo)
-    run = project.start("--aa", f"--floor={fifo}")
-    # has a reader once the command waits for what it says
-    writer: list[int] = []
-    wait_for(lambda: writer or opened(fifo, writer), "the command to read")
+    floor = project.path / "floor.json"
+    floor.write_text("{}", encoding="utf-8")
+    environ, paused = pausing(project.path / "pause", "floor.json")
+    run = project.start("--aa", f"--floor={floor}", **environ)
+    wait_for(paused.exists, "the command to read")
     run.send_signal(signal.SIGINT)
     assert run.wait(10) == 130
-    os.close(*writer)
     assert (project.printed(), project.files) == ("ortperf: interrupted\n", [])
-
-
-def opened(fifo: Path, writer: list[int]) -> list[int]:
-    with contextlib.suppress(OSError):
-        writer.append(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
-    return writer
 
 
 COUNTS = ("--screen-pairs", "--confirm-pairs")

@@ -15,16 +15,18 @@ import numpy as np
 import pytest
 
 import model_examples as examples
+from pausing import pausing
+from plugin.test_interrupts import wait_for
 from pytest_ortperf.cases.model_list import read_models
 
 ADDED = {"PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "80"}
 
 
-def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *command: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", *command],
         cwd=folder,
-        env=os.environ | ADDED,
+        env=os.environ | ADDED | environ,
         capture_output=True,
         text=True,
         timeout=120,
@@ -159,30 +161,32 @@ def test_what_cannot_be_done_is_said_with_the_way_out(tmp_path: Path, arguments:
 
 def test_ctrl_c_is_one_line_and_writes_nothing(tmp_path: Path) -> None:
     examples.relu(tmp_path / "a.onnx")
-    os.mkfifo(tmp_path / "pipe.onnx")
+    examples.relu(tmp_path / "slow.onnx")
+    environ, paused = pausing(tmp_path / "pause", "slow.onnx")
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest_ortperf.cli", "init"],
         cwd=tmp_path,
-        env=os.environ | ADDED,
+        env=os.environ | ADDED | environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
-    with (tmp_path / "pipe.onnx").open("wb"):  # once the child that reads it is there
-        os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=120)
+    wait_for(paused.exists, "the model to be opened")
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (130, "ortperf: interrupted\n")
-    assert "pipe" not in out
+    assert "slow" not in out
     assert not (tmp_path / "models.json").exists()
 
 
 def test_nothing_is_written_where_no_model_can_be_opened_in_time(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe.onnx")  # whoever reads it waits for ever
-    done = init(tmp_path, "--deadline", "0.5")
+    examples.relu(tmp_path / "slow.onnx")
+    environ, _ = pausing(tmp_path / "pause", "slow.onnx")
+    done = run(tmp_path, "pytest_ortperf.cli", "init", "--deadline", "0.5", **environ)
     assert done.returncode == 1
     assert re.sub(r"\s+", " ", done.stdout) == (
-        f"pipe left out: {tmp_path}/pipe.onnx cannot be read: no answer within 0.5 s (--deadline gives it longer) "
+        f"slow left out: {tmp_path}/slow.onnx cannot be read: no answer within 0.5 s (--deadline gives it longer) "
         "no model can be listed, so nothing was written "
     )
     assert not (tmp_path / "models.json").exists()

@@ -80,7 +80,7 @@ def test_without_checks_there_are_none(project: Project) -> None:
         ("--ortperf-top-k=x", "--ortperf-top-k: 'x' is not a whole number of at least 1"),
         ("--ortperf-cache=", "--ortperf-cache is empty; give it DIR, or leave it out"),
         ("--ortperf-models=", "--ortperf-models is empty; give it PATH, or leave it out"),
-        ("--ortperf-timeout=nan", "--ortperf-timeout: 'nan' is not a number of at least 0.001"),
+        ("--ortperf-timeout=nan", "--ortperf-timeout: 'nan' is not a number from 0.001 to 1000000000"),
         ("--ortperf-cache-size=inf", "--ortperf-cache-size: 'inf' is not a number of at least 0"),
         ("--ortperf-percent-mismatch=101", "--ortperf-percent-mismatch: '101' is not a number from 0 to 100"),
         ("--ortperf-cosine=1.5", "--ortperf-cosine: '1.5' is not a number from -1 to 1"),
