@@ -11,7 +11,7 @@ SITE = """
 import os, pathlib, sys, time
 
 def hold(event, arguments):
-    if event == "open" and str(arguments[0]).endswith(os.environ["PAUSED_AT"]):
+    if event == "open" and os.environ["PAUSED_AT"] in str(arguments[0]):
         pathlib.Path(os.environ["PAUSED_MARK"]).touch()
         time.sleep(60)
 
@@ -24,7 +24,7 @@ def pausing(folder: Path, name: str) -> tuple[Mapping[str, str], Path]:
 
     Args:
         folder: Where what it takes is written.
-        name: How the file's path ends.
+        name: In the file's path.
     """
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(SITE, encoding="utf-8")

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from pairing.ab_project import CURRENT, QUICK, AbProject, places, told
+from pausing import pausing
 from plugin.test_interrupts import wait_for
 from pytest_ortperf.execution.machine.lease import Claim, holding
 from pytest_ortperf.execution.record_builder import Journal
@@ -148,10 +149,9 @@ def test_a_budget_ends_a_run_without_an_error(project: AbProject) -> None:
 @pytest.mark.slow
 def test_ctrl_c_while_the_report_is_written_gives_no_traceback(project: AbProject) -> None:
     project.models("a")
-    # opening it waits for a reader that never comes
-    os.mkfifo(project.path / "report.md")
-    run = project.start(*AA, "-o", "report.md")
-    wait_for(lambda: "UNSURE" in project.printed(), "the report")
+    environ, paused = pausing(project.path / "pause", "report.md")
+    run = project.start(*AA, "-o", "report.md", **environ)
+    wait_for(paused.exists, "the report")
     os.killpg(run.pid, signal.SIGINT)
     assert run.wait(SOON_S) == 130
     project.require_nothing_left()
