@@ -43,6 +43,7 @@ def entries(path: Path) -> list[dict[str, object]]:
     return found
 
 
+@pytest.mark.slow
 def test_init_writes_a_list_that_pytest_runs_as_it_stands(tmp_path: Path) -> None:
     examples.relu(tmp_path / "zoo/named/model.onnx")
     examples.unnamed(tmp_path / "zoo/vision/edges.onnx")

@@ -39,6 +39,7 @@ LONG = (
     "README",
     "tutorial",
     "check-for-leaks",
+    "command-line",
     "compare-two-runs",
     "find-the-wrong-node",
     "keep-a-history",

@@ -67,7 +67,7 @@ def roots(path: Path) -> None:
     save(path, [helper.make_node(op, [source], [target]) for op, source, target in steps], ends[:1], ends[1:])
 
 
-@pytest.mark.parametrize("make", [top_k, counted, detector])
+@pytest.mark.parametrize("make", [top_k, *(pytest.param(each, marks=pytest.mark.slow) for each in (counted, detector))])
 def test_other_inputs_are_tried_where_the_first_give_empty_outputs(project: Project, make: object) -> None:
     assert callable(make)
     make(project.path / "zoo" / "net" / "model.onnx")
@@ -78,7 +78,7 @@ def test_other_inputs_are_tried_where_the_first_give_empty_outputs(project: Proj
     assert all(output["elements"] > 0 for output in run["outputs"])
 
 
-@pytest.mark.parametrize("make", [unreal, roots])
+@pytest.mark.parametrize("make", [unreal, pytest.param(roots, marks=pytest.mark.slow)])
 def test_outputs_that_are_never_numbers_are_not_validated_and_the_latency_says_so(
     project: Project, make: Callable[[Path], None]
 ) -> None:

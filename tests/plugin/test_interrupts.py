@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -71,6 +71,14 @@ class Started:
         """Wait for the end; return exit code and output."""
         code = self.process.wait(WAIT_S)
         return code, (self.project.path / "out").read_text()
+
+
+@pytest.fixture(autouse=True)
+def hangups_end_programs() -> Iterator[None]:
+    """Let SIGHUP end what tests start, also where nohup or a daemon has these tests ignore it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:

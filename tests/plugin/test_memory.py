@@ -48,6 +48,7 @@ def memory_of(pytester: pytest.Pytester, model: Path, *args: str) -> HostMemory:
     return record.resources.host_memory
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "isolation", ["forked", *(pytest.param(each, marks=pytest.mark.slow) for each in ("pool", "none"))]
 )

@@ -246,6 +246,7 @@ def test_names_of_the_original_scripts_run_with_their_precision(project: Project
     assert result.outcomes == {"m::validate[cpu]": "passed", "m::validate[cuda-fp16]": "failed"}
 
 
+@pytest.mark.slow
 def test_cuda_trt_has_the_program_too_where_it_is_named(project: Project) -> None:
     project.models("m")
 

@@ -83,6 +83,7 @@ def test_a_benchmark_before_its_validation_validates_by_itself(project: Project)
     assert result.outcomes == {"wrong::benchmark[cpu]": "failed", "wrong::validate[cpu]": "failed"}
 
 
+@pytest.mark.slow
 def test_records_are_the_same_with_two_workers(project: Project) -> None:
     project.models("a", {"name": "b", "tags": ["vision"]}, wrong(project), {"name": "c", "skip": "not now"})
     one, two = project.run(), project.run("-n", "2")

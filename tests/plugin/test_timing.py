@@ -56,6 +56,7 @@ def test_modes_have_a_row_each_and_what_cannot_be_measured_says_why(project: Pro
     assert "m cpu: 2 threads on one session, bound: " in told
 
 
+@pytest.mark.slow
 def test_a_mode_asked_for_alone_fails_where_it_cannot_be_had(project: Project) -> None:
     project.models("m")
     result = project.run(*QUICK, "--ortperf-timing=graph", mode="benchmark")

@@ -283,6 +283,7 @@ def test_an_engine_that_is_kept_is_loaded_by_the_next_run(project: Project, trac
     assert ["noTF32" in build for build in builds] == [False, True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "isolation",
     [pytest.param((), marks=pytest.mark.slow), ("-p", "no:pytest_forked")],
