@@ -121,7 +121,7 @@ $(VENVS)/pytest-%/.ready: $(VENV)/.made-by pyproject.toml constraints.txt
 	rm -rf $(@D)
 	$(VENV)/bin/python -m venv $(@D)
 	grep -v '^pytest==' constraints.txt > $(@D)/constraints.txt
-	$(@D)/bin/python $(PIP_INSTALL) $(@D)/constraints.txt 'pytest==$*.*' -e '.[cpu]' hypothesis pytest-randomly
+	$(@D)/bin/python $(PIP_INSTALL) $(@D)/constraints.txt 'pytest==$*.*' -e '.[cpu,history]' hypothesis pytest-randomly
 	@touch $@
 
 # An environment of its own: as a plugin, pytest-benchmark would take part in each other test.
