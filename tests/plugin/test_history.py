@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+# Pytester forgets modules that its runs imported; compiled ones of SQLAlchemy cannot be imported twice.
+import pytest_ortperf.history.store  # noqa: F401
 from plugin.project import Project
 from plugin.test_baseline_gate import QUICK
 from pytest_ortperf.cli import main
