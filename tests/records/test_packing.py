@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_ortperf.records.codec import as_dict, from_dict
 from pytest_ortperf.records.latency import Latency, Summary
-from pytest_ortperf.records.packed_numbers import pack, unpack
+from pytest_ortperf.records.packed_numbers import PackedNumbers, pack, unpack
 from record_examples import make_latency
 
 int64 = st.integers(min_value=-(2**63), max_value=2**63 - 1)
@@ -77,3 +78,15 @@ def test_a_latency_without_samples_keeps_its_summary() -> None:
     summary = Summary(count=3, min_ns=1, max_ns=3, mean_ns=2.0, p50_ns=2.0, p50_low_ns=1.0, modes=1)
     latency = Latency(timing="host", samples_ns=(), warmup_iterations=3, steady=True, summary=summary)
     assert from_dict(Latency, json.loads(json.dumps(as_dict(latency)))) == latency
+
+
+def test_numbers_whose_file_has_gone_are_still_told_from_others(tmp_path: Path) -> None:
+    text = pack(range(100))
+    assert isinstance(text, str)
+    path = tmp_path / "records.jsonl"
+    path.write_text(f'"{text}"\n', encoding="ascii")
+    left, same, other = (PackedNumbers(each) for each in (text, text, str(pack(range(1, 101)))))
+    left.leave_in(path, path.read_bytes(), 0)
+    path.unlink()
+    assert left == same
+    assert left != other
