@@ -95,19 +95,8 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
-    """One quantity of one case on one machine, over runs."""
-
-    id: int
-    """A hash of all below: the same in each database."""
-
-    lineage: int
-    """The same for all contents of the model."""
-
-    metric: str
-    unit: str
-    timing: str
-    """Timing mode; empty for quantities of a whole case."""
+class StoredCase:
+    """A case on one machine, as the table `test_case` holds it."""
 
     nodeid: str
     list: str
@@ -122,6 +111,22 @@ class Series:
     group: str | None
     machine: str | None
     device: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series(StoredCase):
+    """One quantity of one case on one machine, over runs."""
+
+    id: int
+    """A hash of the case and of all below: the same in each database."""
+
+    lineage: int
+    """The same for all contents of the model."""
+
+    metric: str
+    unit: str
+    timing: str
+    """Timing mode; empty for quantities of a whole case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +143,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(StoredCase):
     """How a case of a run ended."""
 
     run: int
@@ -146,19 +151,6 @@ class Outcome:
     outcome: str
     kind: str | None
     text: str | None
-    nodeid: str
-    list: str
-    case_id: str
-    model: str
-    model_hash: str | None
-    mode: str
-    provider: str
-    precision: str | None
-    dims: str
-    settings: str
-    group: str | None
-    machine: str | None
-    device: str | None
 
 
 class History:

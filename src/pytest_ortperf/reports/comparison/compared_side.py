@@ -263,6 +263,7 @@ def _observation(record: Record, latency: Latency) -> Observation:
     clocks = record.resources.clocks if record.resources else None
     of_this = clocks is not None and record.resources is not None and record.resources.timing == latency.label
     half = summary.half_width
+    disturbing = _disturbing(record)
     return Observation(
         mean_ns=summary.mean_ns,
         median_ns=summary.p50_ns,
@@ -275,8 +276,8 @@ def _observation(record: Record, latency: Latency) -> Observation:
         sm_clock_mhz=clocks.mean_sm_mhz if clocks and of_this else None,
         doubts=tuple(_doubts(record, latency)),
         not_seen=tuple(_not_seen(record, half)),
-        disturbed=bool(_disturbing(record)),
-        crowded=_is_crowded(record),
+        disturbed=bool(disturbing),
+        crowded=_is_crowded(record, disturbing),
     )
 
 
@@ -285,9 +286,8 @@ def _disturbing(record: Record) -> set[str]:
     return {it.check for it in _findings(record) if it.level in _DOUBTFUL} - {_MOMENTARY}
 
 
-def _is_crowded(record: Record) -> bool:
+def _is_crowded(record: Record, disturbing: set[str]) -> bool:
     """Return whether others left a case fewer cores than it has threads, or something else held it back."""
-    disturbing = _disturbing(record)
     if not disturbing <= {_OTHER_LOAD, _STEAL} or record.machine is None:
         return bool(disturbing)
     threads = record.session.intra_op_threads if record.session else None

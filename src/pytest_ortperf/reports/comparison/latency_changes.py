@@ -114,13 +114,11 @@ class _Judged:
     bounds: Mapping[str, Bounds]
     """For each of `CALMS`."""
 
+    worst_bounds: Bounds
+    """Those of the most disturbed run."""
+
     normaliser: Normaliser | None
     evidence: Evidence
-
-    @property
-    def worst_bounds(self) -> Bounds:
-        """Those of the most disturbed run."""
-        return self.bounds[worst_calm([*self.base, *self.current])]
 
     @property
     def log_shift(self) -> float:
@@ -177,11 +175,12 @@ def _judged(match: _Match, logs: Logs, fleet: Fleet, canary: CanaryShift | None)
         for side, known in zip((match.base, match.current), spreads, strict=True)
     )
     bounds = bounds_of(found)
+    worst_bounds = bounds[worst_calm([*base, *current])]
     normaliser = fleet.normaliser
     if normaliser is None and canary is not None and not found.on_device:
-        normaliser = canary.normaliser(bounds[worst_calm([*base, *current])].spread)
+        normaliser = canary.normaliser(worst_bounds.spread)
     evidence = _evidence(match, logs, normaliser)
-    return _Judged(match, logs, fleet.pairs, base, current, bounds, normaliser, evidence)
+    return _Judged(match, logs, fleet.pairs, base, current, bounds, worst_bounds, normaliser, evidence)
 
 
 def _evidence(match: _Match, logs: Logs, normaliser: Normaliser | None) -> Evidence:
