@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ortperf.commands.ort import tell
+from pytest_ortperf.commands.subcommand import subcommand
 from pytest_ortperf.errors import SettingsError
 
 BUILD = """\
@@ -60,14 +61,7 @@ def add_command(commands: Any) -> None:
 
 
 def _add(commands: Any, name: str, summary: str, description: str, epilog: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=description,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = subcommand(commands, name, summary, description, epilog)
     parser.add_argument(
         "--engine", metavar="PROGRAM", help="docker or podman, with options of its own (default: whichever answers)"
     )

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_ortperf.commands.subcommand import subcommand
+
 if TYPE_CHECKING:
     from pytest_ortperf.provision.environments import Environments, RuntimeEnvironment
     from pytest_ortperf.provision.release_search import ReleaseSearch
@@ -89,14 +91,7 @@ def add_command(commands: Any) -> None:
 def _add(commands: Any, name: str, summary: str, description: str, epilog: str) -> argparse.ArgumentParser:
     from pytest_ortperf.provision.environments import CACHE_LIMIT_GIB
 
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=description,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = subcommand(commands, name, summary, description, epilog)
     parser.add_argument("--cache", type=Path, metavar="DIR", help="cache folder (default: as --ortperf-cache)")
     parser.add_argument(
         "--cache-size",

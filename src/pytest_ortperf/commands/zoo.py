@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_ortperf.commands.subcommand import subcommand
+
 if TYPE_CHECKING:
     from pytest_ortperf.pairing.status_line import StatusLine
     from pytest_ortperf.provision.zoo.downloads import Fetching
@@ -72,26 +74,14 @@ def add_command(commands: Any) -> None:
     _add_archives(under, "many", "get archives of many models each", MANY, MANY_EXAMPLES)
 
 
-def _add(commands: Any, name: str, summary: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=description,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    return parser
-
-
 def _add_list(commands: Any) -> None:
-    parser = _add(commands, "list", "show the models of the zoo", LIST)
+    parser = subcommand(commands, "list", "show the models of the zoo", LIST)
     _add_filters(parser)
     parser.set_defaults(call=_list)
 
 
 def _add_pull(commands: Any) -> None:
-    parser = _add(commands, "pull", "get models of the zoo", PULL, PULL_EXAMPLES)
+    parser = subcommand(commands, "pull", "get models of the zoo", PULL, PULL_EXAMPLES)
     parser.add_argument("names", nargs="*", metavar="NAME", help="a model of ortperf zoo list, or a repository")
     parser.add_argument("--all", action="store_true", help="all models of the zoo, 25 GiB")
     _add_filters(parser)
@@ -106,7 +96,7 @@ def _add_pull(commands: Any) -> None:
 
 
 def _add_archives(commands: Any, name: str, summary: str, description: str, epilog: str) -> None:
-    parser = _add(commands, name, summary, description, epilog)
+    parser = subcommand(commands, name, summary, description, epilog)
     parser.add_argument("sources", nargs="+", metavar="FILE|URL", help="archives, and files with an address a line")
     parser.add_argument(
         "--max-size", type=_positive, default=64.0, metavar="GIB", help="what one archive may unpack to (default: 64)"
