@@ -22,7 +22,7 @@ _BITS = {number: _SUB_BYTE[name] for name, number in onnx.TensorProto.DataType.i
 def external_files(model: onnx.ModelProto) -> tuple[str, ...]:
     """Return the external data files that a model names, relative to its folder, each once."""
     names = (
-        entry.value
+        os.fsdecode(entry.value)  # what is not UTF-8 comes as bytes
         for tensor in _all_tensors(model)
         if tensor.data_location == onnx.TensorProto.EXTERNAL
         for entry in tensor.external_data
@@ -72,7 +72,7 @@ def load_tensor(tensor: onnx.TensorProto, folder: Path) -> None:
     """
     if tensor.data_location != onnx.TensorProto.EXTERNAL:
         return
-    given = {entry.key: entry.value for entry in tensor.external_data}
+    given = {entry.key: os.fsdecode(entry.value) for entry in tensor.external_data}
     name = given.get("location", "")
     what = f"the external data of tensor {shortened(ascii(tensor.name))} in {shortened(ascii(name))}"
     problem = problem_of(name, folder)
